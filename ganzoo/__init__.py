@@ -1,0 +1,43 @@
+"""A plugin-based GAN model zoo with verified pretrained weights.
+
+    import ganzoo
+    gan = ganzoo.load("mnist-mlp")
+    images = gan.sample(64, seed=0)     # float32 [64, 1, 28, 28] in [-1, 1]
+
+Importing this package loads no torch; each name below arrives when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.errors import GanzooError
+from ganzoo.version import __version__
+
+if TYPE_CHECKING:
+    from ganzoo.evaluation import evaluate
+    from ganzoo.model import GAN
+    from ganzoo.training import resume, train
+    from ganzoo.zoo import list_models, load
+
+__all__ = ["GAN", "GanzooError", "__version__", "evaluate", "list_models", "load", "resume", "train"]
+
+_HOME = {
+    "GAN": "model",
+    "evaluate": "evaluation",
+    "list_models": "zoo",
+    "load": "zoo",
+    "resume": "training",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ganzoo' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

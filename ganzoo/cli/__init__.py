@@ -1,0 +1,85 @@
+"""The command line. One file for each command; torch is imported only inside those that need it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from ganzoo.cli import bench, bundle, data, evaluate, listing, plugins, pull, resume, rm, sample, show, train, verify
+from ganzoo.cli.output import out
+from ganzoo.errors import GanzooError
+from ganzoo.version import __version__
+
+app = typer.Typer(
+    name="ganzoo",
+    help="Train, evaluate, sample and share generative adversarial networks.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+
+WEIGHTS, TRAINING, SURROUNDINGS = "Weights", "Training", "Data and plugins"
+
+app.command("list", rich_help_panel=WEIGHTS, help="List what exists: weights, recipes, datasets, architectures.")(listing.list_)
+app.command("ls", hidden=True)(listing.list_)
+app.command("show", rich_help_panel=WEIGHTS)(show.show)
+app.command("pull", rich_help_panel=WEIGHTS)(pull.pull)
+app.command("sample", rich_help_panel=WEIGHTS)(sample.sample)
+app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
+app.command("verify", rich_help_panel=WEIGHTS)(verify.verify)
+app.command("rm", rich_help_panel=WEIGHTS)(rm.rm)
+app.command("train", rich_help_panel=TRAINING)(train.train)
+app.command("resume", rich_help_panel=TRAINING)(resume.resume)
+app.command("bundle", rich_help_panel=TRAINING)(bundle.bundle)
+app.command("bench", rich_help_panel=TRAINING)(bench.bench)
+app.add_typer(data.app, name="data", rich_help_panel=SURROUNDINGS)
+app.add_typer(plugins.app, name="plugins", rich_help_panel=SURROUNDINGS)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        out.line(f"ganzoo {__version__}, torch {version('torch')}, Python {sys.version.split()[0]}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def ganzoo(
+    context: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No talk on stderr but errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the versions.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    out.quiet = quiet
+    if context.invoked_subcommand is None:
+        out.line(context.get_help())
+
+
+def main() -> None:
+    """Run the program and exit: 0 done, 1 known failure, 2 wrong usage, 130 interrupted."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("GANZOO_DEBUG") == "1":
+            raise
+        sys.exit(_report(error))
+
+
+def _report(error: Exception) -> int:
+    """Say in two lines what happened, and return the exit code."""
+    if isinstance(error, GanzooError):
+        out.error(error)
+        return error.exit_code
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        out.problem(f"{place}{error.strerror}.", "Check the path, its permissions and the free space.")
+        return 1
+    out.problem(
+        f"unexpected {type(error).__name__}: {error}.", "This is a bug; GANZOO_DEBUG=1 prints where it happened."
+    )
+    return 1

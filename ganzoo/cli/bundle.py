@@ -1,0 +1,39 @@
+"""`ganzoo bundle`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganzoo.cli.options import DataDir
+from ganzoo.cli.output import human_size, out
+
+
+def bundle(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
+    package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="Folder of the package that will ship it.")],
+    version: Annotated[str, typer.Option(help="Version of the weights, such as v1.")],
+    license: Annotated[str, typer.Option(help="SPDX identifier of the weights' licence.")],  # noqa: A002
+    manifest: Annotated[
+        Path | None, typer.Option(help="The manifest to enter it in; default: the package's weights_manifest.json.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """For plugin authors: copy a finished run into a package, measure it, and pin it in a manifest."""
+    from ganzoo.bundle import bundle
+    from ganzoo.manifest import MANIFEST_NAME
+
+    entry = bundle(
+        run,
+        package,
+        version=version,
+        license=license,
+        manifest=manifest or package / MANIFEST_NAME,
+        data_dir=data_dir,
+    )
+    out.line(entry.reference)
+    for metric in entry.metrics:
+        out.talk(f"{metric['name']} {metric['value']:.4f} ± {metric['std']:.4f} ({metric['protocol']})")
+    out.talk(f"{human_size(entry.size)} in {package}; commit them together with the manifest.")

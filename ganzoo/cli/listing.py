@@ -1,0 +1,70 @@
+"""`ganzoo list`."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Annotated, Any
+
+import typer
+
+from ganzoo.cli.options import Json
+from ganzoo.cli.output import human_size, out
+from ganzoo.manifest import WeightsEntry, Zoo
+from ganzoo.registry import REGISTRIES
+from ganzoo.zoo import location
+
+
+def list_(
+    pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'mnist-*'.")] = "*", json: Json = False
+) -> None:
+    """List what exists: weights, recipes, datasets, architectures."""
+    zoo = Zoo()
+    weights = zoo.matching(pattern)
+    specs = {
+        registry.kind: {
+            name: [str(origin) for origin in origins]
+            for name, origins in registry.origins().items()
+            if fnmatch.fnmatchcase(name, pattern)
+        }
+        for registry in REGISTRIES
+    }
+    if json:
+        out.json({"weights": [_weights_json(entry) for entry in weights], **specs})
+    else:
+        if weights:
+            columns = ["weights", "dataset", "parameters", "size", "quality", "from"]
+            out.table("", columns, [_weights_row(entry) for entry in weights])
+        for kind, names in specs.items():
+            if names:
+                out.line("")
+                out.table("", [kind, "registered by"], [(name, " and ".join(by)) for name, by in names.items()])
+        if not weights and not any(specs.values()):
+            out.talk(f"Nothing matches {pattern!r}.")
+    for problem in zoo.problems:
+        out.error(problem)
+    for kind, names in specs.items():
+        for name, by in names.items():
+            if len(by) > 1:
+                out.problem(f"{kind} {name!r} is registered by {' and '.join(by)}.", "Uninstall one of them.")
+
+
+def _weights_row(entry: WeightsEntry) -> tuple[object, ...]:
+    first = entry.metrics[0] if entry.metrics else None
+    quality = f"{first['name']} {first['value']:.4g}" if first else "-"
+    parameters = f"{entry.parameters['generator']:,}"
+    return entry.reference, entry.dataset, parameters, human_size(entry.size), quality, location(entry)
+
+
+def _weights_json(entry: WeightsEntry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "version": entry.version,
+        "default": entry.default,
+        "recipe": entry.recipe,
+        "dataset": entry.dataset,
+        "parameters": dict(entry.parameters),
+        "size": entry.size,
+        "license": entry.license,
+        "metrics": list(entry.metrics),
+        "location": location(entry),
+    }

@@ -1,0 +1,28 @@
+"""`ganzoo resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganzoo.cli.options import Assignments, DataDir, Json
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Train on to this step instead of the run's last.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    data_dir: DataDir = None,
+    assignments: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Continue a run from its newest checkpoint; on a CPU the result is that of an uninterrupted run."""
+    from ganzoo.cli.watch import watch
+    from ganzoo.config import Layer, assignments_layer
+    from ganzoo.training import Training
+
+    flags = {"steps": steps, "device": device}
+    given = Layer("flags", {key: value for key, value in flags.items() if value is not None})
+    watch(Training.resume(run, [assignments_layer(assignments or ()), given], data_dir), json=json)

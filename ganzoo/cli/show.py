@@ -1,0 +1,97 @@
+"""`ganzoo show`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_format
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ganzoo.cli.options import Json
+from ganzoo.cli.output import flat, out
+from ganzoo.errors import MissingWeightsError, UnknownNameError
+from ganzoo.manifest import WeightsEntry, Zoo
+from ganzoo.references import FolderReference, ZooReference, parse_reference
+from ganzoo.registry import REGISTRIES
+from ganzoo.zoo import location
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Weights, recipe, dataset, architecture, metric or run.")],
+    json: Json = False,
+) -> None:
+    """Show one thing in full: every setting of a recipe, every pinned file of weights."""
+    sections = _sections(name)
+    if json:
+        out.json(sections)
+        return
+    for index, (title, document) in enumerate(sections.items()):
+        if index:
+            out.line("")
+        out.table(title, ["field", "value"], flat(document))
+
+
+def _sections(name: str) -> dict[str, dict[str, Any]]:
+    """Return everything of that name, by title. Raises UnknownNameError, PluginError, MissingWeightsError."""
+    reference = parse_reference(name)
+    if isinstance(reference, FolderReference):
+        return _folder(reference.path)
+    sections: dict[str, dict[str, Any]] = {}
+    zoo = Zoo()
+    for registry in REGISTRIES:
+        if name in registry.names():
+            sections[f"{registry.kind} {name}"] = _plain(registry.get(name))
+    if isinstance(reference, ZooReference):
+        for entry in zoo.entries:
+            if entry.name == reference.name and reference.version in (None, entry.version):
+                sections[f"weights {entry.reference}"] = _weights(entry)
+    if not sections:
+        known = {entry.name for entry in zoo.entries}.union(*(registry.names() for registry in REGISTRIES))
+        raise UnknownNameError("weights, recipe, dataset, architecture or metric", name, known)
+    return sections
+
+
+def _weights(entry: WeightsEntry) -> dict[str, Any]:
+    document = {"location": location(entry), **dataclasses.asdict(entry)}
+    document["files"] = {file.path: f"{file.size} bytes, sha256 {file.sha256}" for file in entry.files}
+    document["metrics"] = {
+        metric["name"]: f"{metric['value']:.5g} ± {metric['std']:.2g} ({metric['protocol']})" for metric in entry.metrics
+    }
+    document["sample"] = {"kind": entry.sample["kind"], "shape": entry.sample["shape"]}
+    return document
+
+
+def _folder(path: Path) -> dict[str, dict[str, Any]]:
+    documents = {
+        name: json_format.loads((path / name).read_text(encoding="utf-8"))
+        for name in ("run.json", "config.json", "training.json")
+        if (path / name).is_file()
+    }
+    if not documents:
+        raise MissingWeightsError(f"{path} is neither a run nor a weights folder.", hint="Name one that train made.")
+    return documents
+
+
+def _plain(spec: Any) -> dict[str, Any]:
+    """Turn a spec into data; callables have nothing to show, and a config type is shown by its fields."""
+    document: dict[str, Any] = {}
+    for field in dataclasses.fields(spec):
+        value = getattr(spec, field.name)
+        if isinstance(value, type):
+            document[field.name] = {entry.name: _default(entry) for entry in dataclasses.fields(value)}
+        elif isinstance(value, Callable):  # type: ignore[arg-type]
+            continue
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            document[field.name] = dataclasses.asdict(value)
+        elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
+            document[field.name] = {entry.name: _plain(entry) for entry in value}
+        else:
+            document[field.name] = value
+    return document
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    return "required" if field.default is dataclasses.MISSING else f"default {field.default}"

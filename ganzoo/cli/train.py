@@ -1,0 +1,46 @@
+"""`ganzoo train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ganzoo.cli.options import Assignments, ConfigFile, DataDir, Json
+from ganzoo.cli.output import out
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, such as mnist-mlp.")],
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The run's folder; default runs/<recipe>-<time>.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Generator updates, instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Fixes all random numbers; a random one is printed.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Train a recipe and print the run's folder, which sample, eval and load take.
+
+    Settings: recipe < user file < GANZOO_ variables < --config < --set and flags.
+    """
+    from ganzoo.cli.watch import watch
+    from ganzoo.config import Layer, assignments_layer, environment_layer, file_layer, user_layer
+    from ganzoo.registry import recipes
+
+    recipes.get(recipe)  # a wrong name is said before torch is imported
+    flags: dict[str, Any] = {"steps": steps, "seed": seed, "device": device, "precision": precision}
+    layers = [user_layer(), environment_layer()]
+    if config is not None:
+        layers.append(file_layer(config))
+    layers.append(assignments_layer(assignments or ()))
+    layers.append(Layer("flags", {key: value for key, value in flags.items() if value is not None}))
+
+    from ganzoo.training import Training
+
+    watch(Training.start(recipe, out_dir, layers, data_dir), json=json)

@@ -1,0 +1,258 @@
+"""Resolved settings: recipe < user file < environment < `--config` file < `--set` and flags.
+
+Each layer is a mapping of dotted keys, such as `optimizers.generator.learning_rate`, to values. A key names a field of
+the recipe or of `TrainingSettings`; unknown keys and values of the wrong type or range are errors that name the layer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from annotated_types import Interval
+from pydantic import TypeAdapter, ValidationError
+
+from ganzoo.errors import SettingsError
+from ganzoo.specs import ArchitectureSpec, Recipe
+
+ENVIRONMENT_PREFIX = "GANZOO_"
+PROGRAM_VARIABLES = frozenset({"HOME", "PLUGINS", "DEBUG"})
+"""GANZOO_ variables that steer the program and are no training settings."""
+
+_FIXED_FIELDS = frozenset({"name", "summary", "source", "notes", "api_version"})
+"""Fields of a recipe that say what it is; settings cannot change them."""
+
+Steps = Annotated[int, Interval(ge=1, le=1 << 40)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """A recipe with its settings applied, and how this run is carried out."""
+
+    recipe: Recipe
+    seed: Annotated[int, Interval(ge=0, lt=1 << 63)]
+    """Fixes initial weights, latents, data order and dropout."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Type of the products in both nets; parameters, losses and optimizers stay float32."""
+    log_every: Steps = 100
+    """Steps between two lines of metrics.jsonl."""
+    sample_every: Steps = 2000
+    """Steps between two sample pictures."""
+    checkpoint_every: Steps = 5000
+    """Steps between two checkpoints."""
+    keep_checkpoints: Annotated[int, Interval(ge=1, le=10_000)] = 2
+    """How many of the newest checkpoints stay on disk."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data that `settings_from_json` reads back."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Settings from one place."""
+
+    source: str
+    """Named in errors, such as `--set` or the file's path."""
+    values: Mapping[str, Any]
+    """Dotted key -> value."""
+
+
+def resolve(recipe: Recipe, layers: Iterable[Layer], *, seed: int) -> TrainingSettings:
+    """Apply layers in order, the last one winning. `seed` holds unless a layer sets another.
+
+    Raises SettingsError for an unknown key or a value that does not fit.
+    """
+    return resolve_again(TrainingSettings(recipe=recipe, seed=seed), layers)
+
+
+def resolve_again(settings: TrainingSettings, layers: Iterable[Layer]) -> TrainingSettings:
+    """Apply layers to settings that are resolved already. Raises SettingsError."""
+    document = settings.to_json()
+    _validated(TrainingSettings, document, f"recipe {settings.recipe.name}")
+    for layer in layers:
+        for key, value in layer.values.items():
+            _assign(document, key, value, layer.source)
+        settings = _validated(TrainingSettings, document, layer.source)
+    return _checked(settings)
+
+
+def settings_from_json(document: Mapping[str, Any], source: str) -> TrainingSettings:
+    """Read what `to_json` wrote. Raises SettingsError."""
+    return _checked(_validated(TrainingSettings, document, source))
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Return the dotted keys whose values differ, with both values; lists compare as wholes."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in [*before, *(key for key in after if key not in before)]:
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found.update(differences(old, new, f"{prefix}{key}."))
+        elif _plain(old) != _plain(new):
+            found[prefix + key] = (old, new)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+# --- layers -----------------------------------------------------------------------------------------------------
+
+
+def user_layer() -> Layer:
+    """Return the user's own defaults, from config.toml in the user's configuration folder. Raises SettingsError."""
+    from platformdirs import user_config_path
+
+    path = user_config_path("ganzoo") / "config.toml"
+    return file_layer(path) if path.is_file() else Layer(str(path), {})
+
+
+def file_layer(path: Path) -> Layer:
+    """Return the settings of a TOML file. Raises SettingsError."""
+    try:
+        return Layer(str(path), _flattened(tomllib.loads(path.read_text(encoding="utf-8"))))
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}.", hint="Name a TOML file of settings.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no TOML: {error}.", hint="Write lines such as: steps = 1000") from error
+
+
+def environment_layer(environment: Mapping[str, str] = os.environ) -> Layer:
+    """Return the settings among GANZOO_ variables; a double underscore stands for a dot."""
+    values = {}
+    for name, text in environment.items():
+        key = name.removeprefix(ENVIRONMENT_PREFIX)
+        if key != name and key not in PROGRAM_VARIABLES:
+            values[key.lower().replace("__", ".")] = _parsed(text)
+    return Layer("the environment (GANZOO_ variables)", values)
+
+
+def assignments_layer(assignments: Iterable[str]) -> Layer:
+    """Return the settings of `key=value` texts. Raises SettingsError."""
+    values = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise SettingsError(f"--set {assignment!r} is no key=value.", hint="Write --set batch_size=128.")
+        values[key.strip()] = _parsed(text.strip())
+    return Layer("--set", values)
+
+
+def _parsed(text: str) -> Any:
+    """Read JSON where the text is JSON (numbers, lists, true, null), else take it as a string."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _flattened(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            flat.update(_flattened(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+# --- validation -------------------------------------------------------------------------------------------------
+
+_FREE_TABLES = frozenset({"config", "regularizers"})
+"""Tables of a recipe whose keys are checked later: by the architecture's config, and by the list of regularizers."""
+
+
+def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None:
+    """Set one dotted key in place; fields of the recipe need no `recipe.` in front."""
+    *path, last = key.removeprefix("recipe.").split(".")
+    top = (path or [last])[0]
+    in_run = top in document and top != "recipe"
+    table: Any = document if in_run else document["recipe"]
+    if not in_run and top in _FIXED_FIELDS:
+        raise SettingsError(f"{source}: {key!r} is what the recipe is and cannot be set.", hint=_LIST_HINT)
+    for part in path:
+        inner = table.get(part) if isinstance(table, dict) else None
+        if not isinstance(inner, dict):
+            raise _unknown_key(key, source, document)
+        table = inner
+    if last not in table and top not in _FREE_TABLES:
+        raise _unknown_key(key, source, document)
+    if isinstance(table.get(last), dict) and not isinstance(value, Mapping):
+        raise SettingsError(f"{source}: {key!r} is a table, not a value.", hint=f"Set one of its keys: {key}.…")
+    table[last] = value
+
+
+_LIST_HINT = "`ganzoo show RECIPE` lists every setting and its value."
+
+
+def _unknown_key(key: str, source: str, document: Mapping[str, Any]) -> SettingsError:
+    known = [name for name in _flattened(document["recipe"]) if name not in _FIXED_FIELDS]
+    known += [name for name in document if name != "recipe"]
+    close = difflib.get_close_matches(key, known, n=1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    return SettingsError(f"{source}: there is no setting {key!r}.{guess}", hint=_LIST_HINT)
+
+
+Data = TypeVar("Data")
+
+
+def _validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Data:
+    """Build a dataclass from plain data: known keys only, exact types, bounds held. Raises SettingsError."""
+    try:
+        result = TypeAdapter(kind).validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]).removeprefix("recipe.")
+        message = f"{source}: {key} = {json.dumps(first['input'], default=str)}: {first['msg'].lower()}."
+        raise SettingsError(message, hint="Give a value of that type and range.") from error
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{source}: {error}.", hint="Settings are numbers, texts, lists and tables.") from error
+    stray = _stray_key(document, dataclasses.asdict(result))  # type: ignore[call-overload]
+    if stray is not None:
+        raise SettingsError(f"{source}: there is no setting {stray!r}.", hint=_LIST_HINT)
+    return result
+
+
+def _stray_key(given: Mapping[str, Any], understood: Mapping[str, Any], prefix: str = "") -> str | None:
+    """Return a dotted key that no field took; pydantic drops those of plain dataclasses silently."""
+    for key, value in given.items():
+        if key not in understood:
+            return prefix + key
+        inner = understood[key]
+        if isinstance(value, Mapping) and isinstance(inner, Mapping):
+            stray = _stray_key(value, inner, f"{prefix}{key}.")
+            if stray is not None:
+                return stray
+    return None
+
+
+def _checked(settings: TrainingSettings) -> TrainingSettings:
+    """Hold the rules that join several fields."""
+    recipe = settings.recipe
+    if recipe.share_fakes and (recipe.update_order != "generator_first" or recipe.discriminator_steps != 1):
+        raise SettingsError(
+            "share_fakes needs update_order='generator_first' and discriminator_steps=1.",
+            hint="Set share_fakes=false, or the other two.",
+        )
+    return settings
+
+
+def architecture_config(spec: ArchitectureSpec, values: Mapping[str, Any], source: str) -> Any:
+    """Build an architecture's config from plain data. Raises SettingsError."""
+    return _validated(spec.config, values, f"{source}: config of {spec.name!r}")
+
+
+def from_json(kind: type[Data], document: Mapping[str, Any], source: str) -> Data:
+    """Build any of the spec dataclasses from plain data that came from a file. Raises SettingsError."""
+    return _validated(kind, document, source)

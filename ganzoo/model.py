@@ -1,0 +1,169 @@
+"""The model that `ganzoo.load` returns: a generator that knows its latents, its samples and where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.building import build_with_weights, generator_builder, num_parameters
+from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError
+from ganzoo.model_config import ModelConfig, parse_model_config
+from ganzoo.randomness import random_seed, sample_latents
+from ganzoo.store import write_atomically
+from ganzoo.tensors import DATA_DIGEST_KEY, deserialize, serialize
+from ganzoo.version import __version__
+
+if TYPE_CHECKING:
+    from ganzoo.manifest import WeightsEntry
+
+CONFIG_NAME = "config.json"
+GENERATOR_NAME = "model.safetensors"
+DISCRIMINATOR_NAME = "discriminator.safetensors"
+
+_CONFIG_DIGEST_KEY = "ganzoo.config_sha256"
+_BATCH = 256
+
+
+class GAN:
+    """A trained generator.
+
+    Attributes:
+        generator: the module, in evaluation mode: z [batch, latent.dim] (, labels [batch]) -> [batch, *sample.shape].
+        config: what it is: architecture, latents, samples, dataset, recipe.
+        entry: its entry in a weights manifest, or None (a folder, a run).
+    """
+
+    def __init__(self, generator: nn.Module, config: ModelConfig, entry: WeightsEntry | None = None) -> None:
+        self.generator = generator
+        self.config = config
+        self.entry = entry
+
+    def __repr__(self) -> str:
+        name = self.entry.reference if self.entry is not None else self.config.recipe
+        return f"GAN({name}, {num_parameters(self.generator):,} parameters, samples {list(self.config.sample.shape)})"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next(self.generator.parameters()).device
+
+    def to(self, device: torch.device | str) -> GAN:
+        """Move the generator and return the model."""
+        self.generator.to(device)
+        return self
+
+    @torch.no_grad()
+    def sample(self, num: int = 1, *, seed: int | None = None, labels: int | Sequence[int] | None = None) -> Tensor:
+        """Generate samples.
+
+        Latents are drawn on the CPU, so that one seed means the same latents on every device, and the first k of n
+        samples have the same latents for every n.
+
+        Args:
+            num: how many, at least 1.
+            seed: fixes the latents; None takes a random one.
+            labels: class-conditional models only: one label for all, or one for each sample; None goes through the
+                classes in turn.
+
+        Returns:
+            float32 [num, *config.sample.shape] on the model's device; images in [-1, 1].
+
+        Raises:
+            UsageError: num below 1, or labels that the model does not have.
+        """
+        if num < 1:
+            raise UsageError(f"cannot generate {num} samples.", hint="Ask for at least 1.")
+        latents = sample_latents(self.config.latent, num, random_seed() if seed is None else seed)
+        return self.generate(latents, self._labels(num, labels))
+
+    @torch.no_grad()
+    def generate(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map given latents [num, latent.dim] (and labels int64 [num]) to samples [num, *sample.shape]."""
+        parts = []
+        for start in range(0, len(latents), _BATCH):
+            inputs = [latents[start : start + _BATCH].to(self.device)]
+            if labels is not None:
+                inputs.append(labels[start : start + _BATCH].to(self.device))
+            parts.append(self.generator(*inputs))
+        return torch.cat(parts)
+
+    def _labels(self, num: int, labels: int | Sequence[int] | None) -> Tensor | None:
+        classes = self.config.sample.classes
+        if classes is None:
+            if labels is not None:
+                raise UsageError("this model is not class-conditional.", hint="Leave the labels out.")
+            return None
+        if labels is None:
+            return torch.arange(num) % len(classes)
+        chosen = torch.full((num,), labels) if isinstance(labels, int) else torch.as_tensor(labels)
+        if chosen.shape != (num,) or chosen.is_floating_point() or chosen.min() < 0 or chosen.max() >= len(classes):
+            raise UsageError(
+                f"labels must be {num} integers from 0 to {len(classes) - 1}.",
+                hint=f"The classes are {', '.join(classes[:20])}.",
+            )
+        return chosen.long()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write config.json and model.safetensors into a folder that `ganzoo.load` takes, and return it.
+
+        Each file is replaced as a whole. Raises StoreError.
+        """
+        folder = Path(folder)
+        save_nets(folder, self.config, {GENERATOR_NAME: self.generator})
+        return folder
+
+
+def save_nets(folder: Path, config: ModelConfig, nets: Mapping[str, nn.Module]) -> None:
+    """Write a config.json and one safetensors file for each net, each naming the config it belongs to.
+
+    Raises StoreError.
+    """
+    content = config.to_bytes()
+    metadata = {
+        "format": "pt",
+        "ganzoo.version": __version__,
+        _CONFIG_DIGEST_KEY: hashlib.sha256(content).hexdigest(),
+    }
+    try:
+        write_atomically(folder / CONFIG_NAME, content)
+        for name, net in nets.items():
+            write_atomically(folder / name, serialize(net.state_dict(), metadata))
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {folder}: {error.strerror}.", hint="Free some space, or name another folder."
+        ) from error
+
+
+def gan_from_bytes(config: bytes, weights: bytes, where: Path | str, entry: WeightsEntry | None = None) -> GAN:
+    """Build a model from the contents of config.json and model.safetensors, all checked before anything is built.
+
+    Raises WeightsFormatError, UnknownNameError, PluginError.
+    """
+    described = parse_model_config(config, f"{where}/{CONFIG_NAME}")
+    place = f"{where}/{GENERATOR_NAME}"
+    tensors, metadata = deserialize(weights, place)
+    if DATA_DIGEST_KEY not in metadata or _CONFIG_DIGEST_KEY not in metadata:
+        raise WeightsFormatError(f"{place} was not written by ganzoo.", hint="Save it with GAN.save().")
+    if metadata[_CONFIG_DIGEST_KEY] != hashlib.sha256(config).hexdigest():
+        raise WeightsFormatError(
+            f"{where}/{CONFIG_NAME} is not the one that {GENERATOR_NAME} was written with.",
+            hint="Restore the config.json of these weights.",
+        )
+    try:
+        builder = generator_builder(described, place)
+        generator = build_with_weights(builder, tensors, place).eval().requires_grad_(False)
+        return GAN(generator, described, entry)
+    except SettingsError as error:
+        raise WeightsFormatError(str(error), hint=error.hint) from error
+    except GanzooError:
+        raise
+    except Exception as error:  # a plugin's builder met a config it did not foresee
+        raise WeightsFormatError(
+            f"{where}: the architecture {described.architecture!r} cannot be built from this config: {error}.",
+            hint="Update the plugin that registers it.",
+        ) from error

@@ -1,0 +1,72 @@
+"""config.json: what a generator is, so that its weights can be loaded without the code that trained them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganzoo.config import from_json
+from ganzoo.errors import SettingsError, WeightsFormatError
+from ganzoo.specs import LatentSpec, Recipe, SampleSpec
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The contents of config.json."""
+
+    schema: int = SCHEMA_VERSION
+    """Version of this format."""
+    recipe: str
+    """Name of the recipe that the model was trained with."""
+    architecture: str
+    """Name of a registered architecture."""
+    config: Mapping[str, Any]
+    """Values for the architecture's config."""
+    dataset: str
+    """Name of the dataset that the model was trained on."""
+    latent: LatentSpec
+    """The generator's input."""
+    sample: SampleSpec
+    """The generator's output; `classes` only for a class-conditional model."""
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        return (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode()
+
+
+def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
+    """Describe what a recipe trains on samples of this kind."""
+    return ModelConfig(
+        recipe=recipe.name,
+        architecture=recipe.architecture,
+        config=recipe.config,
+        dataset=recipe.dataset,
+        latent=recipe.latent,
+        sample=sample if recipe.conditional else dataclasses.replace(sample, classes=None),
+    )
+
+
+def parse_model_config(content: bytes, where: Path | str) -> ModelConfig:
+    """Read a config.json. Raises WeightsFormatError for anything but this format, exactly."""
+    hint = "Replace the file by the one that was written with the weights."
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise WeightsFormatError(f"{where} is no JSON: {error}.", hint=hint) from error
+    if not isinstance(document, dict):
+        raise WeightsFormatError(f"{where} is no JSON object.", hint=hint)
+    if isinstance(document.get("schema"), int) and document["schema"] > SCHEMA_VERSION:
+        raise WeightsFormatError(
+            f"{where} has schema {document['schema']}; this ganzoo reads {SCHEMA_VERSION}.",
+            hint="Update ganzoo: pip install --upgrade ganzoo",
+        )
+    try:
+        return from_json(ModelConfig, document, str(where))
+    except SettingsError as error:
+        raise WeightsFormatError(str(error), hint=hint) from error

@@ -1,0 +1,51 @@
+"""Seeds in, independent streams of random numbers out. Nothing here reads or writes the global generators."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from ganzoo.specs import LatentSpec
+
+LATENT_BLOCK = 64
+"""Rows of latents drawn at a time; a prefix of a longer draw is then the same, whatever its length."""
+
+
+def random_seed() -> int:
+    """Return a fresh seed below 2**31, short enough to type again."""
+    return secrets.randbelow(1 << 31)
+
+
+def derive_seed(seed: int, *path: str | int) -> int:
+    """Return the seed of a named stream; different paths are independent."""
+    text = "/".join(str(part) for part in (seed, *path))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(seed: int, *path: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a generator for a named stream of a seed."""
+    import torch
+
+    return torch.Generator(device).manual_seed(derive_seed(seed, *path))
+
+
+def draw_latents(latent: LatentSpec, num: int, source: torch.Generator) -> torch.Tensor:
+    """Draw latents [num, dim] on the source's device, of the distribution that the spec names."""
+    import torch
+
+    if latent.distribution == "uniform":
+        return torch.rand(num, latent.dim, generator=source, device=source.device).mul_(2).sub_(1)
+    return torch.randn(num, latent.dim, generator=source, device=source.device)
+
+
+def sample_latents(latent: LatentSpec, num: int, seed: int) -> torch.Tensor:
+    """Draw the latents [num, dim] of a sampling seed, on the CPU: the same for every device and every larger num."""
+    import torch
+
+    source = generator(seed, "sample")
+    blocks = [draw_latents(latent, LATENT_BLOCK, source) for _ in range(-(-num // LATENT_BLOCK))]
+    return torch.cat(blocks)[:num]

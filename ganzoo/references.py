@@ -1,0 +1,88 @@
+"""How a user names weights: `mnist-mlp`, `mnist-mlp@v1`, `hf:owner/repo[@revision]`, or a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganzoo.errors import BadReferenceError
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
+"""A weights name: lower-case letters, digits, and . _ - inside."""
+
+_HUB_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+
+
+@dataclass(frozen=True)
+class ZooReference:
+    """Weights that a manifest pins."""
+
+    name: str
+    version: str | None = None
+    """None asks for the default version."""
+
+    def __str__(self) -> str:
+        return self.name if self.version is None else f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class HubReference:
+    """A repository on the Hugging Face Hub that no manifest lists."""
+
+    owner: str
+    repo: str
+    revision: str | None = None
+    """Branch, tag or commit; None asks for the main branch."""
+
+    @property
+    def repo_id(self) -> str:
+        """The Hub's own name of the repository."""
+        return f"{self.owner}/{self.repo}"
+
+    def __str__(self) -> str:
+        return f"hf:{self.repo_id}" + (f"@{self.revision}" if self.revision else "")
+
+
+@dataclass(frozen=True)
+class FolderReference:
+    """A run, or any folder with a config.json and a model.safetensors."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+Reference = ZooReference | HubReference | FolderReference
+
+
+def parse_reference(text: str | os.PathLike[str]) -> Reference:
+    """Read a reference; a path object, or a text with a separator or a leading dot, is a folder.
+
+    Raises BadReferenceError.
+    """
+    if not isinstance(text, str):
+        return FolderReference(Path(text))
+    if text.startswith("hf:"):
+        return _parse_hub(text)
+    if text.startswith((".", "~")) or "/" in text or os.sep in text:
+        return FolderReference(Path(text).expanduser())
+    name, at, version = text.partition("@")
+    if NAME.fullmatch(name) is None or (at and NAME.fullmatch(version) is None):
+        raise BadReferenceError(
+            f"{text!r} is no reference to weights.",
+            hint="Write a name (mnist-mlp, mnist-mlp@v1), a Hub repository (hf:owner/repo) or a folder (./my-run).",
+        )
+    return ZooReference(name, version or None)
+
+
+def _parse_hub(text: str) -> HubReference:
+    path, _, revision = text.removeprefix("hf:").removeprefix("//").partition("@")
+    parts = path.split("/")
+    well_formed = len(parts) == 2 and all(_HUB_PART.fullmatch(part) and ".." not in part for part in parts)
+    if not well_formed or ("@" in text and (_REVISION.fullmatch(revision) is None or ".." in revision)):
+        raise BadReferenceError(f"{text!r} is no Hub repository.", hint="Write hf:owner/repo or hf:owner/repo@revision.")
+    return HubReference(parts[0], parts[1], revision or None)

@@ -1,0 +1,249 @@
+"""The contracts between ganzoo and its plugins: frozen, keyword-only, torch-free.
+
+A plugin hands over data and callables, never a class to inherit from. Importing this module, or a plugin's
+`__init__`, loads no torch: builders and loaders import what they need inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Interval, Len
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+API_VERSION = 1
+"""The newest version of these contracts that this ganzoo understands."""
+
+Size = Annotated[int, Interval(ge=1, le=1 << 20)]
+"""A width, a height, a number of units: between 1 and 1,048,576."""
+
+Rate = Annotated[float, Interval(ge=0, le=1)]
+"""A probability or a decay: between 0 and 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveAxes:
+    """Where the values of a curve lie on paper."""
+
+    x: tuple[float, ...]
+    """Abscissa of each value, ascending."""
+    lower: tuple[float, ...]
+    """Smallest value a real curve takes at each x."""
+    upper: tuple[float, ...]
+    """Largest value a real curve takes at each x."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSpec:
+    """What one sample is. Images are float32 in [-1, 1]; curves are float32 in their own range."""
+
+    kind: Literal["curve", "image"]
+    shape: Annotated[tuple[Size, ...], Len(1, 4)]
+    """Curves: [points]. Images: [channels, height, width]."""
+    classes: Annotated[tuple[str, ...], Len(1, 100_000)] | None = None
+    """Name of each class, by label. Builders see it only when the model is class-conditional, else None."""
+    axes: CurveAxes | None = None
+    """Curves only: abscissae and the band that holds every real curve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSpec:
+    """The generator's input z."""
+
+    dim: Size
+    """Length of z; latents have shape [batch, dim]."""
+    distribution: Literal["normal", "uniform"] = "normal"
+    """Standard normal, or uniform on [-1, 1]; independent in each component."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureSpec:
+    """A generator and a discriminator, both built from one validated config."""
+
+    name: str
+    """As registered: the entry point's name."""
+    summary: str
+    """One line for `ganzoo show`."""
+    paper: str
+    """Where the nets come from: authors, year, arXiv number; or the published code."""
+    license: str
+    """SPDX identifier of the implementation."""
+    config: type[Any]
+    """A frozen dataclass. Bound every field (`annotated_types`): configs come from files that others wrote."""
+    build_generator: Callable[[Any, LatentSpec, SampleSpec], torch.nn.Module]
+    """(config, latent, sample) -> module; module(z [batch, dim]) -> [batch, *sample.shape].
+    When `sample.classes` is given: module(z, labels), labels int64 [batch]."""
+    build_discriminator: Callable[[Any, SampleSpec], torch.nn.Module]
+    """(config, sample) -> module; module(samples [batch, *sample.shape] (, labels)) -> raw logits [batch]."""
+    conditional: bool = False
+    """Whether the builders understand `sample.classes`."""
+    api_version: int = 1
+    """Version of these contracts that the plugin was written for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayData:
+    """A split that fits in memory (or in a memory map)."""
+
+    samples: NDArray[Any]
+    """[num, *shape]. Images: uint8, 0..255 for [-1, 1]. Curves: float32."""
+    labels: NDArray[np.int64] | None = None
+    """[num], int64, indices into `SampleSpec.classes`; None for a set without classes."""
+    sources: tuple[Path, ...] = ()
+    """The files it was read from; when one changes, the packed copy is made again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticData:
+    """An unlimited dataset, drawn from its law."""
+
+    draw: Callable[[int, torch.Generator], torch.Tensor]
+    """(num, generator) -> float32 [num, *shape], on the generator's device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """Everything that fixes a metric's value. Change anything and the name must change too."""
+
+    name: str
+    """Unique and versioned, such as `quadratic-exact-v1`."""
+    metrics: tuple[str, ...]
+    """Names of registered metrics, in the order of the report."""
+    num_samples: Annotated[int, Gt(0)]
+    """Generated samples for each seed."""
+    seeds: Annotated[tuple[int, ...], Len(1)]
+    """One evaluation per seed; the report gives mean and standard deviation over them."""
+    split: str | None = None
+    """Split of the real set that metrics compare with; None when they know the true law."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """Real samples of one shape."""
+
+    name: str
+    """As registered: the entry point's name."""
+    summary: str
+    """One line for `ganzoo show`."""
+    homepage: str
+    """Where the data comes from."""
+    license: str
+    """Licence of the data, as far as it is stated; say when it is not."""
+    sample: SampleSpec
+    """What one sample is."""
+    splits: Mapping[str, int | None]
+    """Split name -> number of samples of the official set, None when unlimited."""
+    load: Callable[[Path, str, bool], ArrayData | SyntheticData]
+    """(root, split, download) -> data. Looks for the files of any usual layout under `root`; when they are missing
+    downloads the official ones there if `download`, else raises MissingDatasetError saying how to get them."""
+    protocols: tuple[Protocol, ...] = ()
+    """How samples of this set are evaluated; the first is the default."""
+    api_version: int = 1
+    """Version of these contracts that the plugin was written for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam (Kingma and Ba, arXiv:1412.6980)."""
+
+    learning_rate: Annotated[float, Gt(0)]
+    """Step size."""
+    betas: tuple[Annotated[float, Interval(ge=0, lt=1)], Annotated[float, Interval(ge=0, lt=1)]] = (0.9, 0.999)
+    """Decay of the running mean of the gradient and of its square."""
+    eps: Annotated[float, Gt(0)] = 1e-8
+    """Added to the denominator."""
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    """L2 penalty added to the gradient."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizers:
+    """One optimizer for each net."""
+
+    generator: Adam
+    """Updates the generator."""
+    discriminator: Adam
+    """Updates the discriminator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a named model is trained: architecture, dataset, loss, optimizers, length."""
+
+    name: str
+    """As registered: the entry point's name."""
+    summary: str
+    """One line for `ganzoo list` and `ganzoo show`."""
+    architecture: str
+    """Name of a registered architecture."""
+    config: Mapping[str, Any]
+    """Values for the architecture's config."""
+    dataset: str
+    """Name of a registered dataset."""
+    latent: LatentSpec
+    """The generator's input."""
+    optimizers: Optimizers
+    """How both nets are updated."""
+    batch_size: Annotated[int, Interval(ge=2, le=1 << 20)]
+    """Real samples in each discriminator update, and fakes in each update of either net."""
+    steps: Annotated[int, Interval(ge=1, le=1 << 40)]
+    """Generator updates."""
+    conditional: bool = False
+    """Whether both nets are given the labels."""
+    loss: str = "bce"
+    """Name of an adversarial loss in `ganzoo.losses`."""
+    discriminator_loss: Literal["sum", "mean"] = "sum"
+    """Whether the real and the fake half are added, or halved too as some published code does."""
+    label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    """One-sided: the discriminator's target for real samples is 1 - label_smoothing (losses with targets only)."""
+    regularizers: Mapping[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
+    """Name of a regularizer in `ganzoo.losses` -> its weight."""
+    discriminator_steps: Annotated[int, Interval(ge=1, le=1000)] = 1
+    """Discriminator updates for each generator update."""
+    update_order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
+    """Which net is updated first in a step."""
+    share_fakes: bool = False
+    """Whether both nets see the same fakes in a step (the generator must be updated first), or fresh ones each."""
+    ema_decay: Rate | None = None
+    """Decay of the moving average of the generator that is saved and sampled; None: the generator itself."""
+    source: str = ""
+    """The paper or published code that the recipe follows."""
+    notes: str = ""
+    """What was published, what was wrong with it, what differs here."""
+    api_version: int = 1
+    """Version of these contracts that the plugin was written for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInputs:
+    """What a metric may look at. Fields may be added; none will change its meaning."""
+
+    samples: torch.Tensor
+    """Generated samples, float32 [num, *sample.shape], on the CPU, in the range that `SampleSpec` states."""
+    sample: SampleSpec
+    """What one sample is."""
+    real: Callable[[], torch.Tensor]
+    """The real samples of the protocol's split, same form and range; raises EvaluationError when it has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """One number about generated samples."""
+
+    name: str
+    """As registered: the entry point's name."""
+    summary: str
+    """One line: what it measures, its unit and range."""
+    better: Literal["lower", "higher"]
+    """Which direction is an improvement."""
+    compute: Callable[[MetricInputs], float]
+    """Raises EvaluationError when the samples do not fit."""
+    api_version: int = 1
+    """Version of these contracts that the plugin was written for."""

@@ -1,0 +1,102 @@
+"""Safetensors in and out, with the checks that the library leaves to its callers.
+
+The library refuses malformed offsets, shapes and types. It lets through duplicate names, huge headers and non-finite
+values; those are refused here. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.errors import WeightsFormatError
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_HEADER_BYTES = 1 << 20
+"""A header of 1 MiB describes some ten thousand tensors; the library itself would parse 100 MB."""
+
+DATA_DIGEST_KEY = "ganzoo.data_sha256"
+"""Header metadata: sha256 of everything behind the header."""
+
+_OTHER_FORMATS = ((b"PK\x03\x04", "a zip archive or torch pickle"), (b"\x80", "a pickle"), (b"<", "a web page"))
+_POINTER = b"version https://git-lfs"
+
+
+def serialize(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Return a safetensors file as bytes, its metadata naming the sha256 of its tensor data.
+
+    The tensors are copied to the CPU; non-contiguous and shared ones are made their own.
+    """
+    from safetensors.torch import save
+
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    digest = hashlib.sha256(_data_section(save(own))).hexdigest()
+    return save(own, metadata={**metadata, DATA_DIGEST_KEY: digest})
+
+
+def deserialize(content: bytes, where: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return the tensors and the metadata of a safetensors file. Raises WeightsFormatError.
+
+    Checks the frame, the names, that every floating-point value is finite, and the data's digest when the metadata
+    states one.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    metadata = read_metadata(content, where)
+    digest = metadata.get(DATA_DIGEST_KEY)
+    if digest is not None and hashlib.sha256(_data_section(content)).hexdigest() != digest:
+        raise WeightsFormatError(f"{where} is damaged: its tensors are not those it was written with.", hint=_REPLACE)
+    try:
+        tensors = load(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise WeightsFormatError(f"{where} is no valid safetensors file: {error}.", hint=_REPLACE) from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise WeightsFormatError(f"{where}: tensor {name!r} holds NaN or infinite values.", hint=_REPLACE)
+    return tensors, metadata
+
+
+_REPLACE = "Replace the file by a fresh copy."
+
+
+def read_metadata(content: bytes, where: Path | str) -> dict[str, str]:
+    """Check the frame of a safetensors file and return its header's metadata. Raises WeightsFormatError."""
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > MAX_HEADER_BYTES or content[8:9] != b"{":
+        raise WeightsFormatError(f"{where} is {_guess_format(content)}, not safetensors.", hint=_REPLACE)
+    if 8 + length > len(content):
+        raise WeightsFormatError(f"{where} is truncated: its header alone is longer than the file.", hint=_REPLACE)
+    try:
+        header = json.loads(content[8 : 8 + length], object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise WeightsFormatError(f"{where} has an unreadable header: {error}.", hint=_REPLACE) from error
+    metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise WeightsFormatError(f"{where} has an unreadable header: its metadata is no text.", hint=_REPLACE)
+    return metadata
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse JSON objects with a repeated key, which the library would resolve in favour of the last."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return result
+
+
+def _guess_format(content: bytes) -> str:
+    if not content:
+        return "an empty file"
+    if content.startswith(_POINTER):
+        return "a Git LFS pointer (the file itself was not fetched)"
+    return next((kind for magic, kind in _OTHER_FORMATS if content.startswith(magic)), "something else")
+
+
+def _data_section(content: bytes) -> memoryview:
+    return memoryview(content)[8 + int.from_bytes(content[:8], "little") :]

@@ -1,0 +1,124 @@
+"""The training loop: an iterator of records that the command line, a notebook and a test consume alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+
+from ganzoo.errors import DivergedError
+from ganzoo.model import GAN
+from ganzoo.rendering import save_picture
+from ganzoo.training.run import Run, writing
+from ganzoo.training.state import TRACKED, TrainingState
+from ganzoo.training.step import train_step
+
+PICTURE_SAMPLES = 25
+"""Samples on each picture, from the same latents every time."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of metrics.jsonl: means over the steps since the line before."""
+
+    step: int
+    images: int
+    """Real samples that the discriminator has seen."""
+    loss_d: float
+    loss_g: float
+    score_real: float
+    """Mean s(D(x)), 0 to 1."""
+    score_fake: float
+    """Mean s(D(G(z))), 0 to 1."""
+    seconds: float
+    """Time spent in steps since the run began, whatever the number of interruptions."""
+    steps_per_second: float
+
+
+def never() -> bool:
+    """Do not stop."""
+    return False
+
+
+def training(run: Run, state: TrainingState, should_stop: Callable[[], bool] = never) -> Iterator[Record]:
+    """Take a run to its last step, or to the step after which `should_stop` says so, and save it.
+
+    Yields a record every `log_every` steps. Raises DivergedError when a loss is no longer finite; nothing later than
+    the newest checkpoint is saved then.
+    """
+    settings, last = run.settings, run.settings.recipe.steps
+    intervals = (settings.log_every, settings.sample_every, settings.checkpoint_every)
+    stopped = False
+    if state.step == last:
+        run.save_checkpoint(state)  # the run was killed between its last checkpoint and its weights
+    while state.step < last and not stopped:
+        target = min(last, *(_next_multiple(state.step, interval) for interval in intervals))
+        stopped = advance(state, target, should_stop)
+
+        if state.step % settings.log_every == 0 or state.step == last:
+            record = take_record(state)
+            run.append_record(asdict(record))
+            yield record
+        if state.step % settings.sample_every == 0 or state.step == last:
+            save_sample_picture(run, state)
+        if state.step % settings.checkpoint_every == 0 or state.step == last or stopped:
+            _check_finite(state)
+            run.save_checkpoint(state)
+
+
+def advance(state: TrainingState, target: int, should_stop: Callable[[], bool]) -> bool:
+    """Take steps up to the target, keeping time; return whether `should_stop` ended it."""
+    started = time.perf_counter()
+    try:
+        with state.ambient_randomness():
+            while state.step < target:
+                train_step(state)
+                if should_stop():
+                    return True
+            return False
+    finally:
+        if state.device.type == "cuda":
+            torch.cuda.synchronize(state.device)
+        state.seconds += time.perf_counter() - started
+
+
+def take_record(state: TrainingState) -> Record:
+    """Read the means since the last record, and begin anew. Raises DivergedError."""
+    _check_finite(state)
+    means = dict(zip(TRACKED, (state.sums / state.summed_steps).tolist(), strict=True))
+    state.sums.zero_()
+    state.summed_steps = 0
+    recipe = state.settings.recipe
+    return Record(
+        step=state.step,
+        images=state.step * recipe.discriminator_steps * recipe.batch_size,
+        seconds=round(state.seconds, 3),
+        steps_per_second=round(state.step / state.seconds, 2) if state.seconds else math.inf,
+        **means,
+    )
+
+
+def _check_finite(state: TrainingState) -> None:
+    if not bool(state.sums.isfinite().all()):
+        first = state.step - state.summed_steps + 1
+        raise DivergedError(
+            f"training diverged: a loss became NaN or infinite between step {first} and step {state.step}.",
+            hint="Start anew with a smaller learning rate (--set optimizers.generator.learning_rate=…) or another loss.",
+        )
+
+
+def save_sample_picture(run: Run, state: TrainingState) -> None:
+    """Draw the run's fixed latents with the generator of this moment."""
+    net = state.trained_generator
+    was_training = net.training
+    samples = GAN(net.eval(), state.config).sample(PICTURE_SAMPLES, seed=run.settings.seed)
+    net.train(was_training)
+    with writing(run.path):
+        save_picture(samples, state.config.sample, run.sample_path(state.step))
+
+
+def _next_multiple(step: int, interval: int) -> int:
+    return (step // interval + 1) * interval

@@ -1,0 +1,217 @@
+"""A run: one training on disk.
+
+    run.json                what was asked for (resolved settings), of which data, with which versions
+    metrics.jsonl           one record a line
+    samples/step-00002000.png
+    checkpoints/step-00005000/state.safetensors     the whole training state; the newest few
+    config.json, model.safetensors, discriminator.safetensors, training.json
+                            the newest checkpoint as a weights folder, which `load`, `sample` and `eval` take
+
+Everything but metrics.jsonl is written beside its place and moved. A checkpoint counts once its folder has its name;
+lines of metrics.jsonl behind the newest checkpoint are dropped when the run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo.config import TrainingSettings, settings_from_json
+from ganzoo.errors import ResumeError, SettingsError, TrainingError, WeightsFormatError
+from ganzoo.model import DISCRIMINATOR_NAME, GENERATOR_NAME, save_nets
+from ganzoo.store import write_atomically
+from ganzoo.tensors import deserialize, serialize
+from ganzoo.training.state import TrainingState
+from ganzoo.version import __version__
+
+SCHEMA_VERSION = 1
+
+_CHECKPOINT = re.compile(r"step-(\d{8,})")
+_STATE_NAME = "state.safetensors"
+
+
+class Run:
+    """The folder of one training. Create it with `Run.create`, open it with `Run.open`."""
+
+    def __init__(self, path: Path, document: Mapping[str, Any]) -> None:
+        self.path = path
+        self.settings: TrainingSettings = settings_from_json(document["settings"], str(path / "run.json"))
+        self.dataset_digest: str = document["dataset_digest"]
+        self.data_dir: Path | None = Path(document["data_dir"]) if document["data_dir"] else None
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @classmethod
+    def create(cls, path: Path, settings: TrainingSettings, dataset_digest: str, data_dir: Path | None) -> Run:
+        """Make the folder of a new run. Raises TrainingError when something is there already."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            is_run = (path / "run.json").exists()
+            raise TrainingError(
+                f"{path} already holds " + ("a run." if is_run else "something else."),
+                hint=f"ganzoo resume {path}, or choose another --out." if is_run else "Choose another --out.",
+            )
+        document = _document(settings, dataset_digest, data_dir)
+        with writing(path):
+            write_atomically(path / "run.json", _json(document))
+        return cls(path, document)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run. Raises ResumeError."""
+        try:
+            document = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            if document["schema"] > SCHEMA_VERSION:
+                raise ResumeError(f"{path} was written by a newer ganzoo.", hint="Update ganzoo.")
+            return cls(path, document)
+        except FileNotFoundError:
+            raise ResumeError(f"{path} is no run: it has no run.json.", hint="Name a folder that train made.") from None
+        except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
+            raise ResumeError(f"{path}/run.json cannot be read: {error}.", hint="Restore it, or start anew.") from error
+
+    def change_settings(self, settings: TrainingSettings) -> None:
+        """Go on under other settings, which run.json keeps."""
+        self.settings = settings
+        with writing(self.path):
+            write_atomically(self.path / "run.json", _json(_document(settings, self.dataset_digest, self.data_dir)))
+
+    # --- metrics and pictures ---
+
+    def append_record(self, record: Mapping[str, Any]) -> None:
+        """Add a line to metrics.jsonl."""
+        with writing(self.path), (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the lines of metrics.jsonl; a half-written last one is left out."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").split("\n")
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines[:-1]]
+
+    def drop_records_after(self, step: int) -> None:
+        """Forget the lines of steps that will be taken again."""
+        kept = "".join(json.dumps(record) + "\n" for record in self.records() if record["step"] <= step)
+        with writing(self.path):
+            write_atomically(self.path / "metrics.jsonl", kept.encode())
+
+    def sample_path(self, step: int) -> Path:
+        """Return where the picture of a step goes."""
+        return self.path / "samples" / f"step-{step:08d}.png"
+
+    # --- checkpoints ---
+
+    def checkpoints(self) -> list[tuple[int, Path]]:
+        """Return (step, folder) of every complete checkpoint, oldest first."""
+        folder = self.path / "checkpoints"
+        matches = ((_CHECKPOINT.fullmatch(path.name), path) for path in (folder.iterdir() if folder.is_dir() else ()))
+        return sorted((int(match[1]), path) for match, path in matches if match is not None)
+
+    def save_checkpoint(self, state: TrainingState) -> None:
+        """Write the state as the newest checkpoint and as the weights folder, then drop the oldest checkpoints."""
+        folder = self.path / "checkpoints" / f"step-{state.step:08d}"
+        with writing(self.path):
+            if not folder.exists():
+                partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
+                write_atomically(partial / _STATE_NAME, serialize(state.tensors(), {"format": "pt"}))
+                partial.rename(folder)
+                _flush_folder(folder.parent)
+            for _, old in self.checkpoints()[: -self.settings.keep_checkpoints]:
+                shutil.rmtree(old)
+        self._save_weights(state)
+
+    def _save_weights(self, state: TrainingState) -> None:
+        nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.discriminator}
+        save_nets(self.path, state.config, nets)
+        with writing(self.path):
+            write_atomically(self.path / "training.json", _json(self.training_record(state)))
+
+    def training_record(self, state: TrainingState) -> dict[str, Any]:
+        """Return what a reader needs to know about how the weights came about."""
+        recipe = self.settings.recipe
+        return {
+            "steps": state.step,
+            "images": state.step * recipe.discriminator_steps * recipe.batch_size,
+            "batch_size": recipe.batch_size,
+            "seed": self.settings.seed,
+            "precision": self.settings.precision,
+            "device": _device_name(state.device),
+            "seconds": round(state.seconds, 1),
+            "dataset_digest": self.dataset_digest,
+            "ganzoo": __version__,
+            "torch": torch.__version__,
+            "settings": self.settings.to_json(),
+        }
+
+    def load_checkpoint(self, state: TrainingState) -> None:
+        """Take up the newest checkpoint, or the beginning when there is none. Raises ResumeError."""
+        for partial in (self.path / "checkpoints").glob(".*.partial"):
+            shutil.rmtree(partial, ignore_errors=True)
+        found = self.checkpoints()
+        if found:
+            path = found[-1][1] / _STATE_NAME
+            try:
+                tensors, _ = deserialize(path.read_bytes(), path)
+                state.load_tensors(tensors)
+            except (OSError, WeightsFormatError, KeyError, RuntimeError, ValueError) as error:
+                older = f"; or delete {found[-1][1]} to go on from step {found[-2][0]}" if len(found) > 1 else ""
+                raise ResumeError(
+                    f"the checkpoint {path} cannot be taken up: {error}", hint=f"Start anew{older}."
+                ) from error
+        self.drop_records_after(state.step)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about a run's folder into one line and its mend."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write to {path}: {error.strerror}.",
+            hint="Free some space, or choose another --out; a run goes on from its newest checkpoint with resume.",
+        ) from error
+
+
+def _document(settings: TrainingSettings, dataset_digest: str, data_dir: Path | None) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA_VERSION,
+        "settings": settings.to_json(),
+        "dataset_digest": dataset_digest,
+        "data_dir": str(data_dir.resolve()) if data_dir is not None else None,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"ganzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "platform": platform.platform(),
+    }
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename survive a power cut; not every platform can."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

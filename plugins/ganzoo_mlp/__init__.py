@@ -1,0 +1,65 @@
+"""Multi-layer perceptrons: the generator and discriminator of the first GANs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Gt, Interval, Len
+
+from ganzoo.specs import ArchitectureSpec, LatentSpec, SampleSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Width = Annotated[int, Interval(ge=1, le=65_536)]
+Widths = Annotated[tuple[Width, ...], Len(1, 64)]
+Probability = Annotated[float, Interval(ge=0, lt=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPConfig:
+    """Both nets, layer by layer."""
+
+    generator_hidden: Widths
+    """Units of each hidden layer of the generator, from the latents on."""
+    discriminator_hidden: Widths
+    """Units of each hidden layer of the discriminator, from the sample on."""
+    activation: Literal["relu", "leaky_relu"] = "leaky_relu"
+    """After every hidden layer of both nets."""
+    negative_slope: Annotated[float, Interval(ge=0, le=1)] = 0.2
+    """Slope of the leaky ReLU below zero."""
+    batch_norm: bool = False
+    """Batch normalisation before the activation in all of the generator's hidden layers but the first."""
+    batch_norm_eps: Annotated[float, Gt(0)] = 1e-5
+    """Added to the variance in batch normalisation."""
+    generator_dropout: Probability = 0.0
+    """Probability of dropping a unit after each hidden layer of the generator, while training."""
+    discriminator_dropout: Probability = 0.0
+    """Probability of dropping a unit after each hidden layer of the discriminator, while training."""
+    output: Literal["tanh", "linear"] = "tanh"
+    """What the generator's last layer ends in."""
+
+
+def _build_generator(config: MLPConfig, latent: LatentSpec, sample: SampleSpec) -> nn.Module:
+    from ganzoo_mlp.networks import Generator
+
+    return Generator(config, latent, sample)
+
+
+def _build_discriminator(config: MLPConfig, sample: SampleSpec) -> nn.Module:
+    from ganzoo_mlp.networks import Discriminator
+
+    return Discriminator(config, sample)
+
+
+MLP = ArchitectureSpec(
+    name="mlp",
+    summary="fully connected generator and discriminator, with optional batch normalisation and dropout",
+    paper="Goodfellow et al. 2014, arXiv:1406.2661; labels joined to the input as in Mirza and Osindero, arXiv:1411.1784",
+    license="MIT",
+    config=MLPConfig,
+    build_generator=_build_generator,
+    build_discriminator=_build_discriminator,
+    conditional=True,
+)

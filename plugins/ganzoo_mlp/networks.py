@@ -1,0 +1,76 @@
+"""The two nets. With classes, an embedding of the label as long as their number is joined to the first layer's input."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.specs import LatentSpec, SampleSpec
+from ganzoo_mlp import MLPConfig
+
+
+class Generator(nn.Module):
+    """z [batch, latent.dim] (, labels [batch]) -> samples [batch, *sample.shape]."""
+
+    def __init__(self, config: MLPConfig, latent: LatentSpec, sample: SampleSpec) -> None:
+        super().__init__()
+        self.sample_shape = sample.shape
+        self.embedding = _label_embedding(sample)
+        layers: list[nn.Module] = []
+        width = latent.dim + _num_classes(sample)
+        for index, units in enumerate(config.generator_hidden):
+            layers.append(nn.Linear(width, units))
+            if config.batch_norm and index > 0:
+                layers.append(nn.BatchNorm1d(units, eps=config.batch_norm_eps))
+            layers += _activation(config, config.generator_dropout)
+            width = units
+        layers.append(nn.Linear(width, prod(sample.shape)))
+        if config.output == "tanh":
+            layers.append(nn.Tanh())
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Generate."""
+        samples: Tensor = self.layers(_join(latents, self.embedding, labels))
+        return samples.view(len(samples), *self.sample_shape)
+
+
+class Discriminator(nn.Module):
+    """samples [batch, *sample.shape] (, labels [batch]) -> raw logits [batch]."""
+
+    def __init__(self, config: MLPConfig, sample: SampleSpec) -> None:
+        super().__init__()
+        self.embedding = _label_embedding(sample)
+        layers: list[nn.Module] = []
+        width = prod(sample.shape) + _num_classes(sample)
+        for units in config.discriminator_hidden:
+            layers += [nn.Linear(width, units), *_activation(config, config.discriminator_dropout)]
+            width = units
+        layers.append(nn.Linear(width, 1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Judge."""
+        logits: Tensor = self.layers(_join(samples.flatten(1), self.embedding, labels))
+        return logits.squeeze(1)
+
+
+def _activation(config: MLPConfig, dropout: float) -> list[nn.Module]:
+    activation = nn.ReLU() if config.activation == "relu" else nn.LeakyReLU(config.negative_slope)
+    return [activation, nn.Dropout(dropout)] if dropout else [activation]
+
+
+def _num_classes(sample: SampleSpec) -> int:
+    return len(sample.classes) if sample.classes is not None else 0
+
+
+def _label_embedding(sample: SampleSpec) -> nn.Embedding | None:
+    classes = _num_classes(sample)
+    return nn.Embedding(classes, classes) if classes else None
+
+
+def _join(inputs: Tensor, embedding: nn.Embedding | None, labels: Tensor | None) -> Tensor:
+    """[batch, width] -> [batch, width + classes] for a conditional net."""
+    return inputs if embedding is None else torch.cat([inputs, embedding(labels)], dim=1)

@@ -1,0 +1,102 @@
+"""MNIST as users have it: torchvision's `MNIST/raw`, four .gz files, or four raw idx files, in one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import sys
+import zlib
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganzoo.errors import DatasetError, MissingDatasetError
+from ganzoo.specs import ArrayData
+
+PREFIXES = {"train": "train", "test": "t10k"}
+FOLDERS = ("MNIST/raw", "raw", ".")
+"""Where the files may lie under the root: torchvision's layout, a part of it, or just there."""
+
+_UINT8 = 0x08
+"""The idx format's code for unsigned bytes, the only type that MNIST uses."""
+
+
+def load(root: Path, split: str, download: bool) -> ArrayData:
+    """Read one split: images uint8 [num, 1, 28, 28], labels int64 [num].
+
+    Raises MissingDatasetError when there are no files (and no download), DatasetError when they are not MNIST's.
+    """
+    found = _find(root, split)
+    if found is None and download:
+        _download(root)
+        found = _find(root, split)
+    if found is None:
+        raise MissingDatasetError(f"no MNIST {split} files under {root}.", hint=_how_to_get(split))
+    images_path, labels_path = found
+    images, labels = _read_idx(images_path, 3), _read_idx(labels_path, 1)
+    if images.shape[1:] != (28, 28):
+        raise DatasetError(f"{images_path} holds images of {images.shape[1:]} pixels, not 28 × 28.", hint=_REPLACE)
+    if len(images) != len(labels):
+        raise DatasetError(f"{images_path} holds {len(images)} images for {len(labels)} labels.", hint=_REPLACE)
+    return ArrayData(samples=images[:, np.newaxis], labels=labels.astype(np.int64), sources=found)
+
+
+_REPLACE = "Replace it by the official file: https://ossci-datasets.s3.amazonaws.com/mnist/"
+
+
+def _how_to_get(split: str) -> str:
+    names = ", ".join(f"{PREFIXES[split]}-{kind}.gz" for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+    return (
+        f"Get {names} from https://ossci-datasets.s3.amazonaws.com/mnist/ (on any machine), put them into one folder, "
+        "and pass it with --data-dir FOLDER."
+    )
+
+
+def _find(root: Path, split: str) -> tuple[Path, Path] | None:
+    """Return the images' and the labels' file, both from one folder, unpacked ones first."""
+    for folder in FOLDERS:
+        pair = [
+            _first_file(root / folder, f"{PREFIXES[split]}-{kind}-idx{rank}-ubyte", f"{PREFIXES[split]}-{kind}.idx{rank}-ubyte")
+            for kind, rank in (("images", 3), ("labels", 1))
+        ]
+        if pair[0] is not None and pair[1] is not None:
+            return pair[0], pair[1]
+    return None
+
+
+def _first_file(folder: Path, *stems: str) -> Path | None:
+    candidates = (folder / (stem + suffix) for suffix in ("", ".gz") for stem in stems)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read_idx(path: Path, rank: int) -> NDArray[Any]:
+    """Read an idx file: two zero bytes, a type, the rank, each length as big-endian uint32, then the values."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"cannot read {path}: {error}.", hint=_REPLACE) from error
+    header = 4 + 4 * rank
+    if len(content) < header or content[:4] != bytes((0, 0, _UINT8, rank)):
+        raise DatasetError(f"{path} is no idx file of {rank} dimensions of bytes.", hint=_REPLACE)
+    shape = tuple(int(length) for length in np.frombuffer(content, ">u4", count=rank, offset=4))
+    if len(content) - header != prod(shape):
+        raise DatasetError(
+            f"{path} promises {prod(shape):,} bytes for {list(shape)} but holds {len(content) - header:,}.", hint=_REPLACE
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _download(root: Path) -> None:
+    """Fetch the four official files into `root/MNIST/raw`, checked against torchvision's digests."""
+    from torchvision.datasets import MNIST  # here: importing torchvision takes as long as torch itself
+
+    try:
+        # torchvision talks on stdout, which is for data.
+        with contextlib.redirect_stdout(sys.stderr):
+            MNIST(str(root), download=True)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".:")
+        raise MissingDatasetError(f"cannot download MNIST: {reason}.", hint=_how_to_get("train")) from error

@@ -1,0 +1,117 @@
+"""Quadratic curves: the smallest dataset whose law is known exactly, a recipe for it, and its exact metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganzoo.specs import (
+    Adam,
+    CurveAxes,
+    DatasetSpec,
+    LatentSpec,
+    MetricInputs,
+    MetricSpec,
+    Optimizers,
+    Protocol,
+    Recipe,
+    SampleSpec,
+    SyntheticData,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+POINTS = 15
+"""Points of a curve, evenly spaced on [-1, 1]."""
+
+_X = tuple(-1 + 2 * index / (POINTS - 1) for index in range(POINTS))
+
+
+def _draw(num: int, generator: torch.Generator) -> torch.Tensor:
+    from ganzoo_quadratic.law import draw_curves
+
+    return draw_curves(_X, num, generator)
+
+
+def _load(root: Path, split: str, download: bool) -> SyntheticData:
+    return SyntheticData(draw=_draw)
+
+
+def _metric(name: str) -> Callable[[MetricInputs], float]:
+    """Defer the import of torch to the first call."""
+
+    def compute(inputs: MetricInputs) -> float:
+        from ganzoo_quadratic import metrics
+
+        value: float = getattr(metrics, name)(inputs)
+        return value
+
+    return compute
+
+
+CURVE_W1 = MetricSpec(
+    name="curve-w1",
+    summary="Wasserstein-1 distance between the fitted a of the curves and its true law U(1, 2)",
+    better="lower",
+    compute=_metric("wasserstein_of_a"),
+)
+CURVE_RMSE = MetricSpec(
+    name="curve-rmse",
+    summary="root mean square distance of the points from the best-fitting parabola of the family",
+    better="lower",
+    compute=_metric("distance_from_family"),
+)
+POINT_IN_BAND = MetricSpec(
+    name="point-in-band",
+    summary="share of points between y = x² and y = 2x² + 1, 0 to 1",
+    better="higher",
+    compute=_metric("points_in_band"),
+)
+CURVE_IN_BAND = MetricSpec(
+    name="curve-in-band",
+    summary="share of curves whose points all lie between y = x² and y = 2x² + 1, 0 to 1",
+    better="higher",
+    compute=_metric("curves_in_band"),
+)
+
+QUADRATIC = DatasetSpec(
+    name="quadratic",
+    summary=f"curves y = a·x² + (a − 1), a uniform in [1, 2], at {POINTS} points x in [−1, 1]; unlimited",
+    homepage="drawn on the fly; the demonstration data of many GAN tutorials",
+    license="none needed: computed, not collected",
+    sample=SampleSpec(
+        kind="curve",
+        shape=(POINTS,),
+        axes=CurveAxes(x=_X, lower=tuple(x * x for x in _X), upper=tuple(2 * x * x + 1 for x in _X)),
+    ),
+    splits={"train": None},
+    load=_load,
+    protocols=(
+        Protocol(
+            name="quadratic-exact-v1",
+            metrics=("curve-w1", "curve-rmse", "point-in-band", "curve-in-band"),
+            num_samples=10_000,
+            seeds=(0, 1, 2, 3, 4),
+        ),
+    ),
+)
+
+QUADRATIC_MLP = Recipe(
+    name="quadratic-mlp",
+    summary="parabolas from a two-layer perceptron and the original minimax game",
+    architecture="mlp",
+    config={"generator_hidden": (128,), "discriminator_hidden": (128,), "activation": "relu", "output": "linear"},
+    dataset="quadratic",
+    latent=LatentSpec(dim=5),
+    loss="minimax",
+    optimizers=Optimizers(generator=Adam(learning_rate=1e-4), discriminator=Adam(learning_rate=1e-4)),
+    batch_size=64,
+    steps=10_000,
+    source="Goodfellow et al. 2014, arXiv:1406.2661, equation 1, on the quadratic curves of GAN tutorials",
+    notes=(
+        "The saturating loss, as published: the generator minimises log(1 - D(G(z))). The discriminator returns "
+        "logits, from which the same loss is computed without overflow. Each net sees fresh fakes."
+    ),
+)

@@ -1,0 +1,62 @@
+"""Exact metrics: the law of the curves is known, so no real samples are needed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganzoo.errors import EvaluationError
+from ganzoo.specs import CurveAxes, MetricInputs
+from ganzoo_quadratic.law import family, fit_a
+
+
+def wasserstein_of_a(inputs: MetricInputs) -> float:
+    """Wasserstein-1 distance between the empirical law of the fitted a and U(1, 2), exact.
+
+    In one dimension it is the integral over u in (0, 1) of |Q(u) - (1 + u)|, Q the quantile function. On each
+    ((i-1)/n, i/n) Q is the i-th smallest a, so each piece is the integral of |c - u| with c = a - 1.
+    """
+    curves, axes = _curves(inputs)
+    ordered = fit_a(curves, _x(axes)).sort().values - 1
+    num = len(ordered)
+    left = torch.arange(num, dtype=torch.float64) / num
+    right = (torch.arange(num, dtype=torch.float64) + 1) / num
+    inside = ordered.clamp(left, right)
+    # |c - u| from left to right: to the kink and from it; outside the interval the kink is its nearer end.
+    pieces = ((inside - left) * (ordered - (left + inside) / 2).abs()) + (
+        (right - inside) * (ordered - (right + inside) / 2).abs()
+    )
+    return float(pieces.sum())
+
+
+def distance_from_family(inputs: MetricInputs) -> float:
+    """Root mean square distance of all points from the best-fitting parabola of each curve."""
+    curves, axes = _curves(inputs)
+    fitted = family(fit_a(curves, _x(axes)).unsqueeze(1), _x(axes))
+    return float((curves - fitted).square().mean().sqrt())
+
+
+def points_in_band(inputs: MetricInputs) -> float:
+    """Share of points between the lowest and the highest real curve."""
+    return float(_inside(*_curves(inputs)).double().mean())
+
+
+def curves_in_band(inputs: MetricInputs) -> float:
+    """Share of curves with every point between the lowest and the highest real curve."""
+    return float(_inside(*_curves(inputs)).all(dim=1).double().mean())
+
+
+def _inside(curves: Tensor, axes: CurveAxes) -> Tensor:
+    lower, upper = (torch.tensor(bound, dtype=torch.float64) for bound in (axes.lower, axes.upper))
+    return (curves >= lower) & (curves <= upper)
+
+
+def _curves(inputs: MetricInputs) -> tuple[Tensor, CurveAxes]:
+    """Return the curves as float64 [num, points], and their axes."""
+    if inputs.sample.kind != "curve" or inputs.sample.axes is None or not len(inputs.samples):
+        raise EvaluationError("this metric measures curves.", hint="Choose a metric of the model's own dataset.")
+    return inputs.samples.double(), inputs.sample.axes
+
+
+def _x(axes: CurveAxes) -> Tensor:
+    return torch.tensor(axes.x, dtype=torch.float64)

@@ -30,13 +30,20 @@ _POINTER = b"version https://git-lfs"
 def serialize(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> bytes:
     """Return a safetensors file as bytes, its metadata naming the sha256 of its tensor data.
 
-    The tensors are copied to the CPU; non-contiguous and shared ones are made their own.
+    The same tensors and metadata always give the same bytes. Tensors are copied to the CPU; non-contiguous and shared
+    ones are made their own.
     """
     from safetensors.torch import save
 
-    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    digest = hashlib.sha256(_data_section(save(own))).hexdigest()
-    return save(own, metadata={**metadata, DATA_DIGEST_KEY: digest})
+    content = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    length = int.from_bytes(content[:8], "little")
+    data = _data_section(content)
+    digest = hashlib.sha256(data).hexdigest()
+    # The library writes metadata in random order, so the header is written again.
+    named = dict(sorted({**metadata, DATA_DIGEST_KEY: digest}.items()))
+    header = json.dumps({"__metadata__": named, **json.loads(content[8 : 8 + length])}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # aligned data, as the format asks
+    return len(header).to_bytes(8, "little") + header + data
 
 
 def deserialize(content: bytes, where: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -1,0 +1,116 @@
+"""Shared fixtures: an empty store, real digits, and plugins that are really installed (a module and a dist-info)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from ganzoo import registry
+
+DIGITS = Path(__file__).parent / "data" / "mnist"
+
+TINY_MLP = {
+    "generator_hidden": [8],
+    "discriminator_hidden": [8],
+}
+"""An architecture config that trains in milliseconds."""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty store of the test's own, and none of the user's settings."""
+    for name in [name for name in os.environ if name.startswith("GANZOO_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GANZOO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def digits() -> Path:
+    """A folder with 256 training and 128 test digits as four .gz files."""
+    return DIGITS
+
+
+InstallPlugin = Callable[..., Path]
+
+
+@pytest.fixture
+def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstallPlugin:
+    """Install a distribution: its modules and a dist-info, in a folder on sys.path (and on PYTHONPATH)."""
+    site = tmp_path / "site"
+
+    def install(
+        name: str,
+        entry_points: Mapping[str, Mapping[str, str]],
+        modules: Mapping[str, str],
+        *,
+        version: str = "1.0",
+    ) -> Path:
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        lines = []
+        for group, entries in entry_points.items():
+            lines += [f"[{group}]", *(f"{key} = {value}" for key, value in entries.items())]
+        (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+        for path, content in modules.items():
+            file = site / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+        monkeypatch.syspath_prepend(str(site))
+        monkeypatch.setenv("PYTHONPATH", str(site))
+        registry.package_folder.cache_clear()
+        return site
+
+    yield install
+    registry.package_folder.cache_clear()
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(site)):
+            del sys.modules[name]
+
+
+Ganzoo = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def ganzoo(tmp_path: Path) -> Ganzoo:
+    """Run the program in a process of its own, in an empty folder, without a terminal."""
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+
+    def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ganzoo", *map(str, arguments)],
+            cwd=cwd,
+            env={**os.environ, "COLUMNS": "200", **environment},
+            capture_output=True,
+            text=True,
+            timeout=250,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    return run
+
+
+def assert_two_lines(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """The program failed as it should: the exit code, one line what, one line how to mend, nothing on stdout."""
+    lines = [line for line in result.stderr.splitlines() if line.startswith(("Error:", "Hint:"))]
+    assert result.returncode == code, result.stderr
+    assert [line.split(":")[0] for line in lines] == ["Error", "Hint"], result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    for word in words:
+        assert word in "\n".join(lines), lines
+
+
+def set_options(settings: Mapping[str, object]) -> list[str]:
+    """Write settings as --set options."""
+    return [part for key, value in settings.items() for part in ("--set", f"{key}={json.dumps(value)}")]

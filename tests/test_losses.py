@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from ganzoo.errors import SettingsError, UnknownNameError
+from ganzoo.losses import LOSSES, REGULARIZERS, get_loss
+
+REAL = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
+FAKE = torch.tensor([-3.0, 0.25, 1.0], dtype=torch.float64)
+
+
+def close(found: torch.Tensor, expected: torch.Tensor) -> bool:
+    return torch.allclose(found, expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("name", ["bce", "minimax"])
+def test_the_cross_entropy_discriminator_is_torchs_own(name: str, smoothing: float) -> None:
+    target = torch.full_like(REAL, 1 - smoothing)
+    expected = cross_entropy(REAL, target) + cross_entropy(FAKE, torch.zeros_like(FAKE))
+    assert close(LOSSES[name].discriminator(REAL, FAKE, smoothing), expected)
+
+
+def test_the_generators_of_cross_entropy() -> None:
+    assert close(LOSSES["bce"].generator(FAKE, None), cross_entropy(FAKE, torch.ones_like(FAKE)))
+    assert close(LOSSES["minimax"].generator(FAKE, None), (1 - FAKE.sigmoid()).log().mean())
+
+
+@pytest.mark.parametrize(
+    ("name", "loss_d", "loss_g"),
+    [
+        ("least_squares", ((REAL - 1) ** 2).mean() / 2 + (FAKE**2).mean() / 2, ((FAKE - 1) ** 2).mean() / 2),
+        ("wasserstein", FAKE.mean() - REAL.mean(), -FAKE.mean()),
+        ("hinge", (1 - REAL).clamp(min=0).mean() + (1 + FAKE).clamp(min=0).mean(), -FAKE.mean()),
+        ("relativistic", -(REAL - FAKE).sigmoid().log().mean(), -(FAKE - REAL).sigmoid().log().mean()),
+    ],
+)
+def test_losses_are_their_formulas(name: str, loss_d: torch.Tensor, loss_g: torch.Tensor) -> None:
+    assert close(LOSSES[name].discriminator(REAL, FAKE, 0.0), loss_d)
+    assert close(LOSSES[name].generator(FAKE, REAL), loss_g)
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_losses_stay_finite_for_extreme_logits(name: str) -> None:
+    extreme = torch.tensor([-1e4, 1e4], requires_grad=True)
+    loss = LOSSES[name].discriminator(extreme, extreme, 0.0) + LOSSES[name].generator(extreme, extreme)
+    loss.backward()
+    assert loss.isfinite()
+    assert extreme.grad is not None
+    assert extreme.grad.isfinite().all()
+
+
+def test_regularizers_of_a_linear_critic_are_known() -> None:
+    weight = torch.tensor([3.0, 4.0])
+    real, fake = torch.zeros(5, 2), torch.ones(5, 2)
+
+    def value(name: str) -> float:
+        return float(REGULARIZERS[name](lambda x: x @ weight, real, fake, torch.Generator().manual_seed(0)))
+
+    assert value("r1") == pytest.approx(25 / 2)
+    assert value("r2") == pytest.approx(25 / 2)
+    assert value("gradient_penalty") == pytest.approx((5 - 1) ** 2)
+
+
+def test_r1_looks_at_real_samples_and_r2_at_fakes() -> None:
+    real, fake = torch.full((4, 1), 2.0), torch.full((4, 1), 3.0)
+
+    def value(name: str) -> float:
+        penalty = REGULARIZERS[name](lambda x: x.square().sum(1), real, fake, torch.Generator())
+        return penalty.item()
+
+    assert value("r1") == pytest.approx(4**2 / 2)
+    assert value("r2") == pytest.approx(6**2 / 2)
+
+
+def test_unknown_losses_and_pointless_smoothing_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'hinge'"):
+        get_loss("hinges")
+    with pytest.raises(SettingsError, match="no targets to smooth"):
+        get_loss("wasserstein", label_smoothing=0.1)

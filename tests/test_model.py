@@ -1,0 +1,223 @@
+"""GAN: sampling, saving, and loading from a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import ganzoo
+from ganzoo.building import build, generator_builder
+from ganzoo.errors import GanzooError, MissingWeightsError, UsageError, WeightsFormatError
+from ganzoo.model import GAN, gan_from_bytes
+from ganzoo.model_config import ModelConfig
+from ganzoo.randomness import sample_latents
+from ganzoo.specs import LatentSpec, SampleSpec
+from ganzoo.tensors import deserialize, serialize
+
+IMAGE = SampleSpec(kind="image", shape=(1, 4, 4))
+
+
+def make_gan(sample: SampleSpec = IMAGE, distribution: str = "normal") -> GAN:
+    config = ModelConfig(
+        recipe="tiny",
+        architecture="mlp",
+        config={"generator_hidden": [8], "discriminator_hidden": [8]},
+        dataset="mnist",
+        latent=LatentSpec(dim=3, distribution=distribution),  # type: ignore[arg-type]
+        sample=sample,
+    )
+    return GAN(build(generator_builder(config, "test"), seed=0).eval(), config)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_gan().save(tmp_path / "gan")
+
+
+def test_what_was_saved_is_loaded(folder: Path) -> None:
+    assert torch.equal(ganzoo.load(folder).sample(5, seed=1), make_gan().sample(5, seed=1))
+
+
+def test_saving_twice_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    make_gan().save(tmp_path / "again")
+    for name in ("config.json", "model.safetensors"):
+        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_loading_leaves_the_callers_random_numbers_alone(folder: Path) -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    ganzoo.load(folder).sample(3)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_samples_have_the_stated_shape_range_and_type() -> None:
+    samples = make_gan().sample(300, seed=0)
+    assert samples.shape == (300, 1, 4, 4)
+    assert samples.dtype == torch.float32
+    assert samples.abs().max() <= 1
+    assert not samples.requires_grad
+
+
+def test_the_first_samples_of_a_seed_do_not_depend_on_their_number() -> None:
+    gan = make_gan()
+    many = gan.sample(200, seed=3)
+    for num in (1, 63, 64, 65, 130):
+        assert torch.allclose(gan.sample(num, seed=3), many[:num], atol=1e-6)
+
+
+def test_seeds_differ_and_repeat() -> None:
+    gan = make_gan()
+    assert torch.equal(gan.sample(4, seed=1), gan.sample(4, seed=1))
+    assert not torch.equal(gan.sample(4, seed=1), gan.sample(4, seed=2))
+    assert not torch.equal(gan.sample(4), gan.sample(4))
+
+
+@pytest.mark.parametrize(("distribution", "low", "high"), [("normal", 3.0, 6.0), ("uniform", 0.99, 1.0)])
+def test_latents_have_the_stated_distribution(distribution: str, low: float, high: float) -> None:
+    latents = sample_latents(LatentSpec(dim=4, distribution=distribution), 5000, seed=0)  # type: ignore[arg-type]
+    assert latents.shape == (5000, 4)
+    assert abs(float(latents.mean())) < 0.03
+    assert low < float(latents.abs().max()) <= high
+
+
+def test_labels_choose_the_class_and_default_to_all_in_turn() -> None:
+    gan = make_gan(SampleSpec(kind="image", shape=(1, 4, 4), classes=("a", "b", "c")))
+    in_turn = gan.sample(6, seed=0)
+    assert torch.equal(in_turn, gan.sample(6, seed=0, labels=[0, 1, 2, 0, 1, 2]))
+    assert not torch.equal(in_turn, gan.sample(6, seed=0, labels=1))
+
+
+@pytest.mark.parametrize("labels", [3, -1, [0, 1], [0.5, 1.0, 0.0], [[0, 1, 2]]])
+def test_labels_that_do_not_fit_are_refused(labels: object) -> None:
+    gan = make_gan(SampleSpec(kind="image", shape=(1, 4, 4), classes=("a", "b", "c")))
+    with pytest.raises(UsageError, match="integers from 0 to 2"):
+        gan.sample(3, labels=labels)  # type: ignore[arg-type]
+
+
+def test_labels_for_an_unconditional_model_and_no_samples_are_refused() -> None:
+    with pytest.raises(UsageError, match="not class-conditional"):
+        make_gan().sample(1, labels=0)
+    with pytest.raises(UsageError, match="at least 1|cannot generate 0"):
+        make_gan().sample(0)
+
+
+def test_every_changed_byte_of_the_weights_is_noticed_or_harmless(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    content = path.read_bytes()
+    right = make_gan().sample(3, seed=0)
+    refused = 0
+    for index in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[index] ^= 0x15
+        path.write_bytes(damaged)
+        try:
+            gan = ganzoo.load(folder)
+        except GanzooError:
+            refused += 1
+        else:
+            assert torch.equal(gan.sample(3, seed=0), right)  # a letter in the header that names nothing
+    assert refused > 0.9 * len(content) / 7
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": {"generator_hidden": [9], "discriminator_hidden": [8]}},
+        {"config": {"generator_hidden": [8], "discriminator_hidden": [8], "output": "linear"}},
+        {"dataset": "other"},
+        {"unknown": 1},
+        {"schema": 99},
+        {"latent": {"dim": -3}},
+    ],
+    ids=str,
+)
+def test_an_edited_config_is_refused(folder: Path, changes: dict[str, object]) -> None:
+    edit(folder, **changes)
+    with pytest.raises(WeightsFormatError) as caught:
+        ganzoo.load(folder)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"null", b'{"schema": 1}', b"[" * 100_000])
+def test_a_config_that_is_none_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "config.json").write_bytes(content)
+    with pytest.raises(WeightsFormatError):
+        ganzoo.load(folder)
+
+
+@pytest.mark.parametrize(
+    "hidden", [[65_536] * 60, [65_537], [0], [True], ["8"], [8.5], [8] * 65], ids=lambda hidden: str(hidden)[:20]
+)
+def test_a_config_out_of_bounds_is_refused_before_anything_is_built(tmp_path: Path, hidden: list[object]) -> None:
+    import resource
+
+    gan = make_gan()
+    gan.config.config["generator_hidden"] = hidden  # type: ignore[index]
+    gan.save(tmp_path / "gan")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(WeightsFormatError):
+        ganzoo.load(tmp_path / "gan")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+def test_tensors_that_the_config_does_not_ask_for_are_refused(tmp_path: Path) -> None:
+    for index, change in enumerate(("missing", "extra", "shape", "dtype")):
+        gan = make_gan()
+        gan.save(tmp_path / str(index))
+        path = tmp_path / str(index) / "model.safetensors"
+        tensors = load_file(path)
+        name = "layers.0.bias"
+        if change == "missing":
+            del tensors[name]
+        elif change == "extra":
+            tensors["layers.9.bias"] = torch.zeros(3)
+        elif change == "shape":
+            tensors[name] = torch.zeros(9)
+        else:
+            tensors[name] = tensors[name].double()
+        _, metadata = deserialize(path.read_bytes(), path)
+        path.write_bytes(serialize(tensors, metadata))
+        with pytest.raises(WeightsFormatError, match="does not fit its config: tensor"):
+            gan_from_bytes((path.parent / "config.json").read_bytes(), path.read_bytes(), path.parent)
+
+
+def test_a_file_that_ganzoo_did_not_write_is_refused(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(WeightsFormatError, match="not written by ganzoo"):
+        ganzoo.load(folder)
+
+
+def test_a_folder_without_the_files_is_refused(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(MissingWeightsError, match="has no config.json"):
+        ganzoo.load(tmp_path)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(MissingWeightsError, match="has no model.safetensors"):
+        ganzoo.load(folder)
+
+
+def test_a_fifo_does_not_hang(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    with pytest.raises(GanzooError):
+        ganzoo.load(folder)
+
+
+def test_an_architecture_that_is_not_installed_is_named(folder: Path) -> None:
+    gan = make_gan()
+    object.__setattr__(gan.config, "architecture", "mpl")
+    gan.save(folder)
+    with pytest.raises(UsageError, match="no architecture named 'mpl'. Did you mean 'mlp'"):
+        ganzoo.load(folder)

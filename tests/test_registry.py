@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from ganzoo import registry
+from ganzoo.errors import DuplicateNameError, PluginError, UnknownNameError
+from ganzoo.specs import ArchitectureSpec
+from tests.conftest import Ganzoo, InstallPlugin
+
+ARCHITECTURES = "ganzoo.architectures"
+
+STRIPES = """
+from dataclasses import dataclass
+from ganzoo.specs import ArchitectureSpec
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    width: int = 1
+
+STRIPES = ArchitectureSpec(
+    name="stripes", summary="s", paper="p", license="MIT", config=Config,
+    build_generator=lambda *_: None, build_discriminator=lambda *_: None{extra},
+)
+"""
+
+
+def install_stripes(install: InstallPlugin, distribution: str = "ganzoo-stripes", extra: str = "") -> None:
+    module = distribution.replace("-", "_")
+    install(distribution, {ARCHITECTURES: {"stripes": f"{module}:STRIPES"}}, {f"{module}.py": STRIPES.format(extra=extra)})
+
+
+def test_an_installed_plugin_is_listed_and_loaded(install_plugin: InstallPlugin) -> None:
+    install_stripes(install_plugin)
+    assert "stripes" in registry.architectures.names()
+    assert isinstance(registry.architectures.get("stripes"), ArchitectureSpec)
+
+
+def test_listing_imports_no_plugin(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    marker = "raise SystemExit('imported')"
+    install_plugin("loud", {ARCHITECTURES: {"loud": "loud_plugin:X"}}, {"loud_plugin.py": marker})
+    result = ganzoo("list")
+    assert result.returncode == 0
+    assert "loud" in result.stdout
+    assert "imported" not in result.stdout + result.stderr
+
+
+def test_an_unknown_name_says_the_nearest_and_what_is_installed() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'mnist-mlp'") as caught:
+        registry.recipes.get("mnist-mpl")
+    assert "quadratic-mlp" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "source", ["import no_such_module", "1 / 0", "raise SystemExit(3)", "this is no python"], ids=str
+)
+def test_a_broken_plugin_names_its_distribution_and_breaks_nothing_else(
+    install_plugin: InstallPlugin, source: str
+) -> None:
+    install_plugin("bad-plugin", {ARCHITECTURES: {"bad": "bad_plugin:X"}}, {"bad_plugin.py": source}, version="2.5")
+    with pytest.raises(PluginError, match="bad-plugin 2.5 failed to load architecture 'bad'"):
+        registry.architectures.get("bad")
+    assert registry.architectures.get("mlp").name == "mlp"
+    assert "bad" in registry.architectures.names()
+
+
+def test_a_broken_plugin_leaves_the_program_working(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    install_plugin("bad-plugin", {"ganzoo.recipes": {"bad": "bad_plugin:X"}}, {"bad_plugin.py": "1/0"})
+    for arguments in (["--help"], ["list"], ["show", "mnist-mlp"], ["plugins", "list"]):
+        assert ganzoo(*arguments).returncode == 0
+    result = ganzoo("train", "bad")
+    assert result.returncode == 1
+    assert "bad-plugin 1.0 failed to load recipe 'bad': ZeroDivisionError" in result.stderr
+
+
+def test_two_owners_of_one_name_are_both_named_and_neither_is_picked(
+    install_plugin: InstallPlugin, ganzoo: Ganzoo
+) -> None:
+    install_stripes(install_plugin, "first-stripes")
+    install_stripes(install_plugin, "second-stripes")
+    with pytest.raises(DuplicateNameError, match=r"first-stripes 1\.0 and second-stripes 1\.0"):
+        registry.architectures.get("stripes")
+    listing = ganzoo("list")
+    assert listing.returncode == 0
+    assert "first-stripes 1.0 and second-stripes 1.0" in listing.stdout
+
+
+def test_an_allow_list_settles_two_owners(install_plugin: InstallPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_stripes(install_plugin, "first-stripes")
+    install_stripes(install_plugin, "second-stripes")
+    monkeypatch.setenv("GANZOO_PLUGINS", "Second_Stripes")
+    assert registry.architectures.get("stripes").name == "stripes"
+    assert "mlp" in registry.architectures.names()
+
+
+def test_plugins_can_be_switched_off_but_not_the_first_party_ones(
+    install_plugin: InstallPlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_stripes(install_plugin)
+    monkeypatch.setenv("GANZOO_PLUGINS", "off")
+    assert registry.architectures.names() == ["mlp"]
+
+
+def test_a_spec_from_a_newer_api_is_refused_with_a_sentence(install_plugin: InstallPlugin) -> None:
+    install_stripes(install_plugin, extra=", api_version=99")
+    with pytest.raises(PluginError, match="for plugin API 99; this ganzoo understands 1") as caught:
+        registry.architectures.get("stripes")
+    assert "Update ganzoo" in caught.value.hint
+
+
+def test_something_else_than_a_spec_is_refused(install_plugin: InstallPlugin) -> None:
+    install_plugin("odd", {ARCHITECTURES: {"odd": "odd_plugin:X"}}, {"odd_plugin.py": "X = 3"})
+    with pytest.raises(PluginError, match="as a int, not a ArchitectureSpec"):
+        registry.architectures.get("odd")
+
+
+def test_a_spec_under_another_name_is_refused(install_plugin: InstallPlugin) -> None:
+    install_plugin("alias", {ARCHITECTURES: {"lines": "alias:STRIPES"}}, {"alias.py": STRIPES.format(extra="")})
+    with pytest.raises(PluginError, match="'stripes' under the name 'lines'"):
+        registry.architectures.get("lines")
+
+
+def test_importing_first_party_plugins_loads_no_torch(ganzoo: Ganzoo) -> None:
+    import subprocess
+
+    code = "import sys, ganzoo_mlp, ganzoo_mnist, ganzoo_quadratic; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

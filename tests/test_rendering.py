@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+from safetensors.torch import load_file
+
+from ganzoo.errors import UsageError
+from ganzoo.rendering import TerminalPicture, picture, write_samples
+from ganzoo.rendering.grid import to_uint8
+from ganzoo.specs import SampleSpec
+from ganzoo_quadratic import QUADRATIC
+
+GREY = SampleSpec(kind="image", shape=(1, 4, 4))
+COLOUR = SampleSpec(kind="image", shape=(3, 4, 6))
+
+
+def flat(spec: SampleSpec, levels: list[float]) -> torch.Tensor:
+    return torch.tensor(levels).view(-1, 1, 1, 1).expand(-1, *spec.shape).contiguous()
+
+
+def test_the_range_maps_onto_bytes() -> None:
+    assert to_uint8(flat(GREY, [-1.0, 0.0, 1.0, 7.0]))[:, 0, 0, 0].tolist() == [0, 128, 255, 255]
+
+
+@pytest.mark.parametrize(("spec", "mode"), [(GREY, "L"), (COLOUR, "RGB")])
+def test_a_grid_shows_every_image_in_reading_order(spec: SampleSpec, mode: str) -> None:
+    grid = picture(flat(spec, [-1.0, -0.5, 0.0, 0.5, 1.0]), spec)
+    assert grid.mode == mode
+    pixels = np.asarray(grid)
+    pixels = pixels if pixels.ndim == 2 else pixels[..., 0]
+    assert pixels.shape[1] > 400  # enlarged, so that it can be seen
+    runs = [row[np.flatnonzero(np.diff(row, prepend=0))] for row in pixels if row.any()]
+    upper, lower = ([int(value) for value in run if value] for run in (runs[0], runs[-1]))
+    assert upper + lower == [64, 128, 191, 255]  # the first image is black, as the background
+
+
+def test_curves_are_drawn_over_their_band() -> None:
+    assert QUADRATIC.sample.axes is not None
+    middle = torch.tensor([QUADRATIC.sample.axes.lower, QUADRATIC.sample.axes.upper]).mean(0, keepdim=True)
+    pixels = np.asarray(picture(middle, QUADRATIC.sample)).astype(int)
+    blue = (pixels[..., 2] - pixels[..., 0] > 15).sum()
+    red = (pixels[..., 0] - pixels[..., 2] > 30).sum()
+    assert blue > 20_000
+    assert red > 500
+
+
+def test_curves_without_axes_cannot_be_drawn() -> None:
+    with pytest.raises(UsageError, match="no axes"):
+        picture(torch.zeros(1, 3), SampleSpec(kind="curve", shape=(3,)))
+
+
+def test_a_picture_is_one_png(tmp_path: Path) -> None:
+    path = write_samples(flat(GREY, [0.0] * 9), GREY, str(tmp_path / "grid.png"))
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["grid.png"]
+
+
+def test_a_folder_gets_single_pictures(tmp_path: Path) -> None:
+    write_samples(flat(GREY, [-1.0, 1.0]), GREY, f"{tmp_path}/single/")
+    names = sorted(path.name for path in (tmp_path / "single").iterdir())
+    assert names == ["000000.png", "000001.png"]
+    with Image.open(tmp_path / "single" / "000001.png") as image:
+        assert np.asarray(image).max() == 255
+    write_samples(flat(GREY, [0.0]), GREY, str(tmp_path / "single"))  # an existing folder needs no slash
+
+
+def test_arrays_hold_the_samples_as_they_are(tmp_path: Path) -> None:
+    samples = torch.randn(5, *COLOUR.shape)
+    assert np.array_equal(np.load(write_samples(samples, COLOUR, str(tmp_path / "x.npy"))), samples.numpy())
+    assert torch.equal(load_file(write_samples(samples, COLOUR, str(tmp_path / "x.safetensors")))["samples"], samples)
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x", "x.pt"])
+def test_unknown_forms_are_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="names no known form"):
+        write_samples(flat(GREY, [0.0]), GREY, str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_terminal_picture_fits_its_width() -> None:
+    console = Console(width=30, force_terminal=True, color_system="truecolor", record=True, file=open("/dev/null", "w"))
+    with console.file:
+        console.print(TerminalPicture(Image.new("RGB", (100, 100), (255, 0, 0))))
+    lines = console.export_text().rstrip("\n").split("\n")
+    assert [len(line) for line in lines] == [30] * 15
+    assert set("".join(lines)) == {"▀"}

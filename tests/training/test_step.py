@@ -1,0 +1,167 @@
+"""The arithmetic of a step, against a plain loop written out by hand."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ganzoo import config, randomness
+from ganzoo.config import Layer
+from ganzoo.data import open_batches, open_dataset
+from ganzoo.errors import UnknownNameError
+from ganzoo.losses import LOSSES
+from ganzoo.model_config import model_config
+from ganzoo.registry import datasets, recipes
+from ganzoo.training.state import TrainingState
+from ganzoo.training.step import train_step, update_average
+
+CPU = torch.device("cpu")
+TINY = {"config.generator_hidden": [8, 8], "config.discriminator_hidden": [8], "batch_size": 16}
+
+
+def make_state(digits: Path, recipe: str = "mnist-mlp", **values: Any) -> TrainingState:
+    settings = config.resolve(recipes.get(recipe), [Layer("test", {**TINY, **values})], seed=5)
+    spec = datasets.get(settings.recipe.dataset)
+    dataset = open_dataset(spec, "train", digits if spec.name == "mnist" else None)
+    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, CPU)
+    return TrainingState(settings, model_config(settings.recipe, spec.sample), batches, CPU)
+
+
+def assert_same_weights(net: nn.Module, other: nn.Module) -> None:
+    for (name, tensor), theirs in zip(net.state_dict().items(), other.state_dict().values(), strict=True):
+        assert torch.allclose(tensor, theirs, rtol=1e-4, atol=1e-6), name
+
+
+def unfused(net: nn.Module, spec: Any) -> torch.optim.Adam:
+    return torch.optim.Adam(net.parameters(), lr=spec.learning_rate, betas=spec.betas, eps=spec.eps)
+
+
+@pytest.mark.parametrize("loss", ["bce", "least_squares", "minimax"])
+def test_mnist_mlp_updates_the_generator_first_then_the_discriminator_on_the_same_fakes(
+    digits: Path, loss: str
+) -> None:
+    # Without batch normalisation: the biases before it have no gradient but rounding, which Adam would blow up.
+    exact = {"loss": loss, "ema_decay": None, "config.batch_norm": False}
+    state, twin = (make_state(digits, **exact) for _ in range(2))
+    recipe = state.settings.recipe
+    generator, discriminator = twin.generator, twin.discriminator
+    optimizer_g = unfused(generator, recipe.optimizers.generator)
+    optimizer_d = unfused(discriminator, recipe.optimizers.discriminator)
+    for _ in range(5):
+        train_step(state)
+
+        fake = generator(randomness.draw_latents(recipe.latent, 16, twin.latent_source))
+        optimizer_g.zero_grad()
+        LOSSES[loss].generator(discriminator(fake), None).backward()
+        optimizer_g.step()
+        real = twin.batches.next().samples
+        optimizer_d.zero_grad()
+        loss_d = LOSSES[loss].discriminator(discriminator(real), discriminator(fake.detach()), 0.0) / 2
+        loss_d.backward()
+        optimizer_d.step()
+    assert_same_weights(state.generator, generator)
+    assert_same_weights(state.discriminator, discriminator)
+
+
+def test_quadratic_mlp_updates_the_discriminator_first_with_fakes_of_its_own(digits: Path) -> None:
+    tiny = {"config.generator_hidden": [8]}
+    state, twin = (make_state(digits, "quadratic-mlp", **tiny) for _ in range(2))
+    recipe = state.settings.recipe
+    generator, discriminator = twin.generator, twin.discriminator
+    optimizer_g = unfused(generator, recipe.optimizers.generator)
+    optimizer_d = unfused(discriminator, recipe.optimizers.discriminator)
+    for _ in range(5):
+        train_step(state)
+
+        real = twin.batches.next().samples
+        fake = generator(randomness.draw_latents(recipe.latent, 16, twin.latent_source)).detach()
+        optimizer_d.zero_grad()
+        loss_d = -discriminator(real).sigmoid().log().mean() - (1 - discriminator(fake).sigmoid()).log().mean()
+        loss_d.backward()
+        optimizer_d.step()
+        fake = generator(randomness.draw_latents(recipe.latent, 16, twin.latent_source))
+        optimizer_g.zero_grad()
+        (1 - discriminator(fake).sigmoid()).log().mean().backward()
+        optimizer_g.step()
+    assert_same_weights(state.generator, generator)
+    assert_same_weights(state.discriminator, discriminator)
+
+
+def test_the_generators_update_leaves_no_gradient_in_the_discriminator(digits: Path) -> None:
+    from ganzoo.training.step import update_generator
+
+    state = make_state(digits)
+    before = deepcopy(state.discriminator)
+    update_generator(state)
+    assert all(parameter.grad is None for parameter in state.discriminator.parameters())
+    assert_same_weights(state.discriminator, before)
+
+
+def test_several_discriminator_steps_take_as_many_batches(digits: Path) -> None:
+    state = make_state(digits, discriminator_steps=3, share_fakes=False, update_order="discriminator_first")
+    train_step(state)
+    assert int(state.batches.state_dict()["taken"]) == 3
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "gradient_penalty"])
+def test_a_regularizer_enters_the_loss_with_its_weight(digits: Path, name: str) -> None:
+    plain, regularized, heavier = (
+        make_state(digits, **values) for values in ({}, {f"regularizers.{name}": 1.0}, {f"regularizers.{name}": 3.0})
+    )
+    for state in (plain, regularized, heavier):
+        train_step(state)
+    losses = [float(state.sums[0]) for state in (plain, regularized, heavier)]
+    assert losses[2] - losses[0] == pytest.approx(3 * (losses[1] - losses[0]), rel=1e-3)
+    assert losses[1] > losses[0]
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("conditional", [False, True])
+def test_every_loss_trains_with_and_without_labels(digits: Path, loss: str, conditional: bool) -> None:
+    state = make_state(digits, loss=loss, conditional=conditional)
+    before = deepcopy(state.generator)
+    for _ in range(2):
+        train_step(state)
+    assert state.sums.isfinite().all()
+    assert any(not torch.equal(a, b) for a, b in zip(before.parameters(), state.generator.parameters(), strict=True))
+
+
+def test_bf16_stays_close_to_fp32_and_keeps_parameters_in_float32(digits: Path) -> None:
+    exact, rough = make_state(digits), make_state(digits, precision="bf16")
+    for state in (exact, rough):
+        train_step(state)
+    assert {parameter.dtype for parameter in rough.generator.parameters()} == {torch.float32}
+    assert rough.sums.tolist() == pytest.approx(exact.sums.tolist(), abs=0.02)
+    assert rough.sums.tolist() != exact.sums.tolist()
+
+
+def test_the_average_moves_by_one_minus_the_decay() -> None:
+    net, average = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    with torch.no_grad():
+        net.weight.fill_(3.0)
+        net.running_mean.fill_(1.0)
+        net.num_batches_tracked.fill_(9)
+    update_average(average, net, 0.75)
+    assert average.weight.tolist() == [1.5, 1.5]
+    assert average.running_mean.tolist() == [0.25, 0.25]
+    assert int(average.num_batches_tracked) == 9
+
+
+def test_a_step_leaves_the_callers_random_numbers_alone(digits: Path) -> None:
+    state = make_state(digits, **{"config.discriminator_dropout": 0.5})
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    with state.ambient_randomness():
+        train_step(state)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_an_unknown_regularizer_is_refused(digits: Path) -> None:
+    with pytest.raises(UnknownNameError, match="no regularizer named 'r3'"):
+        make_state(digits, **{"regularizers.r3": 1.0})

@@ -1,0 +1,312 @@
+"""Whole runs: folders, resuming, killing, diverging."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ganzoo
+from ganzoo.config import Layer
+from ganzoo.errors import (
+    DatasetError,
+    DeviceError,
+    DivergedError,
+    ResumeError,
+    SettingsError,
+    TrainingError,
+    UnknownNameError,
+)
+from ganzoo.training import Run, Training
+from tests.conftest import set_options
+
+TINY: dict[str, Any] = {
+    "seed": 3,
+    "steps": 60,
+    "batch_size": 16,
+    "config.generator_hidden": [8, 8],
+    "config.discriminator_hidden": [8],
+    "config.discriminator_dropout": 0.3,  # so that the global generators matter
+    "log_every": 7,
+    "sample_every": 25,
+    "checkpoint_every": 20,
+}
+
+
+def train(out: Path, digits: Path, **values: Any) -> Run:
+    return ganzoo.train("mnist-mlp", out=out, data_dir=digits, settings={**TINY, **values})
+
+
+Outcome = tuple[dict[str, str], list[dict[str, Any]]]
+
+
+def outcome(run: Path) -> Outcome:
+    """What must not depend on interruptions: all but the time it took."""
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    timeless = [{key: value for key, value in record.items() if "second" not in key} for record in records]
+    files = [run / "model.safetensors", run / "discriminator.safetensors", *(run / "samples").iterdir()]
+    return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}, timeless
+
+
+@pytest.fixture
+def reference(tmp_path: Path, digits: Path) -> Outcome:
+    """The outcome of the run of TINY that nobody interrupted."""
+    return outcome(train(tmp_path / "reference", digits).path)
+
+
+def test_a_finished_run_is_a_weights_folder(tmp_path: Path, digits: Path) -> None:
+    run = train(tmp_path / "run", digits)
+    assert ganzoo.load(run.path).sample(3, seed=0).shape == (3, 1, 28, 28)
+    assert [step for step, _ in run.checkpoints()] == [40, 60]
+    assert [record["step"] for record in run.records()] == [7, 14, 21, 28, 35, 42, 49, 56, 60]
+    assert [path.name for path in sorted((run.path / "samples").iterdir())] == [
+        "step-00000025.png",
+        "step-00000050.png",
+        "step-00000060.png",
+    ]
+    document = json.loads((run.path / "run.json").read_text())
+    assert document["settings"]["seed"] == 3
+    assert document["settings"]["recipe"]["steps"] == 60
+    training = json.loads((run.path / "training.json").read_text())
+    assert (training["steps"], training["images"]) == (60, 960)
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, digits: Path, reference: Outcome) -> None:
+    assert outcome(train(tmp_path / "again", digits).path) == reference
+    other = outcome(train(tmp_path / "other", digits, seed=4).path)
+    assert other[0]["model.safetensors"] != reference[0]["model.safetensors"]
+
+
+def test_records_mean_over_their_steps(tmp_path: Path, digits: Path) -> None:
+    fine = train(tmp_path / "fine", digits, log_every=1).records()
+    coarse = train(tmp_path / "coarse", digits, log_every=20).records()
+    for index, record in enumerate(coarse):
+        steps = fine[20 * index : 20 * index + 20]
+        for key in ("loss_d", "loss_g", "score_real", "score_fake"):
+            assert record[key] == pytest.approx(sum(step[key] for step in steps) / 20, rel=1e-4)
+
+
+@pytest.mark.parametrize("step", [1, 20, 33, 59])
+def test_a_stopped_run_resumed_equals_the_uninterrupted_one(
+    tmp_path: Path, digits: Path, reference: Outcome, step: int
+) -> None:
+    job = Training.start("mnist-mlp", tmp_path / "run", [Layer("test", TINY)], digits)
+    job.should_stop = lambda: job.state.step == step
+    list(job)
+    assert not job.finished
+    assert job.state.step == step
+    torch.rand(5)  # a caller's own random numbers must not matter
+    ganzoo.resume(job.run.path)
+    assert outcome(job.run.path) == reference
+
+
+def start_process(out: Path, digits: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "ganzoo", "train", "mnist-mlp", "--out", str(out), "--data-dir", str(digits)]
+    return subprocess.Popen(
+        [*command, *set_options(TINY), *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_lines(path: Path, num: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists() or path.read_text().count("\n") < num:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+LONG = {"steps": 1000, "log_every": 4, "checkpoint_every": 25, "sample_every": 500}
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_a_run_killed_at_a_random_moment_and_resumed_equals_the_uninterrupted_one(
+    tmp_path: Path, digits: Path, attempt: int
+) -> None:
+    whole = outcome(train(tmp_path / "whole", digits, **LONG).path)
+    out = tmp_path / "killed"
+    chance = random.Random(attempt)
+    process = start_process(out, digits, *set_options(LONG))
+    wait_for_lines(out / "metrics.jsonl", chance.randrange(1, 250), process)
+    time.sleep(chance.random() * 0.02)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    ganzoo.resume(out)
+    assert outcome(out) == whole
+    assert not list(out.rglob("*.partial"))
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path: Path, digits: Path, reference: Outcome) -> None:
+    job = Training.start("mnist-mlp", tmp_path / "run", [Layer("test", TINY)], digits)
+    next(iter(job))
+    assert ganzoo.resume(job.run.path).checkpoints()
+    assert outcome(job.run.path) == reference
+
+
+def test_a_half_written_line_and_checkpoint_are_passed_over(tmp_path: Path, digits: Path, reference: Outcome) -> None:
+    job = Training.start("mnist-mlp", tmp_path / "run", [Layer("test", TINY)], digits)
+    job.should_stop = lambda: job.state.step == 45
+    list(job)
+    with (job.run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 999, "lo')
+    partial = job.run.path / "checkpoints" / ".step-00000060.00000000.partial"
+    partial.mkdir()
+    (partial / "state.safetensors").write_bytes(b"half")
+    ganzoo.resume(job.run.path)
+    assert outcome(job.run.path) == reference
+    assert not partial.exists()
+
+
+def test_a_run_killed_before_its_weights_were_written_writes_them(tmp_path: Path, digits: Path) -> None:
+    run = train(tmp_path / "run", digits)
+    (run.path / "model.safetensors").unlink()
+    ganzoo.resume(run.path)
+    assert ganzoo.load(run.path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, digits: Path, number: signal.Signals) -> None:
+    out = tmp_path / "run"
+    process = start_process(out, digits, "--steps", "1000000")
+    wait_for_lines(out / "metrics.jsonl", 1, process)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stdout == f"{out}\n"
+    assert f"ganzoo resume {out}" in stderr
+    assert "Traceback" not in stderr
+    assert ganzoo.load(out)
+    (step, _) = Run.open(out).checkpoints()[-1]
+    assert f"after step {step}" in stderr
+
+
+@pytest.mark.parametrize("net", ["generator", "discriminator"])
+def test_divergence_stops_with_a_clear_word_and_saves_nothing_bad(tmp_path: Path, digits: Path, net: str) -> None:
+    rate = {f"optimizers.{net}.learning_rate": 1e30}
+    with pytest.raises(DivergedError, match="NaN or infinite between step") as caught:
+        train(tmp_path / "run", digits, **rate)
+    assert "learning rate" in caught.value.hint
+    assert Run.open(tmp_path / "run").checkpoints() == []
+
+
+def test_a_run_may_be_made_longer(tmp_path: Path, digits: Path, reference: Outcome) -> None:
+    run = train(tmp_path / "run", digits, steps=40)
+    list(Training.resume(run.path, [Layer("flags", {"steps": 60})]))
+    assert outcome(run.path)[0]["model.safetensors"] == reference[0]["model.safetensors"]
+    assert Run.open(run.path).settings.recipe.steps == 60
+
+
+def test_other_settings_are_refused_with_the_difference(tmp_path: Path, digits: Path) -> None:
+    run = train(tmp_path / "run", digits)
+    before = (run.path / "run.json").read_bytes()
+    layer = Layer("flags", {"batch_size": 8, "seed": 9})
+    with pytest.raises(ResumeError, match="batch_size: 16 -> 8") as caught:
+        Training.resume(run.path, [layer])
+    assert "seed: 3 -> 9" in str(caught.value)
+    with pytest.raises(ResumeError, match="50 are fewer"):
+        Training.resume(run.path, [Layer("flags", {"steps": 50})])
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_other_data_are_refused(tmp_path: Path, digits: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(digits, data)
+    run = ganzoo.train("mnist-mlp", out=tmp_path / "run", data_dir=data, settings=TINY)
+    for kind in ("images-idx3", "labels-idx1"):
+        shutil.copy(digits / f"t10k-{kind}-ubyte.gz", data / f"train-{kind}-ubyte.gz")
+    with pytest.raises(ResumeError, match="trained on other data"):
+        ganzoo.resume(run.path)
+    assert Training.resume(run.path, data_dir=digits).finished
+
+
+def test_a_damaged_checkpoint_is_named_with_a_way_out(tmp_path: Path, digits: Path, reference: Outcome) -> None:
+    run = train(tmp_path / "run", digits)
+    newest = run.checkpoints()[-1][1]
+    path = newest / "state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ResumeError, match="cannot be taken up") as caught:
+        ganzoo.resume(run.path)
+    assert "go on from step 40" in caught.value.hint
+    shutil.rmtree(newest)
+    ganzoo.resume(run.path)
+    assert outcome(run.path) == reference
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path: Path, digits: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="already holds something else"):
+        train(tmp_path / "full", digits)
+    run = train(tmp_path / "run", digits)
+    with pytest.raises(TrainingError, match="already holds a run") as caught:
+        train(run.path, digits)
+    assert "ganzoo resume" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "data", "error"),
+    [
+        ("mnist-mpl", {}, True, UnknownNameError),
+        ("mnist-mlp", {"stepz": 1}, True, SettingsError),
+        ("mnist-mlp", {"config.generator_hidden": []}, True, SettingsError),
+        ("mnist-mlp", {"config.generator_hiden": [1]}, True, SettingsError),
+        ("mnist-mlp", {"config.generator_hidden": [65_536] * 2}, True, SettingsError),
+        ("mnist-mlp", {"device": "cuda:7"}, True, DeviceError),
+        ("mnist-mlp", {"device": "toaster"}, True, DeviceError),
+        ("mnist-mlp", {"batch_size": 1000}, True, DatasetError),
+        ("mnist-mlp", {"loss": "hing"}, True, UnknownNameError),
+        ("mnist-mlp", {}, False, DatasetError),
+    ],
+)
+def test_what_cannot_start_leaves_no_folder(
+    tmp_path: Path, digits: Path, recipe: str, settings: dict[str, Any], data: bool, error: type[Exception]
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(error):
+        ganzoo.train(recipe, out=out, data_dir=digits if data else tmp_path, settings={**TINY, **settings})
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"schema": 99, "settings": {}}', "not json"])
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ResumeError):
+        ganzoo.resume(tmp_path / "none")
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ResumeError):
+        ganzoo.resume(tmp_path)
+
+
+def test_a_conditional_run_is_sampled_by_label(tmp_path: Path, digits: Path) -> None:
+    gan = ganzoo.load(train(tmp_path / "run", digits, conditional=True).path)
+    seven, again, eight = (gan.sample(4, seed=0, labels=label) for label in (7, [7] * 4, 8))
+    assert torch.equal(seven, again)
+    assert not torch.equal(seven, eight)
+
+
+def test_without_a_seed_a_random_one_is_taken_and_recorded(tmp_path: Path, digits: Path) -> None:
+    settings = {key: value for key, value in TINY.items() if key != "seed"} | {"steps": 1}
+    seeds = {
+        ganzoo.train("mnist-mlp", out=tmp_path / name, data_dir=digits, settings=settings).settings.seed
+        for name in ("a", "b")
+    }
+    assert len(seeds) == 2
+
+
+def test_nobody_but_the_owner_is_needed_to_read_a_run(tmp_path: Path, digits: Path) -> None:
+    run = train(tmp_path / "run", digits)
+    (tmp_path / "usual").touch()
+    usual = os.stat(tmp_path / "usual").st_mode
+    assert {path.stat().st_mode for path in run.path.iterdir() if path.is_file()} == {usual}

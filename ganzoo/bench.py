@@ -89,7 +89,7 @@ def _state(settings: TrainingSettings, precision: str, dataset: OpenedDataset, d
     return TrainingState(settings, model_config(settings.recipe, dataset.spec.sample), batches, device)
 
 
-# --- the plain loop ---------------------------------------------------------------------------------------------
+# --- the plain loop ---
 
 
 class _PilImages(Dataset[Tensor]):
@@ -127,16 +127,26 @@ class _Drawn(IterableDataset[Tensor]):
 
 def _plain_loop(settings: TrainingSettings, dataset: OpenedDataset, device: torch.device) -> Callable[[], None]:
     recipe = settings.recipe
-    if recipe.conditional or recipe.regularizers or recipe.discriminator_steps > 1:
-        raise UsageError("the plain loop knows no labels, regularizers or several discriminator steps.")
     state = _state(settings, "fp32", dataset, device)
+    if recipe.conditional or recipe.regularizers or recipe.discriminator_steps > 1 or state.loss.paired:
+        raise UsageError(
+            "the plain loop knows no labels, regularizers, paired losses or several discriminator steps.",
+            hint="Bench a recipe without them.",
+        )
     generator, discriminator, loss = state.generator, state.discriminator, state.loss
-    optimizers = (_unfused(generator, recipe.optimizers.generator), _unfused(discriminator, recipe.optimizers.discriminator))
+    optimizers = (
+        _unfused(generator, recipe.optimizers.generator),
+        _unfused(discriminator, recipe.optimizers.discriminator),
+    )
     batches = _endless(dataset, recipe.batch_size)
+
+    def generate() -> Tensor:
+        fake: Tensor = generator(draw_latents(recipe.latent, recipe.batch_size, state.latent_source))
+        return fake
 
     def update_generator() -> Tensor:
         optimizers[0].zero_grad()
-        fake: Tensor = generator(draw_latents(recipe.latent, recipe.batch_size, state.latent_source))
+        fake = generate()
         loss_g = loss.generator(discriminator(fake), None)
         loss_g.backward()
         optimizers[0].step()
@@ -146,6 +156,8 @@ def _plain_loop(settings: TrainingSettings, dataset: OpenedDataset, device: torc
     def update_discriminator(real: Tensor, fake: Tensor) -> None:
         optimizers[1].zero_grad()
         loss_d = loss.discriminator(discriminator(real), discriminator(fake.detach()), recipe.label_smoothing)
+        if recipe.discriminator_loss == "mean":
+            loss_d = loss_d / 2
         loss_d.backward()
         optimizers[1].step()
         loss_d.item()
@@ -154,9 +166,9 @@ def _plain_loop(settings: TrainingSettings, dataset: OpenedDataset, device: torc
         real = next(batches).to(device)
         if recipe.update_order == "generator_first":
             fake = update_generator()
-            update_discriminator(real, fake)
+            update_discriminator(real, fake if recipe.share_fakes else generate())
         else:
-            update_discriminator(real, generator(draw_latents(recipe.latent, recipe.batch_size, state.latent_source)))
+            update_discriminator(real, generate())
             update_generator()
 
     return step
@@ -169,10 +181,12 @@ def _endless(dataset: OpenedDataset, batch_size: int) -> Iterator[Tensor]:
     elif dataset.spec.sample.kind == "image":
         loader = DataLoader(_PilImages(dataset.data), batch_size=batch_size, shuffle=True, drop_last=True)
     else:
-        raise UsageError(f"the plain loop cannot read {dataset.spec.name}.")
+        raise UsageError(f"the plain loop cannot read {dataset.spec.name}.", hint="Bench a recipe on images or laws.")
     while True:
         yield from loader
 
 
 def _unfused(net: nn.Module, spec: Adam) -> torch.optim.Adam:
-    return torch.optim.Adam(net.parameters(), lr=spec.learning_rate, betas=spec.betas, eps=spec.eps)
+    return torch.optim.Adam(
+        net.parameters(), lr=spec.learning_rate, betas=spec.betas, eps=spec.eps, weight_decay=spec.weight_decay
+    )

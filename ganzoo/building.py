@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.config import architecture_config
 from ganzoo.errors import SettingsError, WeightsFormatError
 from ganzoo.registry import architectures
+from ganzoo.validation import architecture_config
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ def build(builder: Callable[[], nn.Module], seed: int) -> nn.Module:
 
     outline(builder)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU too
         return builder()
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.building import build_with_weights, discriminator_builder, num_parameters
+from ganzoo.config import differences
 from ganzoo.errors import GanzooError, UsageError
 from ganzoo.evaluation import Evaluation, evaluate_gan
 from ganzoo.manifest import SCHEMA_VERSION, WeightsEntry, WeightsFile, read_manifest
 from ganzoo.model import CONFIG_NAME, DISCRIMINATOR_NAME, GENERATOR_NAME
+from ganzoo.references import NAME
+from ganzoo.registry import recipes
 from ganzoo.store import write_atomically
 from ganzoo.tensors import deserialize
+from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.zoo import load
 
@@ -28,22 +32,26 @@ _ROLES = {
 }
 
 
-def bundle(run: Path, package: Path, *, version: str, license: str, manifest: Path, data_dir: Path | None) -> WeightsEntry:  # noqa: A002
+def bundle(
+    run: Path, package: Path, *, version: str, license: str, manifest: Path, data_dir: Path | None
+) -> WeightsEntry:
     """Copy a finished run into `<package>/weights/<recipe>-<version>/`, measure it, and enter it into the manifest.
 
     The new version becomes the default of its name. Raises UsageError when the run is not finished or the version
     exists, and what loading and evaluating raise.
     """
-    training = json.loads((run / TRAINING_NAME).read_text(encoding="utf-8"))
-    recipe = training["settings"]["recipe"]
-    if training["steps"] != recipe["steps"]:
-        raise UsageError(f"{run} stopped at step {training['steps']} of {recipe['steps']}.", hint=f"ganzoo resume {run}")
+    training = _training_record(run)
+    name = training["settings"]["recipe"]["name"]
+    if NAME.fullmatch(version) is None:
+        raise UsageError(f"{version!r} is no version.", hint="Write lower-case letters and digits, such as v1.")
     entries = read_manifest(manifest) if manifest.is_file() else []
-    if any((entry.name, entry.version) == (recipe["name"], version) for entry in entries):
-        raise UsageError(f"{manifest} has {recipe['name']}@{version} already.", hint="Choose the next --version.")
+    if any((entry.name, entry.version) == (name, version) for entry in entries):
+        raise UsageError(f"{manifest} has {name}@{version} already.", hint="Choose the next --version.")
 
-    evaluation = evaluate_gan(load(run), recipe["name"], data_dir=data_dir)
-    folder = Path("weights", f"{recipe['name']}-{version}")
+    evaluation = evaluate_gan(load(run), name, data_dir=data_dir)
+    if evaluation.deviation:
+        raise UsageError(f"not measured under the protocol: {evaluation.deviation}.", hint="Pass the whole --data-dir.")
+    folder = Path("weights", f"{name}-{version}")
     contents = {name: (run / name).read_bytes() for name in _ROLES}
     entry = _entry(run, contents, training, evaluation, version, license, f"{package.name}:{folder.as_posix()}")
     try:
@@ -55,13 +63,32 @@ def bundle(run: Path, package: Path, *, version: str, license: str, manifest: Pa
     return entry
 
 
+def _training_record(run: Path) -> dict[str, Any]:
+    """Return the record of a run that did what its recipe says, to the end. Raises UsageError."""
+    try:
+        training: dict[str, Any] = json.loads((run / TRAINING_NAME).read_text(encoding="utf-8"))
+        trained, steps = training["settings"]["recipe"], training["steps"]
+        recipe = plain(recipes.get(trained["name"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{run} is no run with weights.", hint="Name a folder that train made.") from error
+    if steps != trained["steps"]:
+        raise UsageError(f"{run} stopped at step {steps} of {trained['steps']}.", hint=f"ganzoo resume {run}")
+    changed = [key for key in differences(recipe, trained) if key not in ("summary", "source", "notes")]
+    if changed:
+        raise UsageError(
+            f"{run} was not trained as the recipe {trained['name']!r} says: {', '.join(changed)}.",
+            hint="Train without those settings, or make a recipe of your own with them.",
+        )
+    return training
+
+
 def _entry(
     run: Path,
     contents: dict[str, bytes],
     training: dict[str, Any],
     evaluation: Evaluation,
     version: str,
-    license: str,  # noqa: A002
+    license: str,
     bundled: str,
 ) -> WeightsEntry:
     gan = load(run)
@@ -108,4 +135,3 @@ def _manifest(entries: list[WeightsEntry]) -> bytes:
         del record["owner"]  # the distribution that ships the manifest; known to whoever reads it
         records.append(record)
     return (json.dumps({"schema": SCHEMA_VERSION, "entries": records}, indent=2) + "\n").encode()
-

@@ -6,7 +6,6 @@ the recipe or of `TrainingSettings`; unknown keys and values of the wrong type o
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import json
 import os
@@ -14,13 +13,13 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
-from pydantic import TypeAdapter, ValidationError
 
 from ganzoo.errors import SettingsError
-from ganzoo.specs import ArchitectureSpec, Recipe
+from ganzoo.specs import Recipe
+from ganzoo.validation import SETTINGS_HINT, plain, validated
 
 ENVIRONMENT_PREFIX = "GANZOO_"
 PROGRAM_VARIABLES = frozenset({"HOME", "PLUGINS", "DEBUG"})
@@ -54,7 +53,8 @@ class TrainingSettings:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `settings_from_json` reads back."""
-        return dataclasses.asdict(self)
+        document: dict[str, Any] = plain(self)
+        return document
 
 
 @dataclass(frozen=True)
@@ -78,36 +78,32 @@ def resolve(recipe: Recipe, layers: Iterable[Layer], *, seed: int) -> TrainingSe
 def resolve_again(settings: TrainingSettings, layers: Iterable[Layer]) -> TrainingSettings:
     """Apply layers to settings that are resolved already. Raises SettingsError."""
     document = settings.to_json()
-    _validated(TrainingSettings, document, f"recipe {settings.recipe.name}")
+    validated(TrainingSettings, document, f"recipe {settings.recipe.name}")
     for layer in layers:
         for key, value in layer.values.items():
             _assign(document, key, value, layer.source)
-        settings = _validated(TrainingSettings, document, layer.source)
+        settings = validated(TrainingSettings, document, layer.source)
     return _checked(settings)
 
 
 def settings_from_json(document: Mapping[str, Any], source: str) -> TrainingSettings:
     """Read what `to_json` wrote. Raises SettingsError."""
-    return _checked(_validated(TrainingSettings, document, source))
+    return _checked(validated(TrainingSettings, document, source))
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Return the dotted keys whose values differ, with both values; lists compare as wholes."""
+    """Return the dotted keys whose values differ, with both values. Both documents are plain data."""
     found: dict[str, tuple[Any, Any]] = {}
     for key in [*before, *(key for key in after if key not in before)]:
         old, new = before.get(key), after.get(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found.update(differences(old, new, f"{prefix}{key}."))
-        elif _plain(old) != _plain(new):
+        elif old != new:
             found[prefix + key] = (old, new)
     return found
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-# --- layers -----------------------------------------------------------------------------------------------------
+# --- layers ---
 
 
 def user_layer() -> Layer:
@@ -167,7 +163,7 @@ def _flattened(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-# --- validation -------------------------------------------------------------------------------------------------
+# --- the rules of settings ---
 
 _FREE_TABLES = frozenset({"config", "regularizers"})
 """Tables of a recipe whose keys are checked later: by the architecture's config, and by the list of regularizers."""
@@ -180,7 +176,7 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
     in_run = top in document and top != "recipe"
     table: Any = document if in_run else document["recipe"]
     if not in_run and top in _FIXED_FIELDS:
-        raise SettingsError(f"{source}: {key!r} is what the recipe is and cannot be set.", hint=_LIST_HINT)
+        raise SettingsError(f"{source}: {key!r} is what the recipe is and cannot be set.", hint=SETTINGS_HINT)
     for part in path:
         inner = table.get(part) if isinstance(table, dict) else None
         if not isinstance(inner, dict):
@@ -193,48 +189,12 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
     table[last] = value
 
 
-_LIST_HINT = "`ganzoo show RECIPE` lists every setting and its value."
-
-
 def _unknown_key(key: str, source: str, document: Mapping[str, Any]) -> SettingsError:
     known = [name for name in _flattened(document["recipe"]) if name not in _FIXED_FIELDS]
     known += [name for name in document if name != "recipe"]
     close = difflib.get_close_matches(key, known, n=1)
     guess = f" Did you mean {close[0]!r}?" if close else ""
-    return SettingsError(f"{source}: there is no setting {key!r}.{guess}", hint=_LIST_HINT)
-
-
-Data = TypeVar("Data")
-
-
-def _validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Data:
-    """Build a dataclass from plain data: known keys only, exact types, bounds held. Raises SettingsError."""
-    try:
-        result = TypeAdapter(kind).validate_json(json.dumps(document), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]).removeprefix("recipe.")
-        message = f"{source}: {key} = {json.dumps(first['input'], default=str)}: {first['msg'].lower()}."
-        raise SettingsError(message, hint="Give a value of that type and range.") from error
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"{source}: {error}.", hint="Settings are numbers, texts, lists and tables.") from error
-    stray = _stray_key(document, dataclasses.asdict(result))  # type: ignore[call-overload]
-    if stray is not None:
-        raise SettingsError(f"{source}: there is no setting {stray!r}.", hint=_LIST_HINT)
-    return result
-
-
-def _stray_key(given: Mapping[str, Any], understood: Mapping[str, Any], prefix: str = "") -> str | None:
-    """Return a dotted key that no field took; pydantic drops those of plain dataclasses silently."""
-    for key, value in given.items():
-        if key not in understood:
-            return prefix + key
-        inner = understood[key]
-        if isinstance(value, Mapping) and isinstance(inner, Mapping):
-            stray = _stray_key(value, inner, f"{prefix}{key}.")
-            if stray is not None:
-                return stray
-    return None
+    return SettingsError(f"{source}: there is no setting {key!r}.{guess}", hint=SETTINGS_HINT)
 
 
 def _checked(settings: TrainingSettings) -> TrainingSettings:
@@ -246,13 +206,3 @@ def _checked(settings: TrainingSettings) -> TrainingSettings:
             hint="Set share_fakes=false, or the other two.",
         )
     return settings
-
-
-def architecture_config(spec: ArchitectureSpec, values: Mapping[str, Any], source: str) -> Any:
-    """Build an architecture's config from plain data. Raises SettingsError."""
-    return _validated(spec.config, values, f"{source}: config of {spec.name!r}")
-
-
-def from_json(kind: type[Data], document: Mapping[str, Any], source: str) -> Data:
-    """Build any of the spec dataclasses from plain data that came from a file. Raises SettingsError."""
-    return _validated(kind, document, source)

@@ -21,7 +21,8 @@ def find_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise DeviceError(f"{name!r} is no device.", hint="Write auto, cpu, cuda, cuda:N or mps.") from None
-    present = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count() if cuda else 0)), *["mps"][: int(mps)]]
+    present = ["cpu"] + ["mps"] * mps
+    present += [f"cuda:{index}" for index in range(torch.cuda.device_count() if cuda else 0)]
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in present:
         raise DeviceError(f"this machine has no {name}.", hint=f"It has {', '.join(present)}; --device auto chooses.")

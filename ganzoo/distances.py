@@ -18,7 +18,9 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     """
     for features in (first, second):
         if len(features) < 2 or not features.isfinite().all():
-            raise EvaluationError("a Fréchet distance needs at least two samples, all finite.", hint="Take more samples.")
+            raise EvaluationError(
+                "a Fréchet distance needs at least two samples, all finite.", hint="Take more samples."
+            )
     (mean1, root1, trace1), (mean2, root2, trace2) = (_gaussian(features.double()) for features in (first, second))
     cross = torch.linalg.svdvals(root1 @ root2).sum()
     return max(0.0, float((mean1 - mean2).square().sum() + trace1 + trace2 - 2 * cross))

@@ -21,9 +21,11 @@ class AdversarialLoss:
     """The two sides of one game."""
 
     name: str
+    """As in `Recipe.loss`."""
     formula: str
     """What D and G minimise."""
     paper: str
+    """Where it is from."""
     discriminator: Callable[[Tensor, Tensor, float], Tensor]
     """(real logits, fake logits, label smoothing) -> the real half plus the fake half."""
     generator: Callable[[Tensor, Tensor | None], Tensor]
@@ -157,20 +159,30 @@ Critic = Callable[[Tensor], Tensor]
 """Samples [batch, *shape] -> logits [batch]."""
 
 
-def r1(critic: Critic, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+@dataclass(frozen=True)
+class Critics:
+    """The discriminator as a function of samples alone; a conditional one judges by the labels of its batch."""
+
+    real: Critic
+    """With the labels of the real samples."""
+    fake: Critic
+    """With the labels that the fakes were asked for."""
+
+
+def r1(critics: Critics, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
     """|grad r|^2 / 2 at real samples: flat around the data (Mescheder et al., arXiv:1801.04406, equation 9)."""
-    return _squared_gradient(critic, real).mean() / 2
+    return _squared_gradient(critics.real, real).mean() / 2
 
 
-def r2(critic: Critic, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+def r2(critics: Critics, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
     """|grad f|^2 / 2 at fakes (Mescheder et al., arXiv:1801.04406, equation 10)."""
-    return _squared_gradient(critic, fake).mean() / 2
+    return _squared_gradient(critics.fake, fake).mean() / 2
 
 
-def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+def gradient_penalty(critics: Critics, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
     """(|grad| - 1)^2 at random points between real and fake (Gulrajani et al., arXiv:1704.00028, equation 3)."""
     weight = torch.rand(len(real), *[1] * (real.dim() - 1), generator=generator, device=real.device)
-    norm = _squared_gradient(critic, torch.lerp(real, fake, weight)).add(1e-12).sqrt()
+    norm = _squared_gradient(critics.real, torch.lerp(real, fake, weight)).add(1e-12).sqrt()
     return (norm - 1).square().mean()
 
 

@@ -22,6 +22,8 @@ MANIFEST_NAME = "weights_manifest.json"
 SCHEMA_VERSION = 1
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_BUNDLED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*:(?!/)[A-Za-z0-9._/-]+")
+_VERSION = re.compile(r"\d+(\.\d+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,17 @@ class WeightsEntry:
     def __post_init__(self) -> None:
         if NAME.fullmatch(self.name) is None or NAME.fullmatch(self.version) is None:
             raise ValueError(f"{self.name!r}@{self.version!r} is no name of weights")
+        if not {"config", "generator"} <= {file.role for file in self.files}:
+            raise ValueError(f"{self.name}@{self.version} lacks a config or a generator file")
+        if not all(type(self.parameters[net]) is int for net in ("generator", "discriminator")):
+            raise ValueError(f"{self.name}@{self.version} states no number of parameters")
+        if self.bundled is not None and (_BUNDLED.fullmatch(self.bundled) is None or ".." in self.bundled):
+            raise ValueError(f"{self.bundled!r} is no package:folder")
+        if _VERSION.match(self.min_ganzoo) is None:
+            raise ValueError(f"{self.min_ganzoo!r} is no version")
+        for metric in self.metrics:
+            if not isinstance(metric["value"], (int, float)) or not isinstance(metric["std"], (int, float)):
+                raise ValueError(f"the metric {metric['name']!r} has no number")  # noqa: TRY004 - one kind of error here
 
     @property
     def reference(self) -> ZooReference:
@@ -114,12 +127,14 @@ def read_manifest(path: Path, owner: str = "") -> list[WeightsEntry]:
     """Read one manifest file of a distribution. Raises ManifestError."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema"] > SCHEMA_VERSION:
-            raise ValueError(f"schema {document['schema']} is newer than {SCHEMA_VERSION}, update ganzoo")
-        return [_entry(record, owner) for record in document["entries"]]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        schema, records = document["schema"], document["entries"]
+        entries = [_entry(record, owner) for record in records] if schema <= SCHEMA_VERSION else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ManifestError(f"{path} is no weights manifest ({reason}).", hint="Reinstall its package.") from error
+    if entries is None:
+        raise ManifestError(f"{path} has schema {schema}; this ganzoo reads {SCHEMA_VERSION}.", hint="Update ganzoo.")
+    return entries
 
 
 def _entry(record: Mapping[str, Any], owner: str) -> WeightsEntry:
@@ -153,9 +168,11 @@ class Zoo:
 
     def _add(self, package: str, owner: str) -> None:
         path = manifest_path(package)
+        if path is None:
+            problem = f"{owner} registers the weights of {package!r}, which has no {MANIFEST_NAME}."
+            self.problems.append(ManifestError(problem, hint="Reinstall it."))
+            return
         try:
-            if path is None:
-                raise ManifestError(f"{owner} registers {package!r}, which has no {MANIFEST_NAME}.")
             self.entries += read_manifest(path, owner)
         except ManifestError as error:
             self.problems.append(error)
@@ -172,7 +189,9 @@ class Zoo:
         """
         named = [entry for entry in self.entries if entry.name == reference.name]
         if not named:
-            raise UnknownNameError("weights", reference.name, {entry.name for entry in self.entries})
+            raise self.with_problems(
+                UnknownNameError("weights", reference.name, {entry.name for entry in self.entries})
+            )
         if reference.version is None:
             chosen = [entry for entry in named if entry.default]
         else:
@@ -187,6 +206,12 @@ class Zoo:
                 hint="Uninstall one of them, or name the one to keep in GANZOO_PLUGINS.",
             )
         return chosen[0]
+
+    def with_problems(self, error: UnknownNameError) -> UnknownNameError:
+        """Add the first manifest that could not be read: the name may be in there."""
+        if self.problems:
+            error.hint += f" Not read: {self.problems[0]}"
+        return error
 
 
 def _matches(entry: WeightsEntry, pattern: str) -> bool:

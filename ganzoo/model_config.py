@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzoo.config import from_json
 from ganzoo.errors import SettingsError, WeightsFormatError
 from ganzoo.specs import LatentSpec, Recipe, SampleSpec
+from ganzoo.validation import plain, validated
 
 SCHEMA_VERSION = 1
 
@@ -37,11 +37,16 @@ class ModelConfig:
 
     def to_bytes(self) -> bytes:
         """Return the file's content."""
-        return (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode()
+        return (json.dumps(plain(self), indent=2) + "\n").encode()
 
 
 def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
-    """Describe what a recipe trains on samples of this kind."""
+    """Describe what a recipe trains on samples of this kind. Raises SettingsError when it needs classes they lack."""
+    if recipe.conditional and sample.classes is None:
+        raise SettingsError(
+            f"recipe {recipe.name}: the dataset {recipe.dataset!r} has no classes to condition on.",
+            hint="Set conditional=false, or choose a dataset with labels.",
+        )
     return ModelConfig(
         recipe=recipe.name,
         architecture=recipe.architecture,
@@ -67,6 +72,6 @@ def parse_model_config(content: bytes, where: Path | str) -> ModelConfig:
             hint="Update ganzoo: pip install --upgrade ganzoo",
         )
     try:
-        return from_json(ModelConfig, document, str(where))
+        return validated(ModelConfig, document, str(where))
     except SettingsError as error:
         raise WeightsFormatError(str(error), hint=hint) from error

@@ -84,5 +84,7 @@ def _parse_hub(text: str) -> HubReference:
     parts = path.split("/")
     well_formed = len(parts) == 2 and all(_HUB_PART.fullmatch(part) and ".." not in part for part in parts)
     if not well_formed or ("@" in text and (_REVISION.fullmatch(revision) is None or ".." in revision)):
-        raise BadReferenceError(f"{text!r} is no Hub repository.", hint="Write hf:owner/repo or hf:owner/repo@revision.")
+        raise BadReferenceError(
+            f"{text!r} is no Hub repository.", hint="Write hf:owner/repo or hf:owner/repo@revision."
+        )
     return HubReference(parts[0], parts[1], revision or None)

@@ -64,7 +64,8 @@ class Registry(Generic[Spec]):
     """The specs of one kind, by name."""
 
     def __init__(self, kind: str, group: str, spec_type: type[Spec]) -> None:
-        self.kind, self.group, self._spec_type = kind, group, spec_type
+        self.kind, self.group = kind, group
+        self._spec_type: type[Spec] = spec_type
 
     def origins(self) -> dict[str, list[Origin]]:
         """Return every registered name with the distributions that claim it; imports nothing."""
@@ -138,10 +139,12 @@ WEIGHTS_GROUP = "ganzoo.weights"
 
 @cache
 def package_folder(package: str) -> str | None:
-    """Return the folder of an installed top-level package without importing it, or None."""
+    """Return the folder of an installed top-level package without importing it; None when there is none."""
     from importlib.util import find_spec
 
+    if not package.isidentifier():
+        return None  # a submodule cannot be found without importing its parents
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         return None
-    return list(found.submodule_search_locations)[0]
+    return next(iter(found.submodule_search_locations))

@@ -45,6 +45,7 @@ class SampleSpec:
     """What one sample is. Images are float32 in [-1, 1]; curves are float32 in their own range."""
 
     kind: Literal["curve", "image"]
+    """How samples are drawn, and what their values mean."""
     shape: Annotated[tuple[Size, ...], Len(1, 4)]
     """Curves: [points]. Images: [channels, height, width]."""
     classes: Annotated[tuple[str, ...], Len(1, 100_000)] | None = None
@@ -84,6 +85,9 @@ class ArchitectureSpec:
     """(config, sample) -> module; module(samples [batch, *sample.shape] (, labels)) -> raw logits [batch]."""
     conditional: bool = False
     """Whether the builders understand `sample.classes`."""
+    batch_independent: bool = False
+    """Whether the discriminator judges each sample by itself (no batch statistics), so that real and fake samples may
+    go through it in one pass."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 

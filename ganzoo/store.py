@@ -104,7 +104,12 @@ class Store:
         path = self.path(file)
         check_digest(content, file, path, "Fetch the file again.")
         with store_errors(self.root):
-            write_atomically(path, content)
+            try:
+                write_atomically(path, content)
+            except PermissionError:
+                # Windows does not replace a file that another process has open: it may be the same one.
+                if not path.is_file() or path.read_bytes() != content:
+                    raise
         return path
 
     def remove(self, file: WeightsFile) -> int:

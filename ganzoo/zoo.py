@@ -109,7 +109,9 @@ def _read_file(folder: Path, name: str) -> bytes:
         unfinished = (folder / "run.json").is_file()
         raise MissingWeightsError(
             f"{folder} has no {name}" + (": the run has no checkpoint yet." if unfinished else "."),
-            hint=f"ganzoo resume {folder}" if unfinished else "Name a folder with a config.json and a model.safetensors.",
+            hint=f"ganzoo resume {folder}"
+            if unfinished
+            else "Name a folder with a config.json and a model.safetensors.",
         ) from None
     except OSError as error:
         raise MissingWeightsError(
@@ -204,9 +206,7 @@ def verify(reference: str | os.PathLike[str]) -> list[VerifiedFile]:
             read_verified(entry, file)
         return [VerifiedFile(file.path, file.size, file.sha256) for file in entry.files]
     contents = {name: _read_file(parsed.path, name) for name in (CONFIG_NAME, GENERATOR_NAME)}
-    return [
-        VerifiedFile(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in contents.items()
-    ]
+    return [VerifiedFile(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in contents.items()]
 
 
 def remove(entry: WeightsEntry, others: Iterable[WeightsEntry]) -> int:

@@ -19,7 +19,7 @@ PLUGINS = ROOT / "plugins"
 
 LAYERS = [
     {"errors", "specs", "version"},
-    {"registry", "references", "manifest", "config", "model_config", "devices", "randomness"},
+    {"registry", "references", "manifest", "config", "validation", "model_config", "devices", "randomness"},
     {"store", "tensors", "losses", "distances", "building", "data"},
     {"model", "zoo", "training", "evaluation", "rendering", "bundle", "bench"},
     {"cli"},
@@ -48,7 +48,11 @@ def room(path: Path) -> str:
     return path.relative_to(CORE).parts[0].removesuffix(".py")
 
 
-CORE_FILES = [path for path in sorted(CORE.rglob("*.py")) if path.name not in ("__init__.py", "__main__.py") or path.parent != CORE]
+CORE_FILES = [
+    path
+    for path in sorted(CORE.rglob("*.py"))
+    if path.name not in ("__init__.py", "__main__.py") or path.parent != CORE
+]
 
 
 @pytest.mark.parametrize("path", CORE_FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -76,7 +80,15 @@ HEAVY = ("torch", "torchvision", "numpy", "huggingface_hub", "PIL")
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["list"], ["list", "--json"], ["show", "mnist-mlp"], ["plugins", "list"], ["train", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["list", "--json"],
+        ["show", "mnist-mlp"],
+        ["plugins", "list"],
+        ["train", "--help"],
+    ],
     ids=" ".join,
 )
 def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:

@@ -134,5 +134,5 @@ def test_an_assignment_needs_a_key_and_a_value(text: str) -> None:
 
 
 def test_differences_name_the_dotted_keys() -> None:
-    before, after = {"a": {"b": (1, 2), "c": 3}}, {"a": {"b": [1, 2], "c": 4}, "d": 5}
+    before, after = {"a": {"b": [1, 2], "c": 3}}, {"a": {"b": [1, 2], "c": 4}, "d": 5}
     assert differences(before, after) == {"a.c": (3, 4), "d": (None, 5)}

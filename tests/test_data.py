@@ -26,7 +26,7 @@ def spec_of(data: ArrayData, sample: SampleSpec | None = None) -> DatasetSpec:
         homepage="",
         license="",
         sample=sample,
-        splits={"train": None},
+        splits={"train": len(data.samples)},
         load=lambda root, split, download: data,
     )
 
@@ -49,7 +49,9 @@ def test_the_first_opening_packs_and_the_next_ones_map(digits: Path, home: Path)
     assert sorted(path.name for path in packed.iterdir()) == ["labels.npy", "pack.json", "samples.npy"]
 
 
-def test_a_current_packed_copy_is_not_read_again_from_its_sources(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_current_packed_copy_is_not_read_again_from_its_sources(
+    digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = datasets.get("mnist")
     open_dataset(spec, "train", digits)
     monkeypatch.setattr("ganzoo_mnist.files.load", lambda *_: pytest.fail("read again"))
@@ -90,6 +92,24 @@ def test_the_stores_own_files_may_go_once_packed(digits: Path, home: Path) -> No
     open_dataset(spec, "train")
     shutil.rmtree(files)
     assert isinstance(open_dataset(spec, "train", download=False).data, ArrayData)
+
+
+def test_a_changed_byte_of_a_packed_copy_is_noticed(digits: Path, home: Path) -> None:
+    before = open_dataset(datasets.get("mnist"), "train", digits)
+    (path,) = (home / "datasets" / "mnist" / "packed").glob("*/samples.npy")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    after = open_dataset(datasets.get("mnist"), "train", digits)
+    assert isinstance(after.data, ArrayData)
+    assert isinstance(before.data, ArrayData)
+    assert after.data.samples[-1, 0, -1, -1] == 0
+
+
+def test_a_law_needs_no_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GANZOO_HOME", str(tmp_path / "file" / "home"))
+    assert open_dataset(datasets.get("quadratic"), "train").digest == "synthetic:quadratic"
 
 
 @pytest.mark.parametrize("name", ["samples.npy", "labels.npy", "pack.json"])

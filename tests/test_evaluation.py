@@ -7,11 +7,11 @@ import pytest
 
 import ganzoo
 from ganzoo.errors import EvaluationError, MissingDatasetError, UnknownNameError
-from ganzoo.evaluation.evaluate import find_protocol
+from ganzoo.evaluation.measurement import find_protocol
 from ganzoo.registry import datasets, metrics
 from ganzoo.specs import DatasetSpec, SampleSpec
-from tests.test_model import make_gan
 from ganzoo_quadratic import QUADRATIC
+from tests.test_model import make_gan
 
 TINY = {"seed": 0, "steps": 1, "batch_size": 16, "config.generator_hidden": [8], "config.discriminator_hidden": [8]}
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from ganzoo.errors import SettingsError, UnknownNameError
-from ganzoo.losses import LOSSES, REGULARIZERS, get_loss
+from ganzoo.losses import LOSSES, REGULARIZERS, Critics, get_loss
 
 REAL = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
 FAKE = torch.tensor([-3.0, 0.25, 1.0], dtype=torch.float64)
@@ -56,8 +56,11 @@ def test_regularizers_of_a_linear_critic_are_known() -> None:
     weight = torch.tensor([3.0, 4.0])
     real, fake = torch.zeros(5, 2), torch.ones(5, 2)
 
+    def critic(x: torch.Tensor) -> torch.Tensor:
+        return x @ weight
+
     def value(name: str) -> float:
-        return float(REGULARIZERS[name](lambda x: x @ weight, real, fake, torch.Generator().manual_seed(0)))
+        return float(REGULARIZERS[name](Critics(critic, critic), real, fake, torch.Generator().manual_seed(0)))
 
     assert value("r1") == pytest.approx(25 / 2)
     assert value("r2") == pytest.approx(25 / 2)
@@ -67,8 +70,11 @@ def test_regularizers_of_a_linear_critic_are_known() -> None:
 def test_r1_looks_at_real_samples_and_r2_at_fakes() -> None:
     real, fake = torch.full((4, 1), 2.0), torch.full((4, 1), 3.0)
 
+    def critic(x: torch.Tensor) -> torch.Tensor:
+        return x.square().sum(1)
+
     def value(name: str) -> float:
-        penalty = REGULARIZERS[name](lambda x: x.square().sum(1), real, fake, torch.Generator())
+        penalty = REGULARIZERS[name](Critics(critic, critic), real, fake, torch.Generator())
         return penalty.item()
 
     assert value("r1") == pytest.approx(4**2 / 2)

@@ -104,7 +104,7 @@ def test_labels_that_do_not_fit_are_refused(labels: object) -> None:
 def test_labels_for_an_unconditional_model_and_no_samples_are_refused() -> None:
     with pytest.raises(UsageError, match="not class-conditional"):
         make_gan().sample(1, labels=0)
-    with pytest.raises(UsageError, match="at least 1|cannot generate 0"):
+    with pytest.raises(UsageError, match="cannot generate 0"):
         make_gan().sample(0)
 
 
@@ -201,10 +201,10 @@ def test_a_file_that_ganzoo_did_not_write_is_refused(folder: Path) -> None:
 
 
 def test_a_folder_without_the_files_is_refused(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(MissingWeightsError, match="has no config.json"):
+    with pytest.raises(MissingWeightsError, match=r"has no config\.json"):
         ganzoo.load(tmp_path)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(MissingWeightsError, match="has no model.safetensors"):
+    with pytest.raises(MissingWeightsError, match=r"has no model\.safetensors"):
         ganzoo.load(folder)
 
 
@@ -219,5 +219,5 @@ def test_an_architecture_that_is_not_installed_is_named(folder: Path) -> None:
     gan = make_gan()
     object.__setattr__(gan.config, "architecture", "mpl")
     gan.save(folder)
-    with pytest.raises(UsageError, match="no architecture named 'mpl'. Did you mean 'mlp'"):
+    with pytest.raises(UsageError, match="Did you mean 'mlp'"):
         ganzoo.load(folder)

@@ -31,7 +31,22 @@ def test_a_path_object_is_a_folder_whatever_its_name() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "Mnist", "mnist mlp", "mnist@", "@v1", "-x", "hf:", "hf:you", "hf:you/", "hf:a/b/c", "hf:../b", "hf:a/b@", "hf:a/b@../c", "hf:a/é"],
+    [
+        "",
+        "Mnist",
+        "mnist mlp",
+        "mnist@",
+        "@v1",
+        "-x",
+        "hf:",
+        "hf:you",
+        "hf:you/",
+        "hf:a/b/c",
+        "hf:../b",
+        "hf:a/b@",
+        "hf:a/b@../c",
+        "hf:a/é",
+    ],
 )
 def test_what_names_no_weights_is_refused_with_a_hint(text: str) -> None:
     with pytest.raises(BadReferenceError) as caught:

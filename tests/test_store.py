@@ -103,7 +103,7 @@ def test_a_read_only_store_is_one_clear_error(tmp_path: Path) -> None:
     root.mkdir()
     root.chmod(stat.S_IRUSR | stat.S_IXUSR | stat.S_IROTH | stat.S_IXOTH)
     for parent in (tmp_path, *tmp_path.parents):
-        if os.stat(parent).st_uid == os.getuid() and parent != Path("/"):
+        if parent.stat().st_uid == os.getuid() and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
 
     def write() -> int:

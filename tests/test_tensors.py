@@ -51,7 +51,9 @@ def test_every_changed_byte_of_the_data_is_noticed() -> None:
             deserialize(bytes(damaged), "x")
 
 
-DUPLICATE = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+DUPLICATE = (
+    b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+)
 
 
 @pytest.mark.parametrize(

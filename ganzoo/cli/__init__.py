@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -23,7 +24,9 @@ app = typer.Typer(
 
 WEIGHTS, TRAINING, SURROUNDINGS = "Weights", "Training", "Data and plugins"
 
-app.command("list", rich_help_panel=WEIGHTS, help="List what exists: weights, recipes, datasets, architectures.")(listing.list_)
+app.command("list", rich_help_panel=WEIGHTS, help="List what exists: weights, recipes, datasets, architectures.")(
+    listing.list_
+)
 app.command("ls", hidden=True)(listing.list_)
 app.command("show", rich_help_panel=WEIGHTS)(show.show)
 app.command("pull", rich_help_panel=WEIGHTS)(pull.pull)
@@ -62,12 +65,21 @@ def ganzoo(
 
 def main() -> None:
     """Run the program and exit: 0 done, 1 known failure, 2 wrong usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console that knows no "×" shows a "?"
     try:
-        app()
+        app(_quiet_first(sys.argv[1:]))
     except Exception as error:
         if os.environ.get("GANZOO_DEBUG") == "1":
             raise
         sys.exit(_report(error))
+
+
+def _quiet_first(arguments: list[str]) -> list[str]:
+    """Let -q stand anywhere, as people write it, though it belongs to the program and not to a command."""
+    quiet = [argument for argument in arguments if argument in ("-q", "--quiet")]
+    return quiet[:1] + [argument for argument in arguments if argument not in quiet]
 
 
 def _report(error: Exception) -> int:

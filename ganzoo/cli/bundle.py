@@ -15,7 +15,7 @@ def bundle(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run.")],
     package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="Folder of the package that will ship it.")],
     version: Annotated[str, typer.Option(help="Version of the weights, such as v1.")],
-    license: Annotated[str, typer.Option(help="SPDX identifier of the weights' licence.")],  # noqa: A002
+    license: Annotated[str, typer.Option(help="SPDX identifier of the weights' licence.")],
     manifest: Annotated[
         Path | None, typer.Option(help="The manifest to enter it in; default: the package's weights_manifest.json.")
     ] = None,

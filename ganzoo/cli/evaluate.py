@@ -21,5 +21,7 @@ def eval_(
 
     result = evaluate(reference, protocol=protocol, device=device, data_dir=data_dir)
     out.json(result.to_json())
+    if result.deviation:
+        out.talk(f"Not comparable: {result.deviation}.")
     for metric in result.metrics:
         out.talk(f"{metric.name} {metric.value:.4f} ± {metric.std:.4f} ({metric.better} is better, {metric.protocol})")

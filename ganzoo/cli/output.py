@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,19 +33,22 @@ class Output:
         """Print rows under a title; columns of numbers are set flush right."""
         from rich.table import Table
 
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
         for index, name in enumerate(columns):
             numbers = bool(rows) and all(str(row[index])[:1].isdigit() for row in rows)
-            table.add_column(name, justify="right" if numbers else "left", style="bold" if index == 0 else "", no_wrap=index == 0)
+            justify: Literal["right", "left"] = "right" if numbers else "left"
+            first = index == 0
+            table.add_column(name, justify=justify, style="bold" if first else "", no_wrap=first, overflow="fold")
         for row in rows:
             table.add_row(*(str(cell) for cell in row))
         self.console().print(table)
 
     def console(self) -> Console:
-        """Return a console on stdout."""
+        """Return a console on stdout; where that is no terminal, lines are as long as they need to be."""
         from rich.console import Console
 
-        return Console(highlight=False, markup=False, emoji=False)
+        width = None if sys.stdout.isatty() else 10_000
+        return Console(width=width, highlight=False, markup=False, emoji=False)
 
     # --- stderr ---
 
@@ -78,26 +81,26 @@ def _one_line(text: str) -> str:
 
 
 def flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    """Return nested data as (dotted key, value) rows, empty values left out."""
+    """Return nested data as (dotted key, value) rows; empty texts are left out."""
     rows: list[tuple[str, object]] = []
     for key, value in document.items():
         if isinstance(value, Mapping):
             rows += flat(value, f"{prefix}{key}.")
-        elif value not in (None, "", ()):
+        elif value is None:
+            rows.append((prefix + key, "null"))
+        elif value != "":
             rows.append((prefix + key, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value))
     return rows
 
 
 def human_size(num_bytes: int) -> str:
     """Write a number of bytes with a decimal unit."""
-    size = float(num_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            break
-        size /= 1000
-    else:
-        unit = "TB"
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+    if num_bytes < 1000:
+        return f"{num_bytes} B"
+    size, units = num_bytes / 1000, ["kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.1f} {units[0]}"
 
 
 out = Output()

@@ -12,10 +12,12 @@ import typer
 
 from ganzoo.cli.options import Json
 from ganzoo.cli.output import flat, out
-from ganzoo.errors import MissingWeightsError, UnknownNameError
+from ganzoo.config import TrainingSettings
+from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
 from ganzoo.manifest import WeightsEntry, Zoo
-from ganzoo.references import FolderReference, ZooReference, parse_reference
+from ganzoo.references import NAME, FolderReference, ZooReference, parse_reference
 from ganzoo.registry import REGISTRIES
+from ganzoo.specs import Recipe
 from ganzoo.zoo import location
 
 
@@ -36,40 +38,51 @@ def show(
 
 def _sections(name: str) -> dict[str, dict[str, Any]]:
     """Return everything of that name, by title. Raises UnknownNameError, PluginError, MissingWeightsError."""
-    reference = parse_reference(name)
-    if isinstance(reference, FolderReference):
-        return _folder(reference.path)
     sections: dict[str, dict[str, Any]] = {}
-    zoo = Zoo()
     for registry in REGISTRIES:
         if name in registry.names():
-            sections[f"{registry.kind} {name}"] = _plain(registry.get(name))
+            spec = registry.get(name)
+            sections[f"{registry.kind} {name}"] = _recipe(spec) if isinstance(spec, Recipe) else _plain(spec)
+    zoo = Zoo()
+    # Names of specs are freer than those of weights.
+    reference = parse_reference(name) if not sections or NAME.fullmatch(name) else None
+    if isinstance(reference, FolderReference):
+        return _folder(reference.path)
     if isinstance(reference, ZooReference):
         for entry in zoo.entries:
             if entry.name == reference.name and reference.version in (None, entry.version):
                 sections[f"weights {entry.reference}"] = _weights(entry)
     if not sections:
         known = {entry.name for entry in zoo.entries}.union(*(registry.names() for registry in REGISTRIES))
-        raise UnknownNameError("weights, recipe, dataset, architecture or metric", name, known)
+        raise zoo.with_problems(UnknownNameError("weights, recipe, dataset, architecture or metric", name, known))
     return sections
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return every setting that --set can change, the run's own included."""
+    settings = TrainingSettings(recipe=recipe, seed=0).to_json()
+    return {**settings.pop("recipe"), **settings, "seed": "random"}
 
 
 def _weights(entry: WeightsEntry) -> dict[str, Any]:
     document = {"location": location(entry), **dataclasses.asdict(entry)}
     document["files"] = {file.path: f"{file.size} bytes, sha256 {file.sha256}" for file in entry.files}
     document["metrics"] = {
-        metric["name"]: f"{metric['value']:.5g} ± {metric['std']:.2g} ({metric['protocol']})" for metric in entry.metrics
+        metric["name"]: f"{metric['value']:.5g} ± {metric['std']:.2g} ({metric['protocol']})"
+        for metric in entry.metrics
     }
     document["sample"] = {"kind": entry.sample["kind"], "shape": entry.sample["shape"]}
     return document
 
 
 def _folder(path: Path) -> dict[str, dict[str, Any]]:
-    documents = {
-        name: json_format.loads((path / name).read_text(encoding="utf-8"))
-        for name in ("run.json", "config.json", "training.json")
-        if (path / name).is_file()
-    }
+    documents: dict[str, dict[str, Any]] = {}
+    for name in ("run.json", "config.json", "training.json"):
+        if (path / name).is_file():
+            try:
+                documents[name] = dict(json_format.loads((path / name).read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise WeightsFormatError(f"{path / name} is no JSON object: {error}.", hint="Restore it.") from error
     if not documents:
         raise MissingWeightsError(f"{path} is neither a run nor a weights folder.", hint="Name one that train made.")
     return documents

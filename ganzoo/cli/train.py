@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from ganzoo.cli.options import Assignments, ConfigFile, DataDir, Json
-from ganzoo.cli.output import out
 
 
 def train(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import typer
@@ -31,8 +32,10 @@ class Display(Protocol):
 def watch(training: Training, *, json: bool) -> None:
     """Run a training to its end or to Ctrl-C. Raises Exit with 130 after an interruption."""
     settings, run = training.run.settings, training.run
-    precision = settings.precision
-    out.talk(f"{settings.recipe.name} on {training.state.device} ({precision}), seed {settings.seed}, into {run.path}")
+    place = as_reference(run.path)
+    out.talk(
+        f"{settings.recipe.name} on {training.state.device} ({settings.precision}), seed {settings.seed}, into {place}"
+    )
     if training.state.step:
         out.talk(f"from step {training.state.step}")
     with Interruption() as interruption, _display(training) as display:
@@ -43,7 +46,7 @@ def watch(training: Training, *, json: bool) -> None:
         records = run.records()
         out.json(
             {
-                "run": str(run.path),
+                "run": place,
                 "finished": training.finished,
                 "step": training.state.step,
                 "seed": settings.seed,
@@ -51,11 +54,16 @@ def watch(training: Training, *, json: bool) -> None:
             }
         )
     else:
-        out.line(run.path)
+        out.line(place)
     if not training.finished:
-        out.talk(f"Stopped after step {training.state.step}; everything is saved. Go on: ganzoo resume {run.path}")
+        out.talk(f"Stopped after step {training.state.step}; everything is saved. Go on: ganzoo resume {place}")
         raise typer.Exit(130)
-    out.talk(f"Done in {training.state.seconds:.1f} s. Next: ganzoo sample {run.path} --out samples.png")
+    out.talk(f"Done in {training.state.seconds:.1f} s. Next: ganzoo sample {place} --out samples.png")
+
+
+def as_reference(path: Path) -> str:
+    """Write a folder so that commands take it for one: a bare name would be that of weights."""
+    return f"./{path}" if len(path.parts) == 1 and not path.is_absolute() else str(path)
 
 
 @contextlib.contextmanager
@@ -69,8 +77,8 @@ def _display(training: Training) -> Iterator[Display]:
 
 
 def _speed(training: Training, record: Record) -> str:
-    images = record.steps_per_second * training.run.settings.recipe.batch_size
-    return f"{record.steps_per_second:,.0f} steps/s, {images:,.0f} samples/s"
+    images = record.steps_per_second * record.images / record.step
+    return f"{record.steps_per_second:,.0f} steps/s, {images:,.0f} images/s"
 
 
 class Lines:
@@ -85,7 +93,9 @@ class Lines:
             return
         self._last = time.monotonic()
         losses = f"loss_d {record.loss_d:.3f}, loss_g {record.loss_g:.3f}"
-        out.talk(f"step {record.step}/{self._training.run.settings.recipe.steps}: {losses}, {_speed(self._training, record)}")
+        out.talk(
+            f"step {record.step}/{self._training.run.settings.recipe.steps}: {losses}, {_speed(self._training, record)}"
+        )
 
 
 class Bar:

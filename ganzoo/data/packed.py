@@ -13,12 +13,13 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from ganzoo.errors import DatasetError, UnknownNameError
@@ -39,7 +40,9 @@ class OpenedDataset:
     """sha256 of the samples and labels; for a synthetic set, its name."""
 
 
-def open_dataset(spec: DatasetSpec, split: str, data_dir: Path | None = None, *, download: bool = True) -> OpenedDataset:
+def open_dataset(
+    spec: DatasetSpec, split: str, data_dir: Path | None = None, *, download: bool = True
+) -> OpenedDataset:
     """Open a split: from its packed copy if that is current, else from the official files, which are packed then.
 
     Args:
@@ -52,22 +55,42 @@ def open_dataset(spec: DatasetSpec, split: str, data_dir: Path | None = None, *,
     """
     if split not in spec.splits:
         raise UnknownNameError(f"split of {spec.name}", split, set(spec.splits))
+    if spec.splits[split] is None:
+        law = spec.load(home() / "datasets" / spec.name, split, download)
+        return OpenedDataset(spec, split, law, f"synthetic:{spec.name}")
     root = home() / "datasets" / spec.name
     packed = root / "packed" / (split if data_dir is None else f"{split}-{_short_digest(data_dir)}")
     found = _read_pack(packed, spec, sources_may_be_gone=data_dir is None)
     if found is not None:
         return OpenedDataset(spec, split, *found)
-    files = root / "files" if data_dir is None else data_dir
     with store_errors(root):
-        data = spec.load(files, split, download and data_dir is None)
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / ".lock")
+        lock.acquire()  # others wait for our download and packing instead of doing the same
+    try:
+        found = _read_pack(packed, spec, sources_may_be_gone=data_dir is None)
+        if found is not None:
+            return OpenedDataset(spec, split, *found)
+        if data_dir is not None:
+            return _load_and_pack(spec, split, packed, data_dir, download=False)
+        with store_errors(root):  # a download writes into the store
+            return _load_and_pack(spec, split, packed, root / "files", download)
+    finally:
+        lock.release()
+
+
+def _load_and_pack(spec: DatasetSpec, split: str, packed: Path, files: Path, download: bool) -> OpenedDataset:
+    data = spec.load(files, split, download)
     if isinstance(data, SyntheticData):
-        return OpenedDataset(spec, split, data, f"synthetic:{spec.name}")
+        raise DatasetError(
+            f"{spec.name} draws its samples but states a number of them.", hint="Its plugin must mend it."
+        )
     _check(spec, data)
-    with store_errors(root):
+    with store_errors(packed):
         _write_pack(packed, spec, data)
     written = _read_pack(packed, spec, sources_may_be_gone=True)
     if written is None:
-        raise DatasetError(f"the packed copy {packed} vanished.", hint="Run the command again.")
+        raise DatasetError(f"the packed copy {packed} cannot be read back.", hint="Check the disk, and try again.")
     return OpenedDataset(spec, split, *written)
 
 
@@ -97,34 +120,38 @@ def _in_classes(labels: NDArray[Any], sample: SampleSpec) -> bool:
 
 
 def _write_pack(packed: Path, spec: DatasetSpec, data: ArrayData) -> None:
-    """Write a packed copy beside its place and move it there; a stale one is moved away first. Raises OSError."""
+    """Write a packed copy beside its place, delete a stale one, and move it there. Raises OSError."""
     packed.parent.mkdir(parents=True, exist_ok=True)
     partial = packed.with_name(f".{packed.name}.{secrets.token_hex(8)}.partial")
     partial.mkdir()
     try:
-        digest = hashlib.sha256()
         arrays = {"samples": data.samples} | ({"labels": data.labels} if data.labels is not None else {})
         for name, array in arrays.items():
-            np.save(partial / f"{name}.npy", array, allow_pickle=False)
-            digest.update(np.ascontiguousarray(array).data)
+            with (partial / f"{name}.npy").open("wb") as file:
+                np.save(file, array, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
         record = {
             "format": FORMAT,
             "dataset": spec.name,
             "shape": list(data.samples.shape),
             "labels": data.labels is not None,
-            "digest": digest.hexdigest(),
+            "digest": _digest(arrays.values()),
             "sources": _fingerprints(data.sources),
         }
         (partial / "pack.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
         if packed.exists():
             shutil.rmtree(packed)
-        try:
-            partial.rename(packed)
-        except OSError:
-            if not packed.exists():
-                raise  # else another process has just put the same there
+        partial.rename(packed)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _digest(arrays: Iterable[NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _fingerprints(sources: Sequence[Path]) -> list[dict[str, Any]]:
@@ -147,6 +174,8 @@ def _read_pack(packed: Path, spec: DatasetSpec, *, sources_may_be_gone: bool) ->
         samples = np.load(packed / "samples.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(packed / "labels.npy", mmap_mode="r", allow_pickle=False) if record["labels"] else None
         if list(samples.shape) != record["shape"] or samples.shape[1:] != spec.sample.shape:
+            return None
+        if _digest([samples] if labels is None else [samples, labels]) != record["digest"]:
             return None
         sources = tuple(Path(source["path"]) for source in record["sources"])
         return ArrayData(samples=samples, labels=labels, sources=sources), record["digest"]

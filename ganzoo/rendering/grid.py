@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GAP = 2
 """Pixels between images, before enlargement."""
 
-MIN_WIDTH = 512
+ENLARGED_WIDTH = 512
 """Small grids are enlarged by a whole factor to at most this width, so that they can be seen."""
 
 
@@ -43,5 +43,5 @@ def image_grid(images: Tensor, spec: SampleSpec) -> Image.Image:
     for index, image in enumerate(pixels):
         top, left = cell * divmod(index, columns) + GAP
         canvas[top : top + height, left : left + width] = image
-    factor = max(1, MIN_WIDTH // canvas.shape[1])
+    factor = max(1, ENLARGED_WIDTH // canvas.shape[1])
     return to_image(canvas.repeat(factor, axis=0).repeat(factor, axis=1))

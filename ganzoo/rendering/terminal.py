@@ -1,9 +1,12 @@
-"""A picture made of half blocks: two pixels in each character cell."""
+"""A picture made of characters: two coloured pixels in each cell, or a shade where there are no colours."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from rich.color import Color
 from rich.segment import Segment
@@ -11,6 +14,9 @@ from rich.style import Style
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
+
+SHADES = " .:-=+*#%@"
+"""What stands for dark to light where the terminal shows no colours."""
 
 
 class TerminalPicture:
@@ -22,14 +28,20 @@ class TerminalPicture:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, self.max_width)
         height = max(2, round(self.image.height * width / self.image.width / 2) * 2)
-        pixels = self.image.convert("RGB").resize((width, height), Image.Resampling.BOX).load()
-        assert pixels is not None
-        for row in range(0, height, 2):
-            for column in range(width):
-                upper, lower = pixels[column, row], pixels[column, row + 1]
-                yield Segment("▀", Style(color=_color(upper), bgcolor=_color(lower)))
+        pixels = np.asarray(self.image.convert("RGB").resize((width, height), Image.Resampling.BOX))
+        coloured = console.color_system is not None and not console.no_color
+        for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+            yield from _half_blocks(upper, lower) if coloured else _shades(upper, lower)
             yield Segment.line()
 
 
-def _color(pixel: tuple[int, ...]) -> Color:
-    return Color.from_rgb(*pixel[:3])
+def _half_blocks(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> Iterator[Segment]:
+    """Draw two rows of pixels [width, 3] in the two colours of each cell."""
+    for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
+        yield Segment("▀", Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below)))
+
+
+def _shades(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> Iterator[Segment]:
+    """Draw two rows of pixels [width, 3] as one row of characters, the lighter the denser."""
+    light = (upper.astype(float) + lower).mean(axis=1) / 2
+    yield Segment("".join(SHADES[int(value * len(SHADES) / 256)] for value in light))

@@ -1,4 +1,4 @@
-"""Training: `start` or `continue_run` opens a run, `Training` iterates over its records, `train` does both."""
+"""Training: `train` and `resume` run to the end; `Training` gives the records one by one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
+from typing import TYPE_CHECKING, Any
 
 from ganzoo import config
 from ganzoo.config import Layer, TrainingSettings
@@ -18,19 +17,20 @@ from ganzoo.model_config import model_config
 from ganzoo.randomness import random_seed
 from ganzoo.registry import datasets, recipes
 from ganzoo.training.loop import Record, never, training
-from ganzoo.training.run import Run
-from ganzoo.training.state import TrainingState
+from ganzoo.training.run import Run, RunData, check_free
+from ganzoo.training.state import TrainingState, check_trainable
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Record", "Run", "Training", "resume", "train"]
 
-CHANGEABLE = frozenset(
-    {"device", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "recipe.steps"}
-)
+CHANGEABLE = frozenset({"device", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "recipe.steps"})
 """Settings that may change when a run goes on, because they do not change what was computed so far."""
 
 
 class Training:
-    """A run, ready to go on: iterate over it to train."""
+    """A run that is locked and ready to go on: iterate over it to train, which unlocks it at the end."""
 
     def __init__(self, run: Run, state: TrainingState, should_stop: Callable[[], bool] = never) -> None:
         self.run, self.state, self.should_stop = run, state, should_stop
@@ -43,31 +43,38 @@ class Training:
         """
         settings = config.resolve(recipes.get(recipe), layers, seed=random_seed())
         path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
+        check_free(path)
         state, digest = _prepare(settings, data_dir)
-        return cls(Run.create(path, settings, digest, data_dir), state)
+        return cls(Run.create(path, settings, RunData(digest, data_dir), state.device), state)
 
     @classmethod
     def resume(cls, path: Path, layers: Iterable[Layer] = (), data_dir: Path | None = None) -> Training:
         """Take a run up at its newest checkpoint.
 
-        Raises ResumeError when other settings or other data would make it another run.
+        Raises ResumeError when other settings, data or devices would make it another run; TrainingError when another
+        process is training it.
         """
         run = Run.open(path)
         settings = config.resolve_again(run.settings, layers)
         _refuse_changes(path, run.settings, settings)
-        state, digest = _prepare(settings, data_dir or run.data_dir)
-        if digest != run.dataset_digest:
-            raise ResumeError(
-                f"{path} was trained on other data: sha256 {run.dataset_digest[:12]}…, now {digest[:12]}….",
-                hint="Pass the folder with the original files as --data-dir.",
-            )
-        if settings != run.settings:
-            run.change_settings(settings)
-        run.load_checkpoint(state)
+        _refuse_device(run, find_device(settings.device))
+        run.lock()
+        try:
+            data_dir = data_dir or run.data_dir
+            state, digest = _prepare(settings, data_dir)
+            _refuse_other_data(run, digest)
+            run.load_checkpoint(state)
+            run.record_resumption(settings, data_dir)
+        except BaseException:
+            run.unlock()
+            raise
         return cls(run, state)
 
     def __iter__(self) -> Iterator[Record]:
-        return training(self.run, self.state, self.should_stop)
+        try:
+            yield from training(self.run, self.state, self.should_stop)
+        finally:
+            self.run.unlock()
 
     @property
     def finished(self) -> bool:
@@ -79,9 +86,27 @@ def _prepare(settings: TrainingSettings, data_dir: Path | None) -> tuple[Trainin
     """Build the state of a run's beginning, and name the data by its digest."""
     device = find_device(settings.device)
     spec = datasets.get(settings.recipe.dataset)
+    described = model_config(settings.recipe, spec.sample)
+    check_trainable(settings, described)
     dataset = open_dataset(spec, "train", data_dir)
     batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device)
-    return TrainingState(settings, model_config(settings.recipe, spec.sample), batches, device), dataset.digest
+    return TrainingState(settings, described, batches, device), dataset.digest
+
+
+def _refuse_device(run: Run, device: torch.device) -> None:
+    if device.type != run.device_type:
+        raise ResumeError(
+            f"{run.path} was trained on {run.device_type}, whose random numbers {device.type} cannot continue.",
+            hint=f"Resume with --device {run.device_type}, or train anew.",
+        )
+
+
+def _refuse_other_data(run: Run, digest: str) -> None:
+    if digest != run.dataset_digest:
+        raise ResumeError(
+            f"{run.path} was trained on other data: sha256 {run.dataset_digest[:12]}…, now {digest[:12]}….",
+            hint="Pass the folder with the original files as --data-dir.",
+        )
 
 
 def _refuse_changes(path: Path, before: TrainingSettings, after: TrainingSettings) -> None:
@@ -109,6 +134,8 @@ def train(
     on_record: Callable[[Record], None] | None = None,
 ) -> Run:
     """Train a recipe to its end and return the run, whose path `ganzoo.load` takes.
+
+    Neither the user's settings file nor GANZOO_ settings in the environment are read.
 
     Args:
         recipe: name of an installed recipe.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ PICTURE_SAMPLES = 25
 
 @dataclass(frozen=True)
 class Record:
-    """A line of metrics.jsonl: means over the steps since the line before."""
+    """A line of metrics.jsonl: losses and scores are means over the steps since the line before."""
 
     step: int
     images: int
@@ -36,6 +35,7 @@ class Record:
     seconds: float
     """Time spent in steps since the run began, whatever the number of interruptions."""
     steps_per_second: float
+    """Over the steps since the line before."""
 
 
 def never() -> bool:
@@ -65,7 +65,7 @@ def training(run: Run, state: TrainingState, should_stop: Callable[[], bool] = n
         if state.step % settings.sample_every == 0 or state.step == last:
             save_sample_picture(run, state)
         if state.step % settings.checkpoint_every == 0 or state.step == last or stopped:
-            _check_finite(state)
+            _check_state(state)
             run.save_checkpoint(state)
 
 
@@ -80,23 +80,33 @@ def advance(state: TrainingState, target: int, should_stop: Callable[[], bool]) 
                     return True
             return False
     finally:
-        if state.device.type == "cuda":
-            torch.cuda.synchronize(state.device)
-        state.seconds += time.perf_counter() - started
+        _synchronize(state.device)
+        taken = time.perf_counter() - started
+        state.seconds += taken
+        state.summed_seconds += taken
+
+
+def _synchronize(device: torch.device) -> None:
+    """Wait for what the device was asked to do, so that the clock is read at the right moment."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def take_record(state: TrainingState) -> Record:
     """Read the means since the last record, and begin anew. Raises DivergedError."""
     _check_finite(state)
     means = dict(zip(TRACKED, (state.sums / state.summed_steps).tolist(), strict=True))
+    speed = state.summed_steps / state.summed_seconds if state.summed_seconds else 0.0
     state.sums.zero_()
-    state.summed_steps = 0
+    state.summed_steps, state.summed_seconds = 0, 0.0
     recipe = state.settings.recipe
     return Record(
         step=state.step,
         images=state.step * recipe.discriminator_steps * recipe.batch_size,
         seconds=round(state.seconds, 3),
-        steps_per_second=round(state.step / state.seconds, 2) if state.seconds else math.inf,
+        steps_per_second=round(speed, 2),
         **means,
     )
 
@@ -104,10 +114,22 @@ def take_record(state: TrainingState) -> Record:
 def _check_finite(state: TrainingState) -> None:
     if not bool(state.sums.isfinite().all()):
         first = state.step - state.summed_steps + 1
-        raise DivergedError(
-            f"training diverged: a loss became NaN or infinite between step {first} and step {state.step}.",
-            hint="Start anew with a smaller learning rate (--set optimizers.generator.learning_rate=…) or another loss.",
-        )
+        raise _diverged(f"a loss became NaN or infinite between step {first} and step {state.step}")
+
+
+def _diverged(what: str) -> DivergedError:
+    return DivergedError(
+        f"training diverged: {what}.",
+        hint="Start anew with a smaller learning rate (--set optimizers.generator.learning_rate=…).",
+    )
+
+
+def _check_state(state: TrainingState) -> None:
+    """Refuse to save what could not be taken up again. Raises DivergedError."""
+    _check_finite(state)
+    for name, tensor in state.tensors().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise _diverged(f"{name} became NaN or infinite by step {state.step}")
 
 
 def save_sample_picture(run: Run, state: TrainingState) -> None:

@@ -21,11 +21,13 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from ganzoo.config import TrainingSettings, settings_from_json
 from ganzoo.errors import ResumeError, SettingsError, TrainingError, WeightsFormatError
@@ -36,55 +38,107 @@ from ganzoo.training.state import TrainingState
 from ganzoo.version import __version__
 
 SCHEMA_VERSION = 1
+LOCK_NAME = ".lock"
 
 _CHECKPOINT = re.compile(r"step-(\d{8,})")
 _STATE_NAME = "state.safetensors"
 
 
+@dataclass(frozen=True)
+class RunData:
+    """What a run is trained on."""
+
+    digest: str
+    """sha256 of the training split."""
+    folder: Path | None
+    """Where its files were given; None for the store's own."""
+
+
 class Run:
     """The folder of one training. Create it with `Run.create`, open it with `Run.open`."""
 
-    def __init__(self, path: Path, document: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, document: dict[str, Any]) -> None:
         self.path = path
+        self._document = document
         self.settings: TrainingSettings = settings_from_json(document["settings"], str(path / "run.json"))
         self.dataset_digest: str = document["dataset_digest"]
+        self.device_type: str = document["device_type"]
         self.data_dir: Path | None = Path(document["data_dir"]) if document["data_dir"] else None
+        self._lock = FileLock(path / LOCK_NAME)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
     @classmethod
-    def create(cls, path: Path, settings: TrainingSettings, dataset_digest: str, data_dir: Path | None) -> Run:
-        """Make the folder of a new run. Raises TrainingError when something is there already."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            is_run = (path / "run.json").exists()
-            raise TrainingError(
-                f"{path} already holds " + ("a run." if is_run else "something else."),
-                hint=f"ganzoo resume {path}, or choose another --out." if is_run else "Choose another --out.",
-            )
-        document = _document(settings, dataset_digest, data_dir)
+    def create(cls, path: Path, settings: TrainingSettings, data: RunData, device: torch.device) -> Run:
+        """Make the folder of a new run, locked. Raises TrainingError when something is there already."""
+        document = {
+            "schema": SCHEMA_VERSION,
+            "settings": settings.to_json(),
+            "device_type": device.type,
+            "dataset_digest": data.digest,
+            "data_dir": _resolved(data.folder),
+            "created": _now(),
+            "versions": {"ganzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "platform": platform.platform(),
+            "resumed": [],
+        }
         with writing(path):
-            write_atomically(path / "run.json", _json(document))
-        return cls(path, document)
+            path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, document)
+        run.lock()
+        try:
+            check_free(path)
+            run._write_document()
+        except BaseException:
+            run.unlock()
+            raise
+        return run
 
     @classmethod
     def open(cls, path: Path) -> Run:
         """Open an existing run. Raises ResumeError."""
         try:
             document = json.loads((path / "run.json").read_text(encoding="utf-8"))
-            if document["schema"] > SCHEMA_VERSION:
-                raise ResumeError(f"{path} was written by a newer ganzoo.", hint="Update ganzoo.")
-            return cls(path, document)
+            newer = document["schema"] > SCHEMA_VERSION
+            run = None if newer else cls(path, document)
         except FileNotFoundError:
             raise ResumeError(f"{path} is no run: it has no run.json.", hint="Name a folder that train made.") from None
-        except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SettingsError) as error:
             raise ResumeError(f"{path}/run.json cannot be read: {error}.", hint="Restore it, or start anew.") from error
+        if run is None:
+            raise ResumeError(f"{path} was written by a newer ganzoo.", hint="Update ganzoo.")
+        return run
 
-    def change_settings(self, settings: TrainingSettings) -> None:
-        """Go on under other settings, which run.json keeps."""
-        self.settings = settings
+    def lock(self) -> None:
+        """Keep other processes from training into this folder, until `unlock` or the end of this process.
+
+        Raises TrainingError when one does already.
+        """
         with writing(self.path):
-            write_atomically(self.path / "run.json", _json(_document(settings, self.dataset_digest, self.data_dir)))
+            try:
+                self._lock.acquire(blocking=False)
+            except Timeout:
+                raise TrainingError(
+                    f"another process is training into {self.path}.",
+                    hint="Wait for it, stop it, or choose another folder.",
+                ) from None
+
+    def unlock(self) -> None:
+        """Let others have the folder."""
+        self._lock.release()
+
+    def record_resumption(self, settings: TrainingSettings, data_dir: Path | None) -> None:
+        """Keep in run.json under which settings and where the run goes on."""
+        self.settings, self.data_dir = settings, data_dir
+        self._document["settings"] = settings.to_json()
+        self._document["data_dir"] = _resolved(data_dir)
+        self._document["resumed"].append({"at": _now(), "ganzoo": __version__, "torch": torch.__version__})
+        self._write_document()
+
+    def _write_document(self) -> None:
+        with writing(self.path):
+            write_atomically(self.path / "run.json", _json(self._document))
 
     # --- metrics and pictures ---
 
@@ -157,8 +211,8 @@ class Run:
 
     def load_checkpoint(self, state: TrainingState) -> None:
         """Take up the newest checkpoint, or the beginning when there is none. Raises ResumeError."""
-        for partial in (self.path / "checkpoints").glob(".*.partial"):
-            shutil.rmtree(partial, ignore_errors=True)
+        for partial in list(self.path.rglob(".*.partial")):  # what a killed process was writing
+            shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
         found = self.checkpoints()
         if found:
             path = found[-1][1] / _STATE_NAME
@@ -185,16 +239,23 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _document(settings: TrainingSettings, dataset_digest: str, data_dir: Path | None) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA_VERSION,
-        "settings": settings.to_json(),
-        "dataset_digest": dataset_digest,
-        "data_dir": str(data_dir.resolve()) if data_dir is not None else None,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"ganzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        "platform": platform.platform(),
-    }
+def check_free(path: Path) -> None:
+    """Refuse a folder that holds something already. Raises TrainingError."""
+    held = [entry.name for entry in path.iterdir() if entry.name != LOCK_NAME] if path.is_dir() else []
+    if held or (path.exists() and not path.is_dir()):
+        is_run = "run.json" in held
+        raise TrainingError(
+            f"{path} already holds " + ("a run." if is_run else "something else."),
+            hint=f"ganzoo resume {path}, or choose another --out." if is_run else "Choose another --out.",
+        )
+
+
+def _resolved(folder: Path | None) -> str | None:
+    return str(folder.resolve()) if folder is not None else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

@@ -11,16 +11,36 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import randomness
-from ganzoo.building import build, discriminator_builder, generator_builder
+from ganzoo.building import build, discriminator_builder, generator_builder, outline
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batches
 from ganzoo.errors import SettingsError, UnknownNameError
 from ganzoo.losses import REGULARIZERS, get_loss
 from ganzoo.model_config import ModelConfig
+from ganzoo.registry import architectures
 from ganzoo.specs import Adam
 
 TRACKED = ("loss_d", "loss_g", "score_real", "score_fake")
 """What is averaged between two records; the scores are the mean s(logit) of the discriminator."""
+
+
+def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
+    """Find what would keep a state from being built, before any data is fetched for it.
+
+    Raises UnknownNameError, SettingsError, PluginError.
+    """
+    recipe = settings.recipe
+    loss = get_loss(recipe.loss, recipe.label_smoothing)
+    for name in recipe.regularizers:
+        if name not in REGULARIZERS:
+            raise UnknownNameError("regularizer", name, REGULARIZERS)
+    if loss.paired and recipe.conditional and recipe.share_fakes:
+        raise SettingsError(
+            f"the loss {loss.name!r} pairs real and fake samples of one class, which shared fakes do not have.",
+            hint="Set share_fakes=false.",
+        )
+    for builder in (generator_builder, discriminator_builder):
+        outline(builder(config, f"recipe {recipe.name}"))
 
 
 class TrainingState:
@@ -30,9 +50,6 @@ class TrainingState:
         recipe, seed = settings.recipe, settings.seed
         self.settings, self.config, self.batches, self.device = settings, config, batches, device
         self.loss = get_loss(recipe.loss, recipe.label_smoothing)
-        for name in recipe.regularizers:
-            if name not in REGULARIZERS:
-                raise UnknownNameError("regularizer", name, REGULARIZERS)
 
         source = f"recipe {recipe.name}"
         self.generator = build(generator_builder(config, source), randomness.derive_seed(seed, "generator")).to(device)
@@ -49,9 +66,10 @@ class TrainingState:
         self.seconds = 0.0
         self.sums = torch.zeros(len(TRACKED), device=device)
         self.summed_steps = 0
+        self.summed_seconds = 0.0
 
         # One pass over real and fake together is the same mathematics where no statistics cross the batch.
-        self.joint_pass = not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.discriminator.modules())
+        self.joint_pass = architectures.get(recipe.architecture).batch_independent
 
     @property
     def trained_generator(self) -> nn.Module:
@@ -60,7 +78,7 @@ class TrainingState:
 
     @contextlib.contextmanager
     def ambient_randomness(self) -> Iterator[None]:
-        """Give the global generators, which dropout reads, to this run for a while; the caller's come back unchanged."""
+        """Lend the global generators, which dropout reads, to this run; the caller's come back unchanged."""
         before = _ambient_state(self.device)
         _set_ambient(self._ambient, self.device)
         try:
@@ -85,6 +103,7 @@ class TrainingState:
                 "seconds": torch.tensor(self.seconds, dtype=torch.float64),
                 "sums": self.sums,
                 "summed_steps": torch.tensor(self.summed_steps),
+                "summed_seconds": torch.tensor(self.summed_seconds, dtype=torch.float64),
             },
         }
         return {f"{group}/{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
@@ -109,6 +128,7 @@ class TrainingState:
         self.seconds = float(progress["seconds"])
         self.sums = progress["sums"].to(self.device)
         self.summed_steps = int(progress["summed_steps"])
+        self.summed_seconds = float(progress["summed_seconds"])
 
 
 def _adam(net: nn.Module, spec: Adam) -> torch.optim.Adam:
@@ -127,7 +147,9 @@ def _adam(net: nn.Module, spec: Adam) -> torch.optim.Adam:
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
-    return {f"{index}/{name}": torch.as_tensor(value) for index, named in state.items() for name, value in named.items()}
+    return {
+        f"{index}/{name}": torch.as_tensor(value) for index, named in state.items() for name, value in named.items()
+    }
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
@@ -138,13 +160,15 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-# --- the global generators, which modules such as dropout cannot be told to leave alone ----------------------------
+# --- the global generators, which modules such as dropout cannot be told to leave alone ---
 
 
 def _ambient_state(device: torch.device) -> dict[str, Tensor]:
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
     return state
 
 
@@ -152,9 +176,20 @@ def _set_ambient(state: dict[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(state["mps"])
 
 
 def _seeded_ambient(seed: int, device: torch.device) -> dict[str, Tensor]:
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    """Return the state of freshly seeded generators of the CPU and of this device, and no other's touched."""
+    before = _ambient_state(device)
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+    try:
         return _ambient_state(device)
+    finally:
+        _set_ambient(before, device)

@@ -7,7 +7,7 @@ import contextlib
 import torch
 from torch import Tensor, nn
 
-from ganzoo.losses import REGULARIZERS
+from ganzoo.losses import REGULARIZERS, Critics
 from ganzoo.randomness import draw_latents
 from ganzoo.training.state import TrainingState
 
@@ -41,7 +41,7 @@ def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Ten
     batch = state.batches.next()
     real, real_labels = batch.samples, batch.labels if recipe.conditional else None
     with torch.no_grad(), _precision(state):
-        fake, fake_labels = generate(state) if fakes is None else fakes
+        fake, fake_labels = generate(state, real_labels) if fakes is None else fakes
     fake = fake.detach().float()
 
     with _precision(state):
@@ -54,10 +54,13 @@ def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Ten
     loss = state.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
     if recipe.discriminator_loss == "mean":
         loss = loss / 2
+    critics = Critics(
+        real=lambda samples: judge(discriminator, samples, real_labels),
+        fake=lambda samples: judge(discriminator, samples, fake_labels),
+    )
     for name, weight in recipe.regularizers.items():
         # In full precision: these differentiate the gradient itself.
-        penalty = REGULARIZERS[name](lambda x: judge(discriminator, x, real_labels), real, fake, state.latent_source)
-        loss = loss + weight * penalty
+        loss = loss + weight * REGULARIZERS[name](critics, real, fake, state.latent_source)
 
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -68,14 +71,15 @@ def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Ten
 def update_generator(state: TrainingState) -> tuple[Fakes, Tensor]:
     """Make the discriminator mistake fakes for real. Returns the fakes, made before the update, and the loss."""
     recipe = state.settings.recipe
+    real = state.batches.next() if state.loss.paired else None
+    real_labels = real.labels if real is not None and recipe.conditional else None
     with _precision(state):
-        fake, labels = generate(state)
+        fake, labels = generate(state, real_labels)
         fake_logits = judge(state.discriminator, fake, labels)
     real_logits = None
-    if state.loss.paired:
-        real = state.batches.next()
+    if real is not None:
         with torch.no_grad(), _precision(state):
-            real_logits = judge(state.discriminator, real.samples, real.labels if recipe.conditional else None)
+            real_logits = judge(state.discriminator, real.samples, real_labels)
     loss = state.loss.generator(fake_logits, real_logits)
 
     state.generator_optimizer.zero_grad(set_to_none=True)
@@ -85,14 +89,15 @@ def update_generator(state: TrainingState) -> tuple[Fakes, Tensor]:
     return (fake, labels), loss.detach()
 
 
-def generate(state: TrainingState) -> Fakes:
-    """Generate one batch from fresh latents, and fresh uniform labels when the model is conditional."""
+def generate(state: TrainingState, labels: Tensor | None = None) -> Fakes:
+    """Generate one batch from fresh latents; a conditional model without given labels draws uniform ones."""
     recipe, classes = state.settings.recipe, state.config.sample.classes
     latents = draw_latents(recipe.latent, recipe.batch_size, state.latent_source)
     if classes is None:
         return state.generator(latents), None
-    shape = (recipe.batch_size,)
-    labels = torch.randint(len(classes), shape, generator=state.latent_source, device=state.device)
+    if labels is None:
+        shape = (recipe.batch_size,)
+        labels = torch.randint(len(classes), shape, generator=state.latent_source, device=state.device)
     return state.generator(latents, labels), labels
 
 

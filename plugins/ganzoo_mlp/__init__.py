@@ -56,10 +56,11 @@ def _build_discriminator(config: MLPConfig, sample: SampleSpec) -> nn.Module:
 MLP = ArchitectureSpec(
     name="mlp",
     summary="fully connected generator and discriminator, with optional batch normalisation and dropout",
-    paper="Goodfellow et al. 2014, arXiv:1406.2661; labels joined to the input as in Mirza and Osindero, arXiv:1411.1784",
+    paper="Goodfellow et al. 2014, arXiv:1406.2661; labels joined as in Mirza and Osindero, arXiv:1411.1784",
     license="MIT",
     config=MLPConfig,
     build_generator=_build_generator,
     build_discriminator=_build_discriminator,
     conditional=True,
+    batch_independent=True,
 )

@@ -1,4 +1,4 @@
-"""The two nets. With classes, an embedding of the label as long as their number is joined to the first layer's input."""
+"""The two nets. With classes, an embedding of the label, as long as their number, is joined to the input."""
 
 from __future__ import annotations
 

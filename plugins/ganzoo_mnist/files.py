@@ -6,9 +6,11 @@ import contextlib
 import gzip
 import sys
 import zlib
+from http.client import HTTPException
 from math import prod
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +61,9 @@ def _find(root: Path, split: str) -> tuple[Path, Path] | None:
     """Return the images' and the labels' file, both from one folder, unpacked ones first."""
     for folder in FOLDERS:
         pair = [
-            _first_file(root / folder, f"{PREFIXES[split]}-{kind}-idx{rank}-ubyte", f"{PREFIXES[split]}-{kind}.idx{rank}-ubyte")
+            _first_file(
+                root / folder, f"{PREFIXES[split]}-{kind}-idx{rank}-ubyte", f"{PREFIXES[split]}-{kind}.idx{rank}-ubyte"
+            )
             for kind, rank in (("images", 3), ("labels", 1))
         ]
         if pair[0] is not None and pair[1] is not None:
@@ -84,7 +88,8 @@ def _read_idx(path: Path, rank: int) -> NDArray[Any]:
     shape = tuple(int(length) for length in np.frombuffer(content, ">u4", count=rank, offset=4))
     if len(content) - header != prod(shape):
         raise DatasetError(
-            f"{path} promises {prod(shape):,} bytes for {list(shape)} but holds {len(content) - header:,}.", hint=_REPLACE
+            f"{path} promises {prod(shape):,} bytes for {list(shape)} but holds {len(content) - header:,}.",
+            hint=_REPLACE,
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
@@ -97,6 +102,6 @@ def _download(root: Path) -> None:
         # torchvision talks on stdout, which is for data.
         with contextlib.redirect_stdout(sys.stderr):
             MNIST(str(root), download=True)
-    except (OSError, RuntimeError) as error:
+    except (URLError, HTTPException, ConnectionError, TimeoutError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".:")
         raise MissingDatasetError(f"cannot download MNIST: {reason}.", hint=_how_to_get("train")) from error

@@ -13,7 +13,9 @@ from ganzoo.specs import MetricInputs
 def fd_pool7(inputs: MetricInputs) -> float:
     """Fréchet distance on 49 features: pixels in [-1, 1], averaged over 4 × 4 blocks."""
     if inputs.sample.shape != (1, 28, 28):
-        raise EvaluationError("fd-pool7 measures 28 × 28 grey images.", hint="Choose a metric of the model's own dataset.")
+        raise EvaluationError(
+            "fd-pool7 measures 28 × 28 grey images.", hint="Choose a metric of the model's own dataset."
+        )
     return frechet_distance(_pool7(inputs.samples), _pool7(inputs.real()))
 
 

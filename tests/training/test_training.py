@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import shutil
 import signal
@@ -268,6 +267,10 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path, digits: Path) -> None:
         ("mnist-mlp", {"device": "toaster"}, True, DeviceError),
         ("mnist-mlp", {"batch_size": 1000}, True, DatasetError),
         ("mnist-mlp", {"loss": "hing"}, True, UnknownNameError),
+        ("mnist-mlp", {"regularizers.r3": 1.0}, True, UnknownNameError),
+        ("mnist-mlp", {"loss": "relativistic", "conditional": True}, True, SettingsError),
+        ("quadratic-mlp", {"conditional": True}, True, SettingsError),
+        ("mnist-mlp", {"optimizers.generator.learning_rate": float("inf")}, True, SettingsError),
         ("mnist-mlp", {}, False, DatasetError),
     ],
 )
@@ -278,6 +281,47 @@ def test_what_cannot_start_leaves_no_folder(
     with pytest.raises(error):
         ganzoo.train(recipe, out=out, data_dir=digits if data else tmp_path, settings={**TINY, **settings})
     assert not out.exists()
+
+
+def test_a_state_that_could_not_be_taken_up_is_not_saved(tmp_path: Path) -> None:
+    # The losses are still finite after two such steps, the optimizer's squared gradients no longer are.
+    settings = {"seed": 0, "steps": 2, "optimizers.generator.learning_rate": 1e12}
+    with pytest.raises(DivergedError, match=r"optimizer/0/exp_avg_sq became NaN or infinite by step 2"):
+        ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=settings)
+    assert Run.open(tmp_path / "run").checkpoints() == []
+
+
+def test_two_cannot_train_into_one_folder(tmp_path: Path, digits: Path) -> None:
+    process = start_process(tmp_path / "run", digits, "--steps", "1000000")
+    wait_for_lines(tmp_path / "run" / "metrics.jsonl", 1, process)
+    with pytest.raises(TrainingError, match="another process is training"):
+        ganzoo.resume(tmp_path / "run")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    records = Run.open(tmp_path / "run").records()
+    assert [record["step"] for record in records] == sorted({record["step"] for record in records})
+
+
+def test_a_run_of_another_kind_of_device_is_refused_before_anything_changes(tmp_path: Path, digits: Path) -> None:
+    run = train(tmp_path / "run", digits)
+    document = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps({**document, "device_type": "cuda"}))
+    before = outcome(run.path)
+    with pytest.raises(ResumeError, match="trained on cuda, whose random numbers cpu cannot continue"):
+        ganzoo.resume(run.path)
+    assert outcome(run.path) == before
+
+
+def test_run_json_remembers_where_and_when_a_run_went_on(tmp_path: Path, digits: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(digits, data)
+    run = train(tmp_path / "run", digits, steps=40)
+    created = json.loads((run.path / "run.json").read_text())["created"]
+    list(Training.resume(run.path, [Layer("flags", {"steps": 50})], data))
+    document = json.loads((run.path / "run.json").read_text())
+    assert document["created"] == created
+    assert len(document["resumed"]) == 1
+    assert document["data_dir"] == str(data)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"schema": 99, "settings": {}}', "not json"])
@@ -308,5 +352,5 @@ def test_without_a_seed_a_random_one_is_taken_and_recorded(tmp_path: Path, digit
 def test_nobody_but_the_owner_is_needed_to_read_a_run(tmp_path: Path, digits: Path) -> None:
     run = train(tmp_path / "run", digits)
     (tmp_path / "usual").touch()
-    usual = os.stat(tmp_path / "usual").st_mode
+    usual = (tmp_path / "usual").stat().st_mode
     assert {path.stat().st_mode for path in run.path.iterdir() if path.is_file()} == {usual}

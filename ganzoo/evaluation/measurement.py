@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -17,6 +18,7 @@ from ganzoo import registry
 from ganzoo.data import open_dataset, to_float
 from ganzoo.errors import EvaluationError, UnknownNameError
 from ganzoo.model import GAN
+from ganzoo.references import FolderReference, parse_reference
 from ganzoo.specs import ArrayData, DatasetSpec, MetricInputs, Protocol
 from ganzoo.version import __version__
 
@@ -47,6 +49,8 @@ class Evaluation:
     protocol: Protocol
     real_digest: str | None
     """Digest of the real split, when the protocol has one."""
+    deviation: str | None
+    """How this measurement departs from the protocol, so that its numbers compare with none; None as it should be."""
     metrics: tuple[MetricValue, ...]
     device: str
     ganzoo: str
@@ -71,18 +75,32 @@ def evaluate(
         reference: what `ganzoo.load` takes.
         protocol: a protocol of the model's dataset; None for its default.
         device: where samples are generated; metrics are computed on the CPU.
-        data_dir: a folder with the dataset's files, for protocols that compare with real samples.
+        data_dir: a folder with the dataset's files, for protocols that compare with real samples; None for the one
+            that a run was trained from, else the store's own.
 
     Raises what `load` raises, UnknownNameError, EvaluationError, DatasetError.
     """
     from ganzoo.zoo import load
 
     gan = load(reference, device=device)
-    return evaluate_gan(gan, str(reference), protocol, None if data_dir is None else Path(data_dir))
+    folder = _run_data_dir(reference) if data_dir is None else Path(data_dir)
+    return evaluate_gan(gan, str(reference), protocol, folder)
+
+
+def _run_data_dir(reference: str | os.PathLike[str]) -> Path | None:
+    """Return the folder that a run's data came from; None for other weights."""
+    parsed = parse_reference(reference)
+    if not isinstance(parsed, FolderReference):
+        return None
+    try:
+        folder = json.loads((parsed.path / "run.json").read_text(encoding="utf-8"))["data_dir"]
+        return Path(folder) if folder is not None else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def evaluate_gan(gan: GAN, reference: str, protocol: str | None = None, data_dir: Path | None = None) -> Evaluation:
-    """Measure a loaded model under a protocol of its dataset. Raises UnknownNameError, EvaluationError, DatasetError."""
+    """Measure a loaded model under a protocol of its dataset; raises as `evaluate` does."""
     dataset = registry.datasets.get(gan.config.dataset)
     chosen = find_protocol(dataset, protocol)
     metrics = [registry.metrics.get(name) for name in chosen.metrics]
@@ -98,6 +116,7 @@ def evaluate_gan(gan: GAN, reference: str, protocol: str | None = None, data_dir
         weights_sha256=gan.entry.file("generator").sha256 if gan.entry is not None else None,
         protocol=chosen,
         real_digest=real.digest,
+        deviation=real.deviation,
         metrics=tuple(
             MetricValue(
                 name=metric.name,
@@ -134,6 +153,7 @@ class _RealSamples:
         self._dataset, self._protocol, self._data_dir = dataset, protocol, data_dir
         self._samples: Tensor | None = None
         self.digest: str | None = None
+        self.deviation: str | None = None
 
     def samples(self) -> Tensor:
         """Return the split as float32 [num, *shape] in the range that nets see."""
@@ -150,4 +170,7 @@ class _RealSamples:
                 )
             self._samples = to_float(torch.from_numpy(np.array(opened.data.samples)))
             self.digest = opened.digest
+            official = self._dataset.splits[opened.split]
+            if len(self._samples) != official:
+                self.deviation = f"{len(self._samples)} real samples instead of {official}"
         return self._samples

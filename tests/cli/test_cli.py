@@ -1,0 +1,367 @@
+"""The program as a user meets it: a process, its exit code, its two streams."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import Ganzoo, assert_two_lines, set_options
+
+TINY = {"seed": 0, "steps": 20, "batch_size": 16, "config.generator_hidden": [8], "config.discriminator_hidden": [8]}
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["list", "show", "pull", "verify", "rm", "sample", "train", "resume", "eval", "bundle", "bench", "data", "plugins"],
+)
+def test_every_command_has_help(ganzoo: Ganzoo, command: str) -> None:
+    result = ganzoo(command, "--help")
+    assert result.returncode == 0
+    assert "Usage:" in result.stdout
+    assert result.stderr == ""
+
+
+def test_without_arguments_it_helps(ganzoo: Ganzoo) -> None:
+    result = ganzoo()
+    assert result.returncode == 0
+    assert "sample" in result.stdout
+
+
+def test_list_is_a_table_or_json(ganzoo: Ganzoo) -> None:
+    table = ganzoo("list")
+    assert "mnist-mlp@v1" in table.stdout
+    assert ganzoo("ls").stdout == table.stdout
+    document = json.loads(ganzoo("list", "--json").stdout)
+    assert {entry["name"] for entry in document["weights"]} >= {"mnist-mlp", "quadratic-mlp"}
+    assert "mlp" in document["architecture"]
+    only = json.loads(ganzoo("list", "mnist*", "--json").stdout)
+    assert [entry["name"] for entry in only["weights"]] == ["mnist-mlp"]
+    assert list(only["dataset"]) == ["mnist"]
+
+
+@pytest.mark.parametrize("name", ["mnist-mlp", "mnist", "mlp", "fd-pool7", "quadratic-mlp@v1"])
+def test_show_tells_everything_of_one_name(ganzoo: Ganzoo, name: str) -> None:
+    assert name.partition("@")[0] in ganzoo("show", name).stdout
+    assert json.loads(ganzoo("show", name, "--json").stdout)
+
+
+def test_pull_prints_the_path_and_sample_writes_the_file(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    pulled = ganzoo("pull", "mnist-mlp")
+    assert pulled.returncode == 0
+    assert Path(pulled.stdout.strip()).is_file()
+    sampled = ganzoo("sample", "mnist-mlp", "--num", "64", "--seed", "0", "--out", "digits.png")
+    assert (sampled.returncode, sampled.stdout) == (0, "digits.png\n")
+    with Image.open(tmp_path / "cwd" / "digits.png") as image:
+        assert image.size[0] > 400
+
+
+def test_the_same_seed_gives_the_same_bytes_and_json_says_their_digest(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    digests = []
+    for name in ("a.png", "b.png"):
+        result = ganzoo("sample", "quadratic-mlp", "--seed", "5", "--out", name, "--json")
+        digests.append(json.loads(result.stdout)["sha256"])
+    assert digests[0] == digests[1] == hashlib.sha256((tmp_path / "cwd" / "a.png").read_bytes()).hexdigest()
+    other = ganzoo("sample", "quadratic-mlp", "--seed", "6", "--out", "c.png", "--json")
+    assert json.loads(other.stdout)["sha256"] != digests[0]
+
+
+def test_a_random_seed_is_printed_and_gives_the_same_again(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    first = ganzoo("sample", "quadratic-mlp", "-n", "2", "--out", "a.npy")
+    seed = first.stderr.split("seed ")[1].split()[0]
+    ganzoo("sample", "quadratic-mlp", "-n", "2", "--out", "b.npy", "--seed", seed)
+    cwd = tmp_path / "cwd"
+    assert np.array_equal(np.load(cwd / "a.npy"), np.load(cwd / "b.npy"))
+
+
+def test_quiet_says_nothing_but_errors(ganzoo: Ganzoo) -> None:
+    assert ganzoo("-q", "pull", "quadratic-mlp").stderr == ""
+    assert "Error" in ganzoo("-q", "pull", "nothing").stderr
+
+
+def in_terminal(*arguments: str) -> str:
+    """Run the program with a terminal as its stdout, and return what it wrote there."""
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "60", "LINES": "40"}
+    command = [sys.executable, "-m", "ganzoo", *arguments]
+    process = subprocess.Popen(command, stdout=follower, stderr=subprocess.DEVNULL, env=environment)
+    os.close(follower)
+    written = b""
+    while True:
+        try:
+            chunk = os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        written += chunk
+    os.close(leader)
+    assert process.wait() == 0
+    return written.decode()
+
+
+def test_without_out_a_terminal_gets_a_picture() -> None:
+    shown = in_terminal("sample", "mnist-mlp", "--seed", "0", "-n", "16")
+    assert shown.count("▀") > 1000
+    assert "\x1b[38;2;" in shown
+
+
+def test_without_out_and_terminal_sample_says_so(ganzoo: Ganzoo) -> None:
+    assert_two_lines(ganzoo("sample", "mnist-mlp"), 2, "no terminal", "--out")
+
+
+def test_train_eval_sample_and_resume(ganzoo: Ganzoo, digits: Path, tmp_path: Path) -> None:
+    options = ["--data-dir", digits, *set_options(TINY)]
+    trained = ganzoo("train", "mnist-mlp", "--out", "run", *options)
+    assert (trained.returncode, trained.stdout) == (0, "./run\n")
+    assert "seed 0" in trained.stderr
+    report = json.loads(ganzoo("eval", "./run", "--data-dir", digits).stdout)
+    assert report["metrics"][0]["name"] == "fd-pool7"
+    assert report["protocol"]["name"] == "mnist-pool7-v1"
+    assert ganzoo("sample", "./run", "--out", "single/", "-n", "3", "--seed", "0").returncode == 0
+    assert len(list((tmp_path / "cwd" / "single").iterdir())) == 3
+    longer = ganzoo("resume", "run", "--steps", "30", "--json")
+    assert json.loads(longer.stdout)["step"] == 30
+    shown = json.loads(ganzoo("show", "./run", "--json").stdout)
+    assert shown["training.json"]["steps"] == 30
+
+
+def test_settings_come_in_the_stated_order(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    user = tmp_path / "config" / "ganzoo"
+    user.mkdir(parents=True)
+    (user / "config.toml").write_text("steps = 1\nlog_every = 1\nbatch_size = 4\nseed = 1\nkeep_checkpoints = 1\n")
+    (tmp_path / "run.toml").write_text("steps = 3\nbatch_size = 6\nseed = 3\n")
+    environment = {"GANZOO_STEPS": "2", "GANZOO_BATCH_SIZE": "5", "GANZOO_SEED": "2", "GANZOO_LOG_EVERY": "2"}
+    result = ganzoo(
+        *("train", "quadratic-mlp", "--out", "run", "--config", tmp_path / "run.toml"),
+        *("--set", "batch_size=7", "--set", "seed=4", "--seed", "5"),
+        **environment,
+    )
+    assert result.returncode == 0, result.stderr
+    settings = json.loads((tmp_path / "cwd" / "run" / "run.json").read_text())["settings"]
+    assert settings["keep_checkpoints"] == 1  # user file
+    assert settings["log_every"] == 2  # environment
+    assert settings["recipe"]["steps"] == 3  # --config
+    assert settings["recipe"]["batch_size"] == 7  # --set
+    assert settings["seed"] == 5  # flag
+
+
+def test_a_plugins_architecture_trains_by_name(ganzoo: Ganzoo, install_plugin: object) -> None:
+    source = """
+from dataclasses import dataclass
+from ganzoo.specs import ArchitectureSpec
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    width: int = 64
+
+def build_generator(config, latent, sample):
+    from torch import nn
+    return nn.Sequential(nn.Linear(latent.dim, config.width), nn.ReLU(), nn.Linear(config.width, *sample.shape))
+
+def build_discriminator(config, sample):
+    from torch import nn
+    return nn.Sequential(nn.Linear(*sample.shape, config.width), nn.ReLU(), nn.Linear(config.width, 1), nn.Flatten(0))
+
+LINES = ArchitectureSpec(
+    name="lines", summary="s", paper="p", license="MIT", config=Config,
+    build_generator=build_generator, build_discriminator=build_discriminator,
+)
+"""
+    install_plugin("my-lines", {"ganzoo.architectures": {"lines": "my_lines:LINES"}}, {"my_lines.py": source})  # type: ignore[operator]
+    options = ["--set", "architecture=lines", "--set", 'config={"width": 12}', "--steps", "5", "--seed", "0"]
+    result = ganzoo("train", "quadratic-mlp", "--out", "run", *options)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(ganzoo("eval", "./run").stdout)["metrics"]
+    wrong = ganzoo("train", "quadratic-mlp", "--out", "other", "--set", "architecture=lines", "--steps", "5")
+    assert_two_lines(wrong, 2, "generator_hidden")
+    forgotten = ganzoo("sample", "./run", "--out", "x.png", PYTHONPATH="")
+    assert_two_lines(forgotten, 2, "no architecture named 'lines'")
+
+
+def test_what_train_prints_is_a_reference(ganzoo: Ganzoo) -> None:
+    printed = ganzoo("train", "quadratic-mlp", "--steps", "2", "--seed", "0", "--out", "run", "-q")
+    assert printed.stderr == ""
+    assert ganzoo("sample", printed.stdout.strip(), "--out", "x.png").returncode == 0
+
+
+def test_show_lists_every_setting_of_a_recipe(ganzoo: Ganzoo) -> None:
+    shown = ganzoo("show", "quadratic-mlp").stdout
+    for name in (
+        "checkpoint_every",
+        "precision",
+        "ema_decay",
+        "optimizers.generator.learning_rate",
+        "keep_checkpoints",
+    ):
+        assert name in shown
+
+
+def test_a_console_without_unicode_shows_what_it_can(ganzoo: Ganzoo) -> None:
+    result = ganzoo("show", "quadratic", PYTHONIOENCODING="cp1252")
+    assert result.returncode == 0
+    assert "x?" not in result.stderr
+
+
+def test_a_wrong_setting_is_said_before_data_is_fetched(ganzoo: Ganzoo) -> None:
+    for setting in ("loss=bcee", "config.nope=1", "regularizers.r9=1"):
+        assert_two_lines(ganzoo("train", "mnist-mlp", "--set", setting), 2)
+
+
+def test_a_store_that_cannot_be_written_is_not_called_a_network_problem(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = ganzoo("train", "mnist-mlp", GANZOO_HOME=str(tmp_path / "file" / "home"))
+    assert_two_lines(result, 1, "cannot write to the store", "GANZOO_HOME")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "3"])
+def test_show_refuses_a_folder_of_nonsense(ganzoo: Ganzoo, tmp_path: Path, content: str) -> None:
+    (tmp_path / "cwd" / "run").mkdir()
+    (tmp_path / "cwd" / "run" / "config.json").write_text(content)
+    result = ganzoo("show", "./run")
+    assert result.returncode in (0, 1)
+    assert "bug" not in result.stderr
+
+
+def test_eval_says_when_the_real_set_is_not_the_official_one(ganzoo: Ganzoo, digits: Path) -> None:
+    ganzoo("train", "mnist-mlp", "--out", "run", "--data-dir", digits, *set_options(TINY))
+    report = json.loads(ganzoo("eval", "./run").stdout)  # the run knows where its data is
+    assert report["deviation"] == "128 real samples instead of 10000"
+
+
+def test_rm_asks_and_without_a_terminal_refuses(ganzoo: Ganzoo, home: Path) -> None:
+    ganzoo("pull", "quadratic-mlp")
+    assert_two_lines(ganzoo("rm", "quadratic-mlp"), 2, "--yes")
+    assert list((home / "blobs").iterdir())
+    assert ganzoo("rm", "quadratic-mlp", "--yes").returncode == 0
+    assert list((home / "blobs").iterdir()) == []
+
+
+def test_bundle_enters_a_run_that_then_loads_by_name(ganzoo: Ganzoo, tmp_path: Path, install_plugin: object) -> None:
+    package = tmp_path / "cwd" / "my_curves"
+    package.mkdir()
+    ganzoo("train", "quadratic-mlp", "--out", "short", "--steps", "30", "--seed", "0")
+    short = ganzoo("bundle", "short", package, "--version", "v7", "--license", "MIT")
+    assert_two_lines(short, 2, "not trained as the recipe 'quadratic-mlp' says: steps")
+    ganzoo("train", "quadratic-mlp", "--out", "run", "--seed", "0")
+    assert_two_lines(ganzoo("bundle", "run", package, "--version", "V!", "--license", "MIT"), 2, "'V!' is no version")
+    assert list(package.iterdir()) == []
+    done = ganzoo("bundle", "run", package, "--version", "v7", "--license", "MIT")
+    assert (done.returncode, done.stdout) == (0, "quadratic-mlp@v7\n")
+    again = ganzoo("bundle", "run", package, "--version", "v7", "--license", "MIT")
+    assert_two_lines(again, 2, "has quadratic-mlp@v7 already")
+    site = install_plugin("my-curves", {"ganzoo.weights": {"my-curves": "my_curves"}}, {"my_curves/__init__.py": ""})  # type: ignore[operator]
+    shutil.copytree(package, site / "my_curves", dirs_exist_ok=True)
+    assert ganzoo("verify", "quadratic-mlp@v7").returncode == 0
+    both = ganzoo("sample", "quadratic-mlp", "--out", "x.png")  # two packages now name a default
+    assert_two_lines(both, 1, "my-curves 1.0")
+
+
+def test_bench_compares_with_the_plain_loop(ganzoo: Ganzoo, digits: Path) -> None:
+    options = ["--data-dir", digits, "--rounds", "1", "--steps", "2", "--json", "--device", "cpu"]
+    speeds = json.loads(ganzoo("bench", "mnist-mlp", *options).stdout)
+    assert [speed["loop"] for speed in speeds] == ["plain", "fp32", "bf16"]
+    assert all(speed["median"] > 0 for speed in speeds)
+    assert speeds[0]["ratio"] == 1
+
+
+def test_data_prepare_packs_every_split(ganzoo: Ganzoo, digits: Path, home: Path) -> None:
+    document = json.loads(ganzoo("data", "prepare", "mnist", "--data-dir", digits, "--json").stdout)
+    assert [(split["split"], split["samples"]) for split in document["splits"]] == [("train", 256), ("test", 128)]
+    assert len(list((home / "datasets" / "mnist" / "packed").iterdir())) == 2
+    assert "quadratic" in ganzoo("data", "list").stdout
+
+
+def test_debug_shows_the_traceback(ganzoo: Ganzoo) -> None:
+    assert "Traceback" in ganzoo("show", "nothing", GANZOO_DEBUG="1").stderr
+
+
+# --- bad input: the exit code, one line what, one line how to mend, nothing written ---
+
+
+def assert_nothing_written(tmp_path: Path) -> None:
+    assert list((tmp_path / "cwd").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["train", "mnist-mpl"], 2, "Did you mean 'mnist-mlp'"),
+        (["train", "quadratic-mlp", "--set", "stepz=3"], 2, "Did you mean 'steps'"),
+        (["train", "quadratic-mlp", "--set", "steps"], 2, "no key=value"),
+        (["train", "quadratic-mlp", "--set", "steps=-3"], 2, "steps = -3"),
+        (["train", "quadratic-mlp", "--device", "cuda:99"], 2, "this machine has no cuda:99"),
+        (["train", "quadratic-mlp", "--precision", "fp8"], 2, "precision"),
+        (["train", "quadratic-mlp", "--config", "none.toml"], 2, "cannot read none.toml"),
+        (["train", "mnist-mlp", "--data-dir", "."], 1, "no MNIST train files"),
+        (["resume", "nothing"], 1, "is no run"),
+        (["sample", "nothing", "--out", "x.png"], 2, "no weights named 'nothing'"),
+        (["sample", "mnist-mlp", "--out", "x.jpeg"], 2, "names no known form"),
+        (["sample", "mnist-mlp", "--out", "x.png", "--device", "cuda:99"], 2, "this machine has no cuda:99"),
+        (["sample", "mnist-mlp", "--out", "x.png", "--label", "7"], 2, "not class-conditional"),
+        (["sample", "./nothing", "--out", "x.png"], 1, "has no config.json"),
+        (["sample", "mnist-mlp", "--out", "/proc/nothing/x.png"], 1, "cannot write"),
+        (["eval", "quadratic-mlp", "--protocol", "x"], 2, "no protocol of quadratic named 'x'"),
+        (["pull", "hf:you/gan"], 2, "hf:you/gan"),
+        (["pull", "./folder"], 2, "is a folder"),
+        (["show", "mlpp"], 2, "Did you mean 'mlp'"),
+        (["data", "prepare", "cifar"], 2, "no dataset named 'cifar'"),
+        (["bundle", "nothing", ".", "--version", "v1", "--license", "MIT"], 2, "is no run with weights"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_two_lines_and_leaves_nothing(
+    ganzoo: Ganzoo, tmp_path: Path, arguments: list[str], code: int, word: str
+) -> None:
+    assert_two_lines(ganzoo(*arguments), code, word)
+    assert_nothing_written(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["sample"], ["sample", "mnist-mlp", "--num", "0"], ["list", "--x"]]
+)
+def test_wrong_usage_exits_with_2(ganzoo: Ganzoo, arguments: list[str]) -> None:
+    result = ganzoo(*arguments)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_missing_data_without_network_says_where_files_go(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    unreachable = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    result = ganzoo("train", "mnist-mlp", **unreachable)
+    assert_two_lines(result, 1, "cannot download MNIST", "train-images-idx3-ubyte.gz", "--data-dir")
+    assert_nothing_written(tmp_path)
+
+
+def test_a_corrupt_gz_is_two_lines(ganzoo: Ganzoo, digits: Path, tmp_path: Path) -> None:
+    shutil.copytree(digits, tmp_path / "data")
+    path = tmp_path / "data" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert_two_lines(ganzoo("train", "mnist-mlp", "--data-dir", tmp_path / "data"), 1, str(path), "Replace it")
+    assert_nothing_written(tmp_path)
+
+
+def test_two_processes_pull_at_once(tmp_path: Path, home: Path) -> None:
+    command = [sys.executable, "-m", "ganzoo", "pull", "mnist-mlp"]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0
+    assert not list((home / "blobs").glob(".*"))
+    assert subprocess.run([*command[:3], "verify", "mnist-mlp"], capture_output=True, check=False).returncode == 0
+
+
+def test_a_store_in_an_impossible_place_is_two_lines(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = ganzoo("pull", "mnist-mlp", GANZOO_HOME=str(tmp_path / "file" / "home"))
+    assert_two_lines(result, 1, "cannot write to the store", "GANZOO_HOME")

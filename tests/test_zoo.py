@@ -1,0 +1,166 @@
+"""Weights in: pull, load, verify, rm, and what happens when a byte is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import ganzoo
+from ganzoo import manifest
+from ganzoo.errors import DigestMismatchError, GanzooError, MissingWeightsError, UsageError, WeightsError
+from ganzoo.manifest import WeightsEntry
+from ganzoo.zoo import find_named, location, pull, remove, verify
+
+ALL = ("mnist-mlp", "quadratic-mlp")
+
+
+@pytest.fixture
+def entry() -> WeightsEntry:
+    return find_named("quadratic-mlp")
+
+
+@pytest.fixture
+def bundled(entry: WeightsEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the bundled files that a test may damage."""
+    source = entry.bundled_folder()
+    assert source is not None
+    target = tmp_path / "package" / "weights" / source.name
+    shutil.copytree(source, target)
+    monkeypatch.setattr(manifest, "package_folder", lambda package: str(tmp_path / "package"))
+    return target
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_bundled_model_loads_samples_and_verifies(name: str) -> None:
+    gan = ganzoo.load(name)
+    samples = gan.sample(4, seed=0)
+    assert list(samples.shape[1:]) == list(gan.config.sample.shape)
+    assert samples.isfinite().all()
+    assert gan.entry is not None
+    assert str(gan.entry.reference) == f"{name}@v1"
+    assert {file.path for file in verify(name)} >= {"config.json", "model.safetensors"}
+    assert name in repr(gan)
+
+
+def test_models_are_listed_by_pattern() -> None:
+    assert set(ALL) <= set(ganzoo.list_models())
+    assert ganzoo.list_models("mnist-*") == ["mnist-mlp"]
+    assert ganzoo.list_models("nothing-*") == []
+
+
+def test_a_pulled_model_is_the_bundled_one(entry: WeightsEntry) -> None:
+    before = ganzoo.load("quadratic-mlp").sample(3, seed=0)
+    assert location(entry) == "bundled"
+    result = pull(entry)
+    assert result.copied == len(entry.files)
+    assert location(entry) == "store"
+    assert pull(entry).copied == 0
+    assert torch.equal(ganzoo.load("quadratic-mlp@v1").sample(3, seed=0), before)
+
+
+def test_the_store_comes_before_the_bundled_copy(entry: WeightsEntry, bundled: Path) -> None:
+    pull(entry)
+    shutil.rmtree(bundled)
+    assert ganzoo.load("quadratic-mlp")
+
+
+def test_a_removed_model_is_loaded_from_the_bundled_copy_again(entry: WeightsEntry) -> None:
+    pull(entry)
+    assert remove(entry, [entry]) == entry.size
+    assert remove(entry, [entry]) == 0
+    assert location(entry) == "bundled"
+    assert ganzoo.load("quadratic-mlp")
+
+
+def test_files_that_another_entry_shares_stay(entry: WeightsEntry) -> None:
+    import dataclasses
+
+    pull(entry)
+    twin = dataclasses.replace(entry, version="v2", files=entry.files[:1])
+    assert remove(entry, [entry, twin]) == entry.size - entry.files[0].size
+
+
+@pytest.mark.parametrize("role", ["config", "generator"])
+def test_a_wrong_byte_in_the_store_gives_no_tensor_and_pull_mends_it(entry: WeightsEntry, role: str) -> None:
+    pull(entry)
+    file = entry.file(role)
+    from ganzoo.store import Store
+
+    path = Store().path(file)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DigestMismatchError, match="damaged or was edited") as caught:
+        ganzoo.load("quadratic-mlp")
+    assert caught.value.hint == "ganzoo pull quadratic-mlp@v1"
+    with pytest.raises(DigestMismatchError):
+        verify("quadratic-mlp")
+    assert pull(entry).copied == 1
+    assert ganzoo.load("quadratic-mlp")
+
+
+@pytest.mark.parametrize("position", [0, 8, 100, 1000, -1])
+@pytest.mark.parametrize("action", ["flip", "cut", "append"])
+def test_a_wrong_byte_in_the_bundled_copy_gives_no_tensor(bundled: Path, position: int, action: str) -> None:
+    path = bundled / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    if action == "flip":
+        content[position] ^= 1
+    elif action == "cut":
+        content = content[:position]
+    else:
+        content += b"\0"
+    path.write_bytes(content)
+    with pytest.raises(DigestMismatchError):
+        ganzoo.load("quadratic-mlp")
+
+
+def test_nothing_is_stored_when_one_of_the_files_is_wrong(entry: WeightsEntry, bundled: Path, home: Path) -> None:
+    (bundled / "training.json").write_text("{}")
+    with pytest.raises(DigestMismatchError):
+        pull(entry)
+    assert not home.exists()
+
+
+def test_weights_that_are_nowhere_say_which_package_lists_them(bundled: Path) -> None:
+    shutil.rmtree(bundled)
+    with pytest.raises(MissingWeightsError) as caught:
+        ganzoo.load("quadratic-mlp")
+    assert "ganzoo" in caught.value.hint
+
+
+def test_an_entry_for_a_newer_ganzoo_is_refused(entry: WeightsEntry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganzoo.zoo.__version__", "0.0.1")
+    with pytest.raises(WeightsError, match=r"needs ganzoo 0\.1\.0; this is 0\.0\.1"):
+        ganzoo.load("quadratic-mlp")
+
+
+def test_a_folder_named_like_nothing_is_suggested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-run").mkdir()
+    with pytest.raises(UsageError) as caught:
+        ganzoo.load("my-run")
+    assert "./my-run" in caught.value.hint
+
+
+@pytest.mark.parametrize("reference", ["hf:you/gan", "no/such/folder", "Nonsense!", "nothing"])
+def test_what_cannot_be_loaded_is_one_error_with_a_hint(reference: str) -> None:
+    with pytest.raises(GanzooError) as caught:
+        ganzoo.load(reference)
+    assert caught.value.hint
+
+
+def test_loading_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    for name in ALL:
+        pull(find_named(name))
+        ganzoo.load(name).sample(1)

@@ -63,7 +63,7 @@ class Training:
             data_dir = data_dir or run.data_dir
             state, digest = _prepare(settings, data_dir)
             _refuse_other_data(run, digest)
-            run.load_checkpoint(state)
+            run.load(state)
             run.record_resumption(settings, data_dir)
         except BaseException:
             run.unlock()

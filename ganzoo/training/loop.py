@@ -53,7 +53,7 @@ def training(run: Run, state: TrainingState, should_stop: Callable[[], bool] = n
     intervals = (settings.log_every, settings.sample_every, settings.checkpoint_every)
     stopped = False
     if state.step == last:
-        run.save_checkpoint(state)  # the run was killed between its last checkpoint and its weights
+        run.save(state)  # the run was killed between its last checkpoint and its weights
     while state.step < last and not stopped:
         target = min(last, *(_next_multiple(state.step, interval) for interval in intervals))
         stopped = advance(state, target, should_stop)
@@ -66,7 +66,7 @@ def training(run: Run, state: TrainingState, should_stop: Callable[[], bool] = n
             save_sample_picture(run, state)
         if state.step % settings.checkpoint_every == 0 or state.step == last or stopped:
             _check_state(state)
-            run.save_checkpoint(state)
+            run.save(state)
 
 
 def advance(state: TrainingState, target: int, should_stop: Callable[[], bool]) -> bool:

@@ -3,22 +3,18 @@
     run.json                what was asked for (resolved settings), of which data, with which versions
     metrics.jsonl           one record a line
     samples/step-00002000.png
-    checkpoints/step-00005000/state.safetensors     the whole training state; the newest few
+    checkpoints/step-00005000.safetensors   the whole training state; the newest few
     config.json, model.safetensors, discriminator.safetensors, training.json
                             the newest checkpoint as a weights folder, which `load`, `sample` and `eval` take
 
-Everything but metrics.jsonl is written beside its place and moved. A checkpoint counts once its folder has its name;
-lines of metrics.jsonl behind the newest checkpoint are dropped when the run goes on.
+Everything but metrics.jsonl is written beside its place and moved; a checkpoint counts once its file has its name.
+Lines of metrics.jsonl behind the newest checkpoint are dropped when the run goes on.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import re
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,18 +26,15 @@ import torch
 from filelock import FileLock, Timeout
 
 from ganzoo.config import TrainingSettings, settings_from_json
-from ganzoo.errors import ResumeError, SettingsError, TrainingError, WeightsFormatError
+from ganzoo.errors import ResumeError, SettingsError, TrainingError
 from ganzoo.model import DISCRIMINATOR_NAME, GENERATOR_NAME, save_nets
 from ganzoo.store import write_atomically
-from ganzoo.tensors import deserialize, serialize
+from ganzoo.training.checkpoints import Checkpoints
 from ganzoo.training.state import TrainingState
 from ganzoo.version import __version__
 
 SCHEMA_VERSION = 1
 LOCK_NAME = ".lock"
-
-_CHECKPOINT = re.compile(r"step-(\d{8,})")
-_STATE_NAME = "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -64,6 +57,7 @@ class Run:
         self.dataset_digest: str = document["dataset_digest"]
         self.device_type: str = document["device_type"]
         self.data_dir: Path | None = Path(document["data_dir"]) if document["data_dir"] else None
+        self.checkpoints = Checkpoints(path / "checkpoints")
         self._lock = FileLock(path / LOCK_NAME)
 
     def __repr__(self) -> str:
@@ -165,26 +159,20 @@ class Run:
         """Return where the picture of a step goes."""
         return self.path / "samples" / f"step-{step:08d}.png"
 
-    # --- checkpoints ---
+    # --- checkpoints and weights ---
 
-    def checkpoints(self) -> list[tuple[int, Path]]:
-        """Return (step, folder) of every complete checkpoint, oldest first."""
-        folder = self.path / "checkpoints"
-        matches = ((_CHECKPOINT.fullmatch(path.name), path) for path in (folder.iterdir() if folder.is_dir() else ()))
-        return sorted((int(match[1]), path) for match, path in matches if match is not None)
-
-    def save_checkpoint(self, state: TrainingState) -> None:
-        """Write the state as the newest checkpoint and as the weights folder, then drop the oldest checkpoints."""
-        folder = self.path / "checkpoints" / f"step-{state.step:08d}"
+    def save(self, state: TrainingState) -> None:
+        """Write the state as the newest checkpoint, and its nets as a weights folder at the top of the run."""
         with writing(self.path):
-            if not folder.exists():
-                partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
-                write_atomically(partial / _STATE_NAME, serialize(state.tensors(), {"format": "pt"}))
-                partial.rename(folder)
-                _flush_folder(folder.parent)
-            for _, old in self.checkpoints()[: -self.settings.keep_checkpoints]:
-                shutil.rmtree(old)
+            self.checkpoints.save(state, self.settings.keep_checkpoints)
         self._save_weights(state)
+
+    def load(self, state: TrainingState) -> None:
+        """Take up the newest checkpoint, or the beginning when there is none. Raises ResumeError."""
+        for partial in list(self.path.rglob(".*.partial")):  # what a killed process was writing
+            partial.unlink()
+        self.checkpoints.load_newest(state)
+        self.drop_records_after(state.step)
 
     def _save_weights(self, state: TrainingState) -> None:
         nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.discriminator}
@@ -208,23 +196,6 @@ class Run:
             "torch": torch.__version__,
             "settings": self.settings.to_json(),
         }
-
-    def load_checkpoint(self, state: TrainingState) -> None:
-        """Take up the newest checkpoint, or the beginning when there is none. Raises ResumeError."""
-        for partial in list(self.path.rglob(".*.partial")):  # what a killed process was writing
-            shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
-        found = self.checkpoints()
-        if found:
-            path = found[-1][1] / _STATE_NAME
-            try:
-                tensors, _ = deserialize(path.read_bytes(), path)
-                state.load_tensors(tensors)
-            except (OSError, WeightsFormatError, KeyError, RuntimeError, ValueError) as error:
-                older = f"; or delete {found[-1][1]} to go on from step {found[-2][0]}" if len(found) > 1 else ""
-                raise ResumeError(
-                    f"the checkpoint {path} cannot be taken up: {error}", hint=f"Start anew{older}."
-                ) from error
-        self.drop_records_after(state.step)
 
 
 @contextmanager
@@ -266,13 +237,3 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; not every platform can."""
-    if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

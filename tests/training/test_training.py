@@ -67,7 +67,7 @@ def reference(tmp_path: Path, digits: Path) -> Outcome:
 def test_a_finished_run_is_a_weights_folder(tmp_path: Path, digits: Path) -> None:
     run = train(tmp_path / "run", digits)
     assert ganzoo.load(run.path).sample(3, seed=0).shape == (3, 1, 28, 28)
-    assert [step for step, _ in run.checkpoints()] == [40, 60]
+    assert run.checkpoints.steps() == [40, 60]
     assert [record["step"] for record in run.records()] == [7, 14, 21, 28, 35, 42, 49, 56, 60]
     assert [path.name for path in sorted((run.path / "samples").iterdir())] == [
         "step-00000025.png",
@@ -149,7 +149,7 @@ def test_a_run_killed_at_a_random_moment_and_resumed_equals_the_uninterrupted_on
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path: Path, digits: Path, reference: Outcome) -> None:
     job = Training.start("mnist-mlp", tmp_path / "run", [Layer("test", TINY)], digits)
     next(iter(job))
-    assert ganzoo.resume(job.run.path).checkpoints()
+    assert ganzoo.resume(job.run.path).checkpoints.steps()
     assert outcome(job.run.path) == reference
 
 
@@ -159,9 +159,8 @@ def test_a_half_written_line_and_checkpoint_are_passed_over(tmp_path: Path, digi
     list(job)
     with (job.run.path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 999, "lo')
-    partial = job.run.path / "checkpoints" / ".step-00000060.00000000.partial"
-    partial.mkdir()
-    (partial / "state.safetensors").write_bytes(b"half")
+    partial = job.run.path / "checkpoints" / ".step-00000060.safetensors.00000000.partial"
+    partial.write_bytes(b"half")
     ganzoo.resume(job.run.path)
     assert outcome(job.run.path) == reference
     assert not partial.exists()
@@ -186,8 +185,7 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, digits: Path, numb
     assert f"ganzoo resume {out}" in stderr
     assert "Traceback" not in stderr
     assert ganzoo.load(out)
-    (step, _) = Run.open(out).checkpoints()[-1]
-    assert f"after step {step}" in stderr
+    assert f"after step {Run.open(out).checkpoints.steps()[-1]}" in stderr
 
 
 @pytest.mark.parametrize("net", ["generator", "discriminator"])
@@ -196,7 +194,7 @@ def test_divergence_stops_with_a_clear_word_and_saves_nothing_bad(tmp_path: Path
     with pytest.raises(DivergedError, match="NaN or infinite between step") as caught:
         train(tmp_path / "run", digits, **rate)
     assert "learning rate" in caught.value.hint
-    assert Run.open(tmp_path / "run").checkpoints() == []
+    assert Run.open(tmp_path / "run").checkpoints.steps() == []
 
 
 def test_a_run_may_be_made_longer(tmp_path: Path, digits: Path, reference: Outcome) -> None:
@@ -231,15 +229,14 @@ def test_other_data_are_refused(tmp_path: Path, digits: Path) -> None:
 
 def test_a_damaged_checkpoint_is_named_with_a_way_out(tmp_path: Path, digits: Path, reference: Outcome) -> None:
     run = train(tmp_path / "run", digits)
-    newest = run.checkpoints()[-1][1]
-    path = newest / "state.safetensors"
+    path = run.checkpoints.path(60)
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
     with pytest.raises(ResumeError, match="cannot be taken up") as caught:
         ganzoo.resume(run.path)
     assert "go on from step 40" in caught.value.hint
-    shutil.rmtree(newest)
+    path.unlink()
     ganzoo.resume(run.path)
     assert outcome(run.path) == reference
 
@@ -288,7 +285,7 @@ def test_a_state_that_could_not_be_taken_up_is_not_saved(tmp_path: Path) -> None
     settings = {"seed": 0, "steps": 2, "optimizers.generator.learning_rate": 1e12}
     with pytest.raises(DivergedError, match=r"optimizer/0/exp_avg_sq became NaN or infinite by step 2"):
         ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=settings)
-    assert Run.open(tmp_path / "run").checkpoints() == []
+    assert Run.open(tmp_path / "run").checkpoints.steps() == []
 
 
 def test_two_cannot_train_into_one_folder(tmp_path: Path, digits: Path) -> None:

@@ -1,0 +1,50 @@
+"""The newest few training states of a run, each one safetensors file that holds everything."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ganzoo.errors import ResumeError, WeightsFormatError
+from ganzoo.store import write_atomically
+from ganzoo.tensors import deserialize, serialize
+from ganzoo.training.state import TrainingState
+
+_NAME = re.compile(r"step-(\d{8,})\.safetensors")
+
+
+class Checkpoints:
+    """The folder `checkpoints/` of a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def steps(self) -> list[int]:
+        """Return the steps that were saved, oldest first; a file counts once it has its name."""
+        names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        return sorted(int(match[1]) for match in map(_NAME.fullmatch, names) if match is not None)
+
+    def path(self, step: int) -> Path:
+        """Return the file of a step."""
+        return self.folder / f"step-{step:08d}.safetensors"
+
+    def save(self, state: TrainingState, keep: int) -> None:
+        """Write the state, the whole file or none, and delete all but the newest `keep`. Raises OSError."""
+        write_atomically(self.path(state.step), serialize(state.tensors(), {"format": "pt"}))
+        for step in self.steps()[:-keep]:
+            self.path(step).unlink()
+
+    def load_newest(self, state: TrainingState) -> None:
+        """Take up the newest state; without one, leave it at its beginning. Raises ResumeError."""
+        steps = self.steps()
+        if not steps:
+            return
+        path = self.path(steps[-1])
+        try:
+            tensors, _ = deserialize(path.read_bytes(), path)
+            state.load_tensors(tensors)
+        except (OSError, WeightsFormatError, KeyError, RuntimeError, ValueError) as error:
+            older = f"; or delete {path} to go on from step {steps[-2]}" if len(steps) > 1 else ""
+            raise ResumeError(
+                f"the checkpoint {path} cannot be taken up: {error}", hint=f"Start anew{older}."
+            ) from error

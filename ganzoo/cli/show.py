@@ -12,7 +12,6 @@ import typer
 
 from ganzoo.cli.options import Json
 from ganzoo.cli.output import flat, out
-from ganzoo.config import TrainingSettings
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
 from ganzoo.manifest import WeightsEntry, Zoo
 from ganzoo.references import NAME, FolderReference, ZooReference, parse_reference
@@ -60,6 +59,8 @@ def _sections(name: str) -> dict[str, dict[str, Any]]:
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:
     """Return every setting that --set can change, the run's own included."""
+    from ganzoo.config import TrainingSettings  # brings pydantic, which no other light command needs
+
     settings = TrainingSettings(recipe=recipe, seed=0).to_json()
     return {**settings.pop("recipe"), **settings, "seed": "random"}
 

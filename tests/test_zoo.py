@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
 import torch
 
 import ganzoo
-from ganzoo import manifest
 from ganzoo.errors import DigestMismatchError, GanzooError, MissingWeightsError, UsageError, WeightsError
 from ganzoo.manifest import WeightsEntry
+from ganzoo.store import Store
 from ganzoo.zoo import find_named, location, pull, remove, verify
+from tests.conftest import InstallPlugin
+from tests.test_manifest import MANIFEST
 
 ALL = ("mnist-mlp", "quadratic-mlp")
 
@@ -23,13 +28,16 @@ def entry() -> WeightsEntry:
 
 
 @pytest.fixture
-def bundled(entry: WeightsEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the bundled files that a test may damage."""
+def bundled(entry: WeightsEntry, install_plugin: InstallPlugin) -> Path:
+    """The folder of weights named `curves`, bundled in an installed package that a test may damage."""
     source = entry.bundled_folder()
     assert source is not None
-    target = tmp_path / "package" / "weights" / source.name
+    (record,) = (record for record in json.loads(MANIFEST.read_text())["entries"] if record["name"] == entry.name)
+    document = {"schema": 1, "entries": [{**record, "name": "curves", "bundled": "their_curves:weights/v1"}]}
+    modules = {"their_curves/__init__.py": "", "their_curves/weights_manifest.json": json.dumps(document)}
+    site = install_plugin("their-curves", {"ganzoo.weights": {"theirs": "their_curves"}}, modules)
+    target = site / "their_curves" / "weights" / "v1"
     shutil.copytree(source, target)
-    monkeypatch.setattr(manifest, "package_folder", lambda package: str(tmp_path / "package"))
     return target
 
 
@@ -61,10 +69,10 @@ def test_a_pulled_model_is_the_bundled_one(entry: WeightsEntry) -> None:
     assert torch.equal(ganzoo.load("quadratic-mlp@v1").sample(3, seed=0), before)
 
 
-def test_the_store_comes_before_the_bundled_copy(entry: WeightsEntry, bundled: Path) -> None:
-    pull(entry)
+def test_the_store_comes_before_the_bundled_copy(bundled: Path) -> None:
+    pull(find_named("curves"))
     shutil.rmtree(bundled)
-    assert ganzoo.load("quadratic-mlp")
+    assert ganzoo.load("curves")
 
 
 def test_a_removed_model_is_loaded_from_the_bundled_copy_again(entry: WeightsEntry) -> None:
@@ -76,19 +84,15 @@ def test_a_removed_model_is_loaded_from_the_bundled_copy_again(entry: WeightsEnt
 
 
 def test_files_that_another_entry_shares_stay(entry: WeightsEntry) -> None:
-    import dataclasses
-
     pull(entry)
-    twin = dataclasses.replace(entry, version="v2", files=entry.files[:1])
-    assert remove(entry, [entry, twin]) == entry.size - entry.files[0].size
+    twin = dataclasses.replace(entry, version="v2", files=entry.files[:2])
+    assert remove(entry, [entry, twin]) == entry.size - twin.size
 
 
 @pytest.mark.parametrize("role", ["config", "generator"])
 def test_a_wrong_byte_in_the_store_gives_no_tensor_and_pull_mends_it(entry: WeightsEntry, role: str) -> None:
     pull(entry)
     file = entry.file(role)
-    from ganzoo.store import Store
-
     path = Store().path(file)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -115,21 +119,21 @@ def test_a_wrong_byte_in_the_bundled_copy_gives_no_tensor(bundled: Path, positio
         content += b"\0"
     path.write_bytes(content)
     with pytest.raises(DigestMismatchError):
-        ganzoo.load("quadratic-mlp")
+        ganzoo.load("curves")
 
 
-def test_nothing_is_stored_when_one_of_the_files_is_wrong(entry: WeightsEntry, bundled: Path, home: Path) -> None:
+def test_nothing_is_stored_when_one_of_the_files_is_wrong(bundled: Path, home: Path) -> None:
     (bundled / "training.json").write_text("{}")
     with pytest.raises(DigestMismatchError):
-        pull(entry)
+        pull(find_named("curves"))
     assert not home.exists()
 
 
 def test_weights_that_are_nowhere_say_which_package_lists_them(bundled: Path) -> None:
     shutil.rmtree(bundled)
     with pytest.raises(MissingWeightsError) as caught:
-        ganzoo.load("quadratic-mlp")
-    assert "ganzoo" in caught.value.hint
+        ganzoo.load("curves")
+    assert "their-curves 1.0" in caught.value.hint
 
 
 def test_an_entry_for_a_newer_ganzoo_is_refused(entry: WeightsEntry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,8 +158,6 @@ def test_what_cannot_be_loaded_is_one_error_with_a_hint(reference: str) -> None:
 
 
 def test_loading_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
     def refuse(*_: object) -> None:
         raise AssertionError("the network was asked")
 

@@ -1,0 +1,172 @@
+"""A training from its request to its last record: settings resolved, data opened, folder locked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo import config
+from ganzoo.config import Layer, TrainingSettings
+from ganzoo.data import open_batches, open_dataset
+from ganzoo.devices import find_device
+from ganzoo.errors import ResumeError
+from ganzoo.model_config import model_config
+from ganzoo.randomness import random_seed
+from ganzoo.registry import datasets, recipes
+from ganzoo.training.loop import Record, never, training
+from ganzoo.training.run import Run, RunData, check_free
+from ganzoo.training.state import TrainingState, check_trainable
+
+if TYPE_CHECKING:
+    import torch
+
+CHANGEABLE = frozenset({"device", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "recipe.steps"})
+"""Settings that may change when a run goes on, because they do not change what was computed so far."""
+
+
+class Training:
+    """A run that is locked and ready to go on: iterate over it to train, which unlocks it at the end."""
+
+    def __init__(self, run: Run, state: TrainingState, should_stop: Callable[[], bool] = never) -> None:
+        self.run, self.state, self.should_stop = run, state, should_stop
+
+    @classmethod
+    def start(cls, recipe: str, out: Path | None, layers: Iterable[Layer], data_dir: Path | None = None) -> Training:
+        """Resolve the settings, open the data, and make the run's folder last, so that a failure leaves none.
+
+        Raises UnknownNameError, SettingsError, DeviceError, DatasetError, TrainingError.
+        """
+        settings = config.resolve(recipes.get(recipe), layers, seed=random_seed())
+        path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
+        check_free(path)
+        state, digest = _prepare(settings, data_dir)
+        return cls(Run.create(path, settings, RunData(digest, data_dir), state.device), state)
+
+    @classmethod
+    def resume(cls, path: Path, layers: Iterable[Layer] = (), data_dir: Path | None = None) -> Training:
+        """Take a run up at its newest checkpoint.
+
+        Raises ResumeError when other settings, data or devices would make it another run; TrainingError when another
+        process is training it.
+        """
+        run = Run.open(path)
+        settings = config.resolve_again(run.settings, layers)
+        _refuse_changes(path, run.settings, settings)
+        _refuse_device(run, find_device(settings.device))
+        run.lock()
+        try:
+            data_dir = data_dir or run.data_dir
+            state, digest = _prepare(settings, data_dir)
+            _refuse_other_data(run, digest)
+            run.load(state)
+            run.record_resumption(settings, data_dir)
+        except BaseException:
+            run.unlock()
+            raise
+        return cls(run, state)
+
+    def __iter__(self) -> Iterator[Record]:
+        try:
+            yield from training(self.run, self.state, self.should_stop)
+        finally:
+            self.run.unlock()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step has been taken."""
+        return self.state.step >= self.run.settings.recipe.steps
+
+
+def _prepare(settings: TrainingSettings, data_dir: Path | None) -> tuple[TrainingState, str]:
+    """Build the state of a run's beginning, and name the data by its digest."""
+    device = find_device(settings.device)
+    spec = datasets.get(settings.recipe.dataset)
+    described = model_config(settings.recipe, spec.sample)
+    check_trainable(settings, described)
+    dataset = open_dataset(spec, "train", data_dir)
+    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device)
+    return TrainingState(settings, described, batches, device), dataset.digest
+
+
+def _refuse_device(run: Run, device: torch.device) -> None:
+    if device.type != run.device_type:
+        raise ResumeError(
+            f"{run.path} was trained on {run.device_type}, whose random numbers {device.type} cannot continue.",
+            hint=f"Resume with --device {run.device_type}, or train anew.",
+        )
+
+
+def _refuse_other_data(run: Run, digest: str) -> None:
+    if digest != run.dataset_digest:
+        raise ResumeError(
+            f"{run.path} was trained on other data: sha256 {run.dataset_digest[:12]}…, now {digest[:12]}….",
+            hint="Pass the folder with the original files as --data-dir.",
+        )
+
+
+def _refuse_changes(path: Path, before: TrainingSettings, after: TrainingSettings) -> None:
+    found = config.differences(before.to_json(), after.to_json())
+    refused = {key: values for key, values in found.items() if key not in CHANGEABLE}
+    if refused:
+        listed = "; ".join(f"{key.removeprefix('recipe.')}: {old} -> {new}" for key, (old, new) in refused.items())
+        raise ResumeError(
+            f"{path} cannot go on with other settings ({listed}).",
+            hint="Leave them out, or train anew with them.",
+        )
+    if after.recipe.steps < before.recipe.steps:
+        raise ResumeError(
+            f"{path} is a run of {before.recipe.steps} steps; {after.recipe.steps} are fewer.",
+            hint="Give more steps, or leave --steps out.",
+        )
+
+
+def train(
+    recipe: str,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    on_record: Callable[[Record], None] | None = None,
+) -> Run:
+    """Train a recipe to its end and return the run, whose path `ganzoo.load` takes.
+
+    Neither the user's settings file nor GANZOO_ settings in the environment are read.
+
+    Args:
+        recipe: name of an installed recipe.
+        out: the run's folder, new or empty; default `runs/<recipe>-<time>`.
+        data_dir: a folder with the dataset's files; default: downloaded into the store.
+        settings: dotted key -> value over the recipe's own, such as `{"steps": 1000, "seed": 0, "device": "cpu"}`.
+            A random seed is taken when none is given; the run records it.
+        on_record: called with every `Record`.
+
+    Raises:
+        UnknownNameError, SettingsError, DeviceError: the request is wrong.
+        MissingDatasetError, DatasetError: the data cannot be had or read.
+        TrainingError: the folder is in use or cannot be written; DivergedError: a loss became NaN or infinite.
+    """
+    job = Training.start(
+        recipe,
+        None if out is None else Path(out),
+        [Layer("settings", settings or {})],
+        None if data_dir is None else Path(data_dir),
+    )
+    return _finish(job, on_record)
+
+
+def resume(run: str | os.PathLike[str], *, on_record: Callable[[Record], None] | None = None) -> Run:
+    """Continue a run from its newest checkpoint to its end; on a CPU the result is that of an uninterrupted run.
+
+    Raises ResumeError, and what `train` raises.
+    """
+    return _finish(Training.resume(Path(run)), on_record)
+
+
+def _finish(job: Training, on_record: Callable[[Record], None] | None) -> Run:
+    for record in job:
+        if on_record is not None:
+            on_record(record)
+    return job.run

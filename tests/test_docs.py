@@ -1,0 +1,90 @@
+"""The README does what it says: its commands run, its code runs, its plugin works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Ganzoo, InstallPlugin
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """Every ganzoo command of the README, as printed."""
+    lines = [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
+    parts = [part.strip() for line in lines for part in line.split("&&")]
+    return [shlex.split(part, comments=True)[1:] for part in parts if part.startswith("ganzoo ")]
+
+
+NETWORKS = """
+from math import prod
+from torch import nn
+
+class Generator(nn.Sequential):
+    def __init__(self, config, latent, sample):
+        super().__init__(
+            nn.Linear(latent.dim, config.width), nn.ReLU(), nn.Linear(config.width, prod(sample.shape)), nn.Tanh(),
+            nn.Unflatten(1, sample.shape),
+        )
+
+class Discriminator(nn.Sequential):
+    def __init__(self, config, sample):
+        super().__init__(
+            nn.Flatten(), nn.Linear(prod(sample.shape), config.width), nn.ReLU(),
+            nn.Linear(config.width, 1), nn.Flatten(0),
+        )
+"""
+
+
+def install_readme_plugin(install: InstallPlugin) -> None:
+    (source,) = (block for block in blocks("python") if "MY_GAN" in block)
+    (toml,) = blocks("toml")
+    name, value = re.findall(r'^([\w-]+) = "(.*)"$', toml, re.MULTILINE)[0]
+    install(
+        "my-gan",
+        {"ganzoo.architectures": {name: value}},
+        {"my_gan/__init__.py": source, "my_gan/networks.py": NETWORKS},
+    )
+
+
+def test_the_readmes_commands_run_as_printed(
+    ganzoo: Ganzoo, digits: Path, home: Path, install_plugin: InstallPlugin
+) -> None:
+    install_readme_plugin(install_plugin)
+    shutil.copytree(digits, home / "datasets" / "mnist" / "files")  # what the download would have put there
+    assert len(commands()) >= 7
+    for command in commands():
+        result = ganzoo(*command, GANZOO_STEPS="5") if command[0] == "train" else ganzoo(*command)
+        assert result.returncode == 0, (command, result.stderr)
+
+
+def test_the_readmes_python_runs(tmp_path: Path) -> None:
+    code = "\n".join(block for block in blocks("python") if "MY_GAN" not in block)
+    assert "ganzoo.load" in code
+    assert "ganzoo.train" in code
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_option_that_the_readme_names_exists(ganzoo: Ganzoo) -> None:
+    for option in set(re.findall(r"--[a-z][a-z-]+", README)):
+        pages = [ganzoo(name, "--help").stdout for name in ("train", "sample")]
+        assert any(option in page for page in pages), option
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")], ids=str)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target

@@ -41,7 +41,7 @@ def store_errors(place: Path) -> Iterator[None]:
             hint = "Free some space, or set GANZOO_HOME to a folder on a larger disk."
         else:
             hint = "Set GANZOO_HOME to a folder that you may write to."
-        raise StoreError(f"cannot write to the store at {place}: {error.strerror}.", hint=hint) from error
+        raise StoreError(f"cannot write to the store at {place}: {error.strerror or error}.", hint=hint) from error
 
 
 def write_atomically(target: Path, content: bytes) -> None:

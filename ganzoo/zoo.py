@@ -13,6 +13,7 @@ from ganzoo.errors import (
     BadReferenceError,
     DigestMismatchError,
     MissingWeightsError,
+    StoreError,
     UsageError,
     WeightsError,
 )
@@ -69,6 +70,7 @@ def find_named(reference: str) -> WeightsEntry:
 
 
 _NAMES_HINT = "`ganzoo list` shows the names."
+_FOLDER_HINT = "Name a folder with a config.json and a model.safetensors."
 
 
 def find_entry(reference: ZooReference | HubReference) -> WeightsEntry:
@@ -106,17 +108,13 @@ def _read_file(folder: Path, name: str) -> bytes:
         with os.fdopen(descriptor, "rb") as file:
             return file.read()
     except FileNotFoundError:
-        unfinished = (folder / "run.json").is_file()
-        raise MissingWeightsError(
-            f"{folder} has no {name}" + (": the run has no checkpoint yet." if unfinished else "."),
-            hint=f"ganzoo resume {folder}"
-            if unfinished
-            else "Name a folder with a config.json and a model.safetensors.",
-        ) from None
+        if (folder / "run.json").is_file():
+            problem, hint = "the run has no checkpoint yet", f"ganzoo resume {folder}"
+        else:
+            problem, hint = "it is no weights folder", _FOLDER_HINT
+        raise MissingWeightsError(f"{folder} has no {name}: {problem}.", hint=hint) from None
     except OSError as error:
-        raise MissingWeightsError(
-            f"cannot read {path}: {error.strerror}.", hint="Name a folder with a config.json and a model.safetensors."
-        ) from error
+        raise MissingWeightsError(f"cannot read {path}: {error.strerror}.", hint=_FOLDER_HINT) from error
 
 
 def read_verified(entry: WeightsEntry, file: WeightsFile) -> bytes:
@@ -166,8 +164,15 @@ def pull(entry: WeightsEntry) -> Pulled:
     store = Store()
     missing = [file for file in entry.files if not _is_right(store, file)]
     contents = [(file, _read_bundled(entry, file)) for file in missing]
-    for file, content in contents:
-        store.add(file, content)
+    added: list[WeightsFile] = []
+    try:
+        for file, content in contents:
+            store.add(file, content)
+            added.append(file)
+    except StoreError:
+        for file in added:
+            store.remove(file)
+        raise
     return Pulled(entry, store.path(entry.file("generator")), len(missing))
 
 

@@ -128,7 +128,7 @@ def test_a_packed_copy_is_never_half_there(home: Path, monkeypatch: pytest.Monke
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StoreError, match="No space left"):
         open_dataset(spec_of(numbered(4)), "train")
     assert list((home / "datasets" / "tiny" / "packed").iterdir()) == []

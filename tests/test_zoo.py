@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import resource
 import shutil
 import socket
 from pathlib import Path
@@ -12,7 +14,14 @@ import pytest
 import torch
 
 import ganzoo
-from ganzoo.errors import DigestMismatchError, GanzooError, MissingWeightsError, UsageError, WeightsError
+from ganzoo.errors import (
+    DigestMismatchError,
+    GanzooError,
+    MissingWeightsError,
+    StoreError,
+    UsageError,
+    WeightsError,
+)
 from ganzoo.manifest import WeightsEntry
 from ganzoo.store import Store
 from ganzoo.zoo import find_named, location, pull, remove, verify
@@ -127,6 +136,20 @@ def test_nothing_is_stored_when_one_of_the_files_is_wrong(bundled: Path, home: P
     with pytest.raises(DigestMismatchError):
         pull(find_named("curves"))
     assert not home.exists()
+
+
+def test_a_pull_that_meets_a_full_disk_leaves_nothing(entry: WeightsEntry, home: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # the config fits, the generator does not
+            pull(entry)
+        except StoreError:
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert list((home / "blobs").iterdir()) == []
 
 
 def test_weights_that_are_nowhere_say_which_package_lists_them(bundled: Path) -> None:

@@ -8,12 +8,13 @@ A packed copy remembers size and time of the files it was read from, and is made
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,35 +64,32 @@ def open_dataset(
     found = _read_pack(packed, spec, sources_may_be_gone=data_dir is None)
     if found is not None:
         return OpenedDataset(spec, split, *found)
-    with store_errors(root):
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / ".lock")
-        lock.acquire()  # others wait for our download and packing instead of doing the same
-    try:
+    given = None if data_dir is None else _load(spec, split, data_dir, download=False)  # before anything is written
+    with store_errors(root), _locked(root):
         found = _read_pack(packed, spec, sources_may_be_gone=data_dir is None)
-        if found is not None:
-            return OpenedDataset(spec, split, *found)
-        if data_dir is not None:
-            return _load_and_pack(spec, split, packed, data_dir, download=False)
-        with store_errors(root):  # a download writes into the store
-            return _load_and_pack(spec, split, packed, root / "files", download)
-    finally:
-        lock.release()
+        if found is None:
+            _write_pack(packed, spec, given or _load(spec, split, root / "files", download))
+            found = _read_pack(packed, spec, sources_may_be_gone=True)
+    if found is None:
+        raise DatasetError(f"the packed copy {packed} cannot be read back.", hint="Check the disk, and try again.")
+    return OpenedDataset(spec, split, *found)
 
 
-def _load_and_pack(spec: DatasetSpec, split: str, packed: Path, files: Path, download: bool) -> OpenedDataset:
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let other processes wait for our download and packing instead of doing the same."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        yield
+
+
+def _load(spec: DatasetSpec, split: str, files: Path, download: bool) -> ArrayData:
+    """Load a finite split and hold it to its spec. Raises DatasetError."""
     data = spec.load(files, split, download)
     if isinstance(data, SyntheticData):
-        raise DatasetError(
-            f"{spec.name} draws its samples but states a number of them.", hint="Its plugin must mend it."
-        )
+        raise DatasetError(f"{spec.name} states its size but draws its samples.", hint="Its plugin must mend it.")
     _check(spec, data)
-    with store_errors(packed):
-        _write_pack(packed, spec, data)
-    written = _read_pack(packed, spec, sources_may_be_gone=True)
-    if written is None:
-        raise DatasetError(f"the packed copy {packed} cannot be read back.", hint="Check the disk, and try again.")
-    return OpenedDataset(spec, split, *written)
+    return data
 
 
 def _short_digest(folder: Path) -> str:
@@ -127,10 +125,7 @@ def _write_pack(packed: Path, spec: DatasetSpec, data: ArrayData) -> None:
     try:
         arrays = {"samples": data.samples} | ({"labels": data.labels} if data.labels is not None else {})
         for name, array in arrays.items():
-            with (partial / f"{name}.npy").open("wb") as file:
-                np.save(file, array, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_array(partial / f"{name}.npy", np.ascontiguousarray(array))
         record = {
             "format": FORMAT,
             "dataset": spec.name,
@@ -145,6 +140,15 @@ def _write_pack(packed: Path, spec: DatasetSpec, data: ArrayData) -> None:
         partial.rename(packed)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an .npy file, flushed; `np.save` would report a full disk without its error number."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _digest(arrays: Iterable[NDArray[Any]]) -> str:

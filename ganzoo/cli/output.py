@@ -33,7 +33,7 @@ class Output:
         """Print rows under a title; columns of numbers are set flush right."""
         from rich.table import Table
 
-        table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
         for index, name in enumerate(columns):
             numbers = bool(rows) and all(str(row[index])[:1].isdigit() for row in rows)
             justify: Literal["right", "left"] = "right" if numbers else "left"
@@ -41,7 +41,10 @@ class Output:
             table.add_column(name, justify=justify, style="bold" if first else "", no_wrap=first, overflow="fold")
         for row in rows:
             table.add_row(*(str(cell) for cell in row))
-        self.console().print(table)
+        console = self.console()
+        if title:
+            console.print(title, style="bold underline", soft_wrap=True)
+        console.print(table)
 
     def console(self) -> Console:
         """Return a console on stdout; where that is no terminal, lines are as long as they need to be."""

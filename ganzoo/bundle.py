@@ -12,11 +12,11 @@ from ganzoo.building import build_with_weights, discriminator_builder, num_param
 from ganzoo.config import differences
 from ganzoo.errors import GanzooError, UsageError
 from ganzoo.evaluation import Evaluation, evaluate_gan
-from ganzoo.manifest import SCHEMA_VERSION, WeightsEntry, WeightsFile, read_manifest
+from ganzoo.files import write_atomically
+from ganzoo.manifest import WeightsEntry, WeightsFile, read_manifest, write_manifest
 from ganzoo.model import CONFIG_NAME, DISCRIMINATOR_NAME, GENERATOR_NAME
 from ganzoo.references import NAME
 from ganzoo.registry import recipes
-from ganzoo.store import write_atomically
 from ganzoo.tensors import deserialize
 from ganzoo.validation import plain
 from ganzoo.version import __version__
@@ -57,7 +57,7 @@ def bundle(
     try:
         for name, content in contents.items():
             write_atomically(package / folder / name, content)
-        write_atomically(manifest, _manifest([*_without_default(entries, entry.name), entry]))
+        write_manifest(manifest, [*_without_default(entries, entry.name), entry])
     except OSError as error:
         raise GanzooError(f"cannot write to {package}: {error.strerror}.", hint="Free some space.") from error
     return entry
@@ -126,12 +126,3 @@ def _entry(
 
 def _without_default(entries: list[WeightsEntry], name: str) -> list[WeightsEntry]:
     return [dataclasses.replace(entry, default=entry.default and entry.name != name) for entry in entries]
-
-
-def _manifest(entries: list[WeightsEntry]) -> bytes:
-    records = []
-    for entry in entries:
-        record = dataclasses.asdict(entry)
-        del record["owner"]  # the distribution that ships the manifest; known to whoever reads it
-        records.append(record)
-    return (json.dumps({"schema": SCHEMA_VERSION, "entries": records}, indent=2) + "\n").encode()

@@ -13,6 +13,7 @@ GanzooError                     known failure, exit code 1
 │   ├── MissingWeightsError     nowhere to be found
 │   ├── DigestMismatchError     bytes other than the pinned ones
 │   └── WeightsFormatError      not safetensors, or not the tensors that the config asks for
+├── HubError                    the Hub cannot be reached, or says no
 ├── StoreError                  the store cannot be read or written
 ├── DatasetError                data that cannot be had or read
 │   └── MissingDatasetError     no local files and no download
@@ -103,6 +104,10 @@ class DigestMismatchError(WeightsError):
 
 class WeightsFormatError(WeightsError):
     """A file that is not safetensors, or whose tensors are not those that its config asks for."""
+
+
+class HubError(GanzooError):
+    """The Hugging Face Hub cannot be reached, refuses, or holds something else than promised."""
 
 
 class StoreError(GanzooError):

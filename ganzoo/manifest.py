@@ -9,12 +9,13 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ganzoo.errors import ManifestError, UnknownNameError
+from ganzoo.files import write_atomically
 from ganzoo.references import NAME, ZooReference
 from ganzoo.registry import WEIGHTS_GROUP, enabled_entry_points, origin, package_folder
 
@@ -135,6 +136,15 @@ def read_manifest(path: Path, owner: str = "") -> list[WeightsEntry]:
     if entries is None:
         raise ManifestError(f"{path} has schema {schema}; this ganzoo reads {SCHEMA_VERSION}.", hint="Update ganzoo.")
     return entries
+
+
+def write_manifest(path: Path, entries: Iterable[WeightsEntry]) -> None:
+    """Write a manifest, the whole file or none. Raises OSError."""
+    records = [asdict(entry) for entry in entries]
+    for record in records:
+        del record["owner"]  # the distribution that ships the manifest; known to whoever reads it
+    content = json.dumps({"schema": SCHEMA_VERSION, "entries": records}, indent=2) + "\n"
+    write_atomically(path, content.encode())
 
 
 def _entry(record: Mapping[str, Any], owner: str) -> WeightsEntry:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ganzoo.building import build_with_weights, generator_builder, num_parameters
 from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError
+from ganzoo.files import write_atomically
 from ganzoo.model_config import ModelConfig, parse_model_config
 from ganzoo.randomness import random_seed, sample_latents
-from ganzoo.store import write_atomically
 from ganzoo.tensors import DATA_DIGEST_KEY, deserialize, serialize
 from ganzoo.version import __version__
 
@@ -35,13 +35,21 @@ class GAN:
     Attributes:
         generator: the module, in evaluation mode: z [batch, latent.dim] (, labels [batch]) -> [batch, *sample.shape].
         config: what it is: architecture, latents, samples, dataset, recipe.
-        entry: its entry in a weights manifest, or None (a folder, a run).
+        entry: its entry in a weights manifest, or None (a folder, a run, a Hub repository).
+        weights_sha256: digest of the file that the generator was loaded from, or None.
     """
 
-    def __init__(self, generator: nn.Module, config: ModelConfig, entry: WeightsEntry | None = None) -> None:
+    def __init__(
+        self,
+        generator: nn.Module,
+        config: ModelConfig,
+        entry: WeightsEntry | None = None,
+        weights_sha256: str | None = None,
+    ) -> None:
         self.generator = generator
         self.config = config
         self.entry = entry
+        self.weights_sha256 = weights_sha256
 
     def __repr__(self) -> str:
         name = self.entry.reference if self.entry is not None else self.config.recipe
@@ -157,7 +165,7 @@ def gan_from_bytes(config: bytes, weights: bytes, where: Path | str, entry: Weig
     try:
         builder = generator_builder(described, place)
         generator = build_with_weights(builder, tensors, place).eval().requires_grad_(False)
-        return GAN(generator, described, entry)
+        return GAN(generator, described, entry, hashlib.sha256(weights).hexdigest())
     except SettingsError as error:
         raise WeightsFormatError(str(error), hint=error.hint) from error
     except GanzooError:

@@ -67,7 +67,7 @@ def parse_reference(text: str | os.PathLike[str]) -> Reference:
     if not isinstance(text, str):
         return FolderReference(Path(text))
     if text.startswith("hf:"):
-        return _parse_hub(text)
+        return parse_hub_reference(text)
     if text.startswith((".", "~")) or "/" in text or os.sep in text:
         return FolderReference(Path(text).expanduser())
     name, at, version = text.partition("@")
@@ -79,7 +79,8 @@ def parse_reference(text: str | os.PathLike[str]) -> Reference:
     return ZooReference(name, version or None)
 
 
-def _parse_hub(text: str) -> HubReference:
+def parse_hub_reference(text: str) -> HubReference:
+    """Read `hf:owner/repo[@revision]`. Raises BadReferenceError."""
     path, _, revision = text.removeprefix("hf:").removeprefix("//").partition("@")
     parts = path.split("/")
     well_formed = len(parts) == 2 and all(_HUB_PART.fullmatch(part) and ".." not in part for part in parts)

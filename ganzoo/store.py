@@ -12,12 +12,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ganzoo.errors import DigestMismatchError, StoreError
+from ganzoo.files import read_regular, write_atomically
 from ganzoo.manifest import WeightsFile
 
 
@@ -42,21 +42,6 @@ def store_errors(place: Path) -> Iterator[None]:
         else:
             hint = "Set GANZOO_HOME to a folder that you may write to."
         raise StoreError(f"cannot write to the store at {place}: {error.strerror or error}.", hint=hint) from error
-
-
-def write_atomically(target: Path, content: bytes) -> None:
-    """Write a whole file or none: beside its place, flushed to disk, then moved. Raises OSError."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def check_digest(content: bytes, file: WeightsFile, where: Path, hint: str) -> None:
@@ -93,11 +78,29 @@ class Store:
         """Return a blob's verified bytes. Raises DigestMismatchError, StoreError."""
         path = self.path(file)
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}.", hint=hint) from error
         check_digest(content, file, path, hint)
         return content
+
+    def is_right(self, file: WeightsFile) -> bool:
+        """Whether a blob is there and holds the right bytes."""
+        if not self.has(file):
+            return False
+        try:
+            self.read(file, "")
+        except (DigestMismatchError, StoreError):
+            return False
+        return True
+
+    def place(self, file: WeightsFile, staged: Path) -> None:
+        """Move a staged file, whose bytes were verified as they came, to its place. Raises OSError."""
+        path = self.path(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with staged.open("rb") as content:
+            os.fsync(content.fileno())
+        staged.replace(path)
 
     def add(self, file: WeightsFile, content: bytes) -> Path:
         """Store verified bytes; several processes may do so at once. Raises DigestMismatchError, StoreError."""

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.errors import (
     BadReferenceError,
-    DigestMismatchError,
     MissingWeightsError,
     StoreError,
     UsageError,
     WeightsError,
 )
+from ganzoo.files import read_regular
+from ganzoo.hub.snapshot import HubSnapshot
 from ganzoo.manifest import WeightsEntry, WeightsFile, Zoo
-from ganzoo.references import FolderReference, HubReference, ZooReference, parse_reference
+from ganzoo.references import FolderReference, HubReference, ZooReference, parse_hub_reference, parse_reference
 from ganzoo.store import Store, check_digest
 from ganzoo.version import __version__
 
 if TYPE_CHECKING:
+    from ganzoo.hub.download import Progress, RemoteFile
     from ganzoo.model import GAN
+
+Pinned = WeightsEntry | HubSnapshot
+"""Weights whose every file is known by size and sha256."""
 
 NEEDED_ROLES = ("config", "generator")
 """The files without which there is nothing to load."""
@@ -34,18 +39,20 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted({entry.name for entry in Zoo().matching(pattern)})
 
 
-def load(reference: str | os.PathLike[str], *, device: str = "cpu") -> GAN:
-    """Return a trained model.
+def load(reference: str | os.PathLike[str], *, device: str = "cpu", progress: Progress | None = None) -> GAN:
+    """Return a trained model; what is neither here nor bundled is fetched from the Hub once, and verified.
 
     Args:
-        reference: `mnist-mlp`, `mnist-mlp@v1`, or a folder (`./my-run`, or any path object).
+        reference: `mnist-mlp`, `mnist-mlp@v1`, `hf:owner/repo[@revision]`, or a folder (`./my-run`, any path object).
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        progress: called with (path, bytes so far, bytes in all) while something is fetched.
 
     Raises:
         UnknownNameError: no such weights.
-        MissingWeightsError: known, but neither in the store nor bundled.
+        MissingWeightsError: known, but nowhere to be had.
         DigestMismatchError: bytes other than the pinned ones.
         WeightsFormatError: not safetensors, or not the tensors that the config asks for.
+        HubError: the Hub cannot be reached, or says no.
         DeviceError: this machine has no such device.
     """
     from ganzoo.devices import find_device
@@ -54,32 +61,35 @@ def load(reference: str | os.PathLike[str], *, device: str = "cpu") -> GAN:
     target = find_device(device)
     parsed = parse_reference(reference)
     if isinstance(parsed, FolderReference):
-        config, weights = (_read_file(parsed.path, name) for name in (CONFIG_NAME, GENERATOR_NAME))
+        config, weights = (read_folder_file(parsed.path, name) for name in (CONFIG_NAME, GENERATOR_NAME))
         return gan_from_bytes(config, weights, parsed.path).to(target)
-    entry = find_entry(parsed)
-    config, weights = (read_verified(entry, entry.file(role)) for role in NEEDED_ROLES)
-    return gan_from_bytes(config, weights, str(entry.reference), entry).to(target)
+    source = locate(parsed, progress)
+    config, weights = (read_verified(source, source.file(role)) for role in NEEDED_ROLES)
+    entry = source if isinstance(source, WeightsEntry) else None
+    return gan_from_bytes(config, weights, str(source.reference), entry).to(target)
 
 
-def find_named(reference: str) -> WeightsEntry:
-    """Return the manifest entry that a text names. Raises UnknownNameError, BadReferenceError, WeightsError."""
-    parsed = parse_reference(reference)
-    if isinstance(parsed, FolderReference):
-        raise BadReferenceError(f"{reference} is a folder; the store holds named weights.", hint=_NAMES_HINT)
-    return find_entry(parsed)
+def locate(reference: ZooReference | HubReference, progress: Progress | None = None) -> Pinned:
+    """Return the pinned files that a reference names, fetched from the Hub when they are nowhere here.
+
+    Raises UnknownNameError, ManifestError, MissingWeightsError, HubError, DigestMismatchError, StoreError.
+    """
+    from ganzoo.hub.pull import pull_entry, pull_reference, stored_snapshot
+
+    if isinstance(reference, HubReference):
+        return stored_snapshot(reference) or pull_reference(reference, progress=progress)
+    entry = find_entry(reference)
+    if location(entry) == "missing":
+        pull_entry(entry, [entry.file(role) for role in NEEDED_ROLES], progress)
+    return entry
 
 
 _NAMES_HINT = "`ganzoo list` shows the names."
 _FOLDER_HINT = "Name a folder with a config.json and a model.safetensors."
 
 
-def find_entry(reference: ZooReference | HubReference) -> WeightsEntry:
-    """Return the manifest entry of a reference. Raises UnknownNameError, BadReferenceError, WeightsError."""
-    if isinstance(reference, HubReference):
-        raise BadReferenceError(
-            f"{reference} is in no installed manifest, and this version does not fetch from the Hub.",
-            hint=f"Download it (hf download {reference.repo_id} --local-dir DIR) and load the folder.",
-        )
+def find_entry(reference: ZooReference) -> WeightsEntry:
+    """Return the manifest entry of a reference. Raises UnknownNameError, ManifestError, WeightsError."""
     try:
         entry = Zoo().find(reference)
     except UsageError as error:
@@ -100,13 +110,11 @@ def _check_version(entry: WeightsEntry) -> None:
         )
 
 
-def _read_file(folder: Path, name: str) -> bytes:
+def read_folder_file(folder: Path, name: str) -> bytes:
+    """Return a file of a weights folder. Raises MissingWeightsError."""
     path = folder / name
     try:
-        # O_NONBLOCK: a FIFO of that name must not hang the program; it reads as empty.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read()
+        return read_regular(path)
     except FileNotFoundError:
         if (folder / "run.json").is_file():
             problem, hint = "the run has no checkpoint yet", f"ganzoo resume {folder}"
@@ -117,28 +125,22 @@ def _read_file(folder: Path, name: str) -> bytes:
         raise MissingWeightsError(f"cannot read {path}: {error.strerror}.", hint=_FOLDER_HINT) from error
 
 
-def read_verified(entry: WeightsEntry, file: WeightsFile) -> bytes:
-    """Return one file's verified bytes, from the store or the bundled copy.
+def read_verified(source: Pinned, file: WeightsFile) -> bytes:
+    """Return one file's verified bytes, from the store or a bundled copy.
 
     A damaged copy in the store is an error, never passed over. Raises DigestMismatchError, MissingWeightsError.
     """
     store = Store()
-    if store.holds_any(file):
-        return store.read(file, f"ganzoo pull {entry.reference}")
-    return _read_bundled(entry, file)
+    if store.holds_any(file) or not isinstance(source, WeightsEntry):
+        return store.read(file, f"ganzoo pull {source.reference}")
+    return _read_bundled(source, file)
 
 
 def _read_bundled(entry: WeightsEntry, file: WeightsFile) -> bytes:
-    folder = entry.bundled_folder()
-    if folder is None:
-        raise MissingWeightsError(
-            f"{entry.reference} is neither in the store nor bundled with an installed package.",
-            hint=f"Update the package that lists it ({entry.owner}).",
-        )
-    path = folder / file.path
     hint = f"Reinstall the package that bundles it ({entry.owner})."
+    path = (entry.bundled_folder() or Path()) / file.path
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise MissingWeightsError(f"cannot read {path}: {error.strerror}.", hint=hint) from error
     check_digest(content, file, path, hint)
@@ -147,22 +149,83 @@ def _read_bundled(entry: WeightsEntry, file: WeightsFile) -> bytes:
 
 @dataclass(frozen=True)
 class Pulled:
-    """What `pull` did for one entry."""
+    """What `pull` did for one reference."""
 
-    entry: WeightsEntry
+    reference: str
+    """Pinned: a name with its version, or a repository with its commit."""
     path: Path
     """The generator's file in the store."""
-    copied: int
-    """Files that were not there, or damaged."""
+    sha256: str
+    """Digest of the generator's file."""
+    size: int
+    """Bytes of all files."""
+    written: int
+    """Files that were not in the store, or damaged."""
 
 
-def pull(entry: WeightsEntry) -> Pulled:
-    """Put every file of an entry into the store, verified; right ones stay, damaged ones are replaced.
+def pull(
+    reference: str, *, revision: str | None = None, force: bool = False, progress: Progress | None = None
+) -> Pulled:
+    """Put every file of weights into the store, verified; right ones stay, damaged ones are replaced.
 
-    Raises MissingWeightsError, DigestMismatchError, StoreError.
+    Args:
+        reference: a name or `hf:owner/repo[@revision]`.
+        revision: of a Hub repository, instead of one in the reference.
+        force: fetch even what is there, and resolve the revision of a Hub repository anew.
+        progress: called with (path, bytes so far, bytes in all).
+
+    Raises UnknownNameError, BadReferenceError, MissingWeightsError, HubError, DigestMismatchError, StoreError.
     """
+    from ganzoo.hub.pull import pull_entry, pull_reference, stored_snapshot
+
+    parsed = _named(reference, revision)
     store = Store()
-    missing = [file for file in entry.files if not _is_right(store, file)]
+    if isinstance(parsed, HubReference):
+        before = stored_snapshot(parsed)
+        had = set() if force or before is None else {file for file in before.files if store.is_right(file)}
+        snapshot = pull_reference(parsed, force=force, progress=progress)
+        return _pulled(snapshot, len(set(snapshot.files) - had))
+    entry = find_entry(parsed)
+    missing = [file for file in entry.files if force or not store.is_right(file)]
+    if entry.bundled_folder() is None:
+        pull_entry(entry, missing, progress)
+    else:
+        _copy_bundled(entry, missing)
+    return _pulled(entry, len(missing))
+
+
+def planned(reference: str, revision: str | None = None, force: bool = False) -> list[WeightsFile | RemoteFile]:
+    """Return the files that `pull` would fetch or copy. Raises as `pull` does."""
+    from ganzoo.hub.pull import list_files, stored_snapshot
+
+    parsed = _named(reference, revision)
+    if isinstance(parsed, HubReference):
+        known = None if force else stored_snapshot(parsed)
+        if known is None:
+            return list(list_files(parsed)[1])
+        return [file for file in known.files if not Store().is_right(file)]
+    return [file for file in find_entry(parsed).files if force or not Store().is_right(file)]
+
+
+def _named(reference: str, revision: str | None) -> ZooReference | HubReference:
+    parsed = parse_reference(reference)
+    if isinstance(parsed, FolderReference):
+        raise BadReferenceError(f"{reference} is a folder; the store holds named weights.", hint=_NAMES_HINT)
+    if revision is not None:
+        if not isinstance(parsed, HubReference) or parsed.revision not in (None, revision):
+            raise BadReferenceError(f"--revision does not go with {reference}.", hint="Write hf:owner/repo@revision.")
+        return parse_hub_reference(f"{parsed}@{revision}" if parsed.revision is None else reference)
+    return parsed
+
+
+def _pulled(source: Pinned, written: int) -> Pulled:
+    generator = source.file("generator")
+    size = sum(file.size for file in source.files)
+    return Pulled(str(source.reference), Store().path(generator), generator.sha256, size, written)
+
+
+def _copy_bundled(entry: WeightsEntry, missing: Sequence[WeightsFile]) -> None:
+    store = Store()
     contents = [(file, _read_bundled(entry, file)) for file in missing]
     added: list[WeightsFile] = []
     try:
@@ -173,17 +236,6 @@ def pull(entry: WeightsEntry) -> Pulled:
         for file in added:
             store.remove(file)
         raise
-    return Pulled(entry, store.path(entry.file("generator")), len(missing))
-
-
-def _is_right(store: Store, file: WeightsFile) -> bool:
-    if not store.has(file):
-        return False
-    try:
-        store.read(file, "")
-    except DigestMismatchError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -206,22 +258,39 @@ def verify(reference: str | os.PathLike[str]) -> list[VerifiedFile]:
     parsed = parse_reference(reference)
     load(reference)
     if not isinstance(parsed, FolderReference):
-        entry = find_entry(parsed)
-        for file in entry.files:
-            read_verified(entry, file)
-        return [VerifiedFile(file.path, file.size, file.sha256) for file in entry.files]
-    contents = {name: _read_file(parsed.path, name) for name in (CONFIG_NAME, GENERATOR_NAME)}
+        source = locate(parsed)
+        present = [file for file in source.files if isinstance(source, WeightsEntry) or Store().holds_any(file)]
+        for file in present:
+            read_verified(source, file)
+        return [VerifiedFile(file.path, file.size, file.sha256) for file in present]
+    contents = {name: read_folder_file(parsed.path, name) for name in (CONFIG_NAME, GENERATOR_NAME)}
     return [VerifiedFile(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in contents.items()]
 
 
-def remove(entry: WeightsEntry, others: Iterable[WeightsEntry]) -> int:
-    """Delete an entry's files from the store, but those that other entries share; return the bytes freed.
+def stored(reference: str) -> Pinned:
+    """Return what a name or Hub reference pins, without fetching anything.
+
+    Raises UnknownNameError, BadReferenceError, MissingWeightsError.
+    """
+    from ganzoo.hub.pull import stored_snapshot
+
+    parsed = _named(reference, None)
+    if isinstance(parsed, ZooReference):
+        return find_entry(parsed)
+    snapshot = stored_snapshot(parsed)
+    if snapshot is None:
+        raise MissingWeightsError(f"{reference} is not in the store.", hint=f"ganzoo pull {reference}")
+    return snapshot
+
+
+def remove(source: Pinned, others: Iterable[WeightsEntry]) -> int:
+    """Delete files from the store, but those that other entries share; return the bytes freed.
 
     Raises StoreError.
     """
-    shared = {file.sha256 for other in others if other.reference != entry.reference for file in other.files}
+    shared = {file.sha256 for other in others if other.reference != source.reference for file in other.files}
     store = Store()
-    return sum(store.remove(file) for file in entry.files if file.sha256 not in shared)
+    return sum(store.remove(file) for file in source.files if file.sha256 not in shared)
 
 
 def location(entry: WeightsEntry) -> str:

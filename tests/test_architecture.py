@@ -18,10 +18,10 @@ CORE = ROOT / "ganzoo"
 PLUGINS = ROOT / "plugins"
 
 LAYERS = [
-    {"errors", "specs", "version"},
+    {"files", "errors", "specs", "version"},
     {"registry", "references", "manifest", "config", "validation", "model_config", "devices", "randomness"},
     {"store", "tensors", "losses", "distances", "building", "data"},
-    {"model", "zoo", "training", "evaluation", "rendering", "bundle", "bench"},
+    {"model", "zoo", "hub", "training", "evaluation", "rendering", "bundle", "bench", "importing", "checkout"},
     {"cli"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from ganzoo.errors import DigestMismatchError, StoreError
+from ganzoo.files import write_atomically
 from ganzoo.manifest import WeightsFile
-from ganzoo.store import Store, home, write_atomically
+from ganzoo.store import Store, home
 
 CONTENT = b"weights" * 1000
 FILE = WeightsFile(path="w", sha256=hashlib.sha256(CONTENT).hexdigest(), size=len(CONTENT), role="generator")

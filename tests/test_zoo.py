@@ -24,16 +24,19 @@ from ganzoo.errors import (
 )
 from ganzoo.manifest import WeightsEntry
 from ganzoo.store import Store
-from ganzoo.zoo import find_named, location, pull, remove, verify
+from ganzoo.zoo import location, pull, remove, stored, verify
 from tests.conftest import InstallPlugin
 from tests.test_manifest import MANIFEST
 
 ALL = ("mnist-mlp", "quadratic-mlp")
+NAME = "quadratic-mlp"
 
 
 @pytest.fixture
 def entry() -> WeightsEntry:
-    return find_named("quadratic-mlp")
+    entry = stored("quadratic-mlp")
+    assert isinstance(entry, WeightsEntry)
+    return entry
 
 
 @pytest.fixture
@@ -71,21 +74,21 @@ def test_models_are_listed_by_pattern() -> None:
 def test_a_pulled_model_is_the_bundled_one(entry: WeightsEntry) -> None:
     before = ganzoo.load("quadratic-mlp").sample(3, seed=0)
     assert location(entry) == "bundled"
-    result = pull(entry)
-    assert result.copied == len(entry.files)
+    result = pull(NAME)
+    assert result.written == len(entry.files)
     assert location(entry) == "store"
-    assert pull(entry).copied == 0
+    assert pull(NAME).written == 0
     assert torch.equal(ganzoo.load("quadratic-mlp@v1").sample(3, seed=0), before)
 
 
 def test_the_store_comes_before_the_bundled_copy(bundled: Path) -> None:
-    pull(find_named("curves"))
+    pull("curves")
     shutil.rmtree(bundled)
     assert ganzoo.load("curves")
 
 
 def test_a_removed_model_is_loaded_from_the_bundled_copy_again(entry: WeightsEntry) -> None:
-    pull(entry)
+    pull(NAME)
     assert remove(entry, [entry]) == entry.size
     assert remove(entry, [entry]) == 0
     assert location(entry) == "bundled"
@@ -93,14 +96,14 @@ def test_a_removed_model_is_loaded_from_the_bundled_copy_again(entry: WeightsEnt
 
 
 def test_files_that_another_entry_shares_stay(entry: WeightsEntry) -> None:
-    pull(entry)
+    pull(NAME)
     twin = dataclasses.replace(entry, version="v2", files=entry.files[:2])
     assert remove(entry, [entry, twin]) == entry.size - twin.size
 
 
 @pytest.mark.parametrize("role", ["config", "generator"])
 def test_a_wrong_byte_in_the_store_gives_no_tensor_and_pull_mends_it(entry: WeightsEntry, role: str) -> None:
-    pull(entry)
+    pull(NAME)
     file = entry.file(role)
     path = Store().path(file)
     content = bytearray(path.read_bytes())
@@ -111,7 +114,7 @@ def test_a_wrong_byte_in_the_store_gives_no_tensor_and_pull_mends_it(entry: Weig
     assert caught.value.hint == "ganzoo pull quadratic-mlp@v1"
     with pytest.raises(DigestMismatchError):
         verify("quadratic-mlp")
-    assert pull(entry).copied == 1
+    assert pull(NAME).written == 1
     assert ganzoo.load("quadratic-mlp")
 
 
@@ -134,7 +137,7 @@ def test_a_wrong_byte_in_the_bundled_copy_gives_no_tensor(bundled: Path, positio
 def test_nothing_is_stored_when_one_of_the_files_is_wrong(bundled: Path, home: Path) -> None:
     (bundled / "training.json").write_text("{}")
     with pytest.raises(DigestMismatchError):
-        pull(find_named("curves"))
+        pull("curves")
     assert not home.exists()
 
 
@@ -143,7 +146,7 @@ def test_a_pull_that_meets_a_full_disk_leaves_nothing(entry: WeightsEntry, home:
     if child == 0:
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # the config fits, the generator does not
-            pull(entry)
+            pull(NAME)
         except StoreError:
             os._exit(0)
         finally:
@@ -173,7 +176,7 @@ def test_a_folder_named_like_nothing_is_suggested(tmp_path: Path, monkeypatch: p
     assert "./my-run" in caught.value.hint
 
 
-@pytest.mark.parametrize("reference", ["hf:you/gan", "no/such/folder", "Nonsense!", "nothing"])
+@pytest.mark.parametrize("reference", ["no/such/folder", "Nonsense!", "nothing"])
 def test_what_cannot_be_loaded_is_one_error_with_a_hint(reference: str) -> None:
     with pytest.raises(GanzooError) as caught:
         ganzoo.load(reference)
@@ -187,5 +190,5 @@ def test_loading_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     for name in ALL:
-        pull(find_named(name))
+        pull(name)
         ganzoo.load(name).sample(1)

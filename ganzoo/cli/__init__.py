@@ -9,7 +9,23 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli import bench, bundle, data, evaluate, listing, plugins, pull, resume, rm, sample, show, train, verify
+from ganzoo.cli import (
+    bench,
+    bundle,
+    data,
+    evaluate,
+    importing,
+    listing,
+    plugins,
+    pull,
+    push,
+    resume,
+    rm,
+    sample,
+    show,
+    train,
+    verify,
+)
 from ganzoo.cli.output import out
 from ganzoo.errors import GanzooError
 from ganzoo.version import __version__
@@ -34,6 +50,8 @@ app.command("sample", rich_help_panel=WEIGHTS)(sample.sample)
 app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
 app.command("verify", rich_help_panel=WEIGHTS)(verify.verify)
 app.command("rm", rich_help_panel=WEIGHTS)(rm.rm)
+app.command("push", rich_help_panel=WEIGHTS)(push.push)
+app.command("import", rich_help_panel=WEIGHTS)(importing.import_)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("resume", rich_help_panel=TRAINING)(resume.resume)
 app.command("bundle", rich_help_panel=TRAINING)(bundle.bundle)

@@ -17,10 +17,13 @@ def eval_(
     data_dir: DataDir = None,
 ) -> None:
     """Measure weights or a run; prints one JSON document with the whole protocol."""
-    from ganzoo.evaluation import evaluate
+    from ganzoo.evaluation import evaluate, save_beside_run
 
     result = evaluate(reference, protocol=protocol, device=device, data_dir=data_dir)
     out.json(result.to_json())
+    saved = save_beside_run(reference, result)
+    if saved is not None:
+        out.talk(f"Saved as {saved}.")
     if result.deviation:
         out.talk(f"Not comparable: {result.deviation}.")
     for metric in result.metrics:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -15,9 +16,14 @@ from ganzoo.zoo import location
 
 
 def list_(
-    pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'mnist-*'.")] = "*", json: Json = False
+    pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'mnist-*'.")] = "*",
+    hub: Annotated[bool, typer.Option("--hub", help="Search the Hub for repositories tagged ganzoo.")] = False,
+    json: Json = False,
 ) -> None:
     """List what exists: weights, recipes, datasets, architectures."""
+    if hub:
+        _list_hub(pattern, json)
+        return
     zoo = Zoo()
     weights = zoo.matching(pattern)
     specs = {
@@ -46,6 +52,20 @@ def list_(
         for name, by in names.items():
             if len(by) > 1:
                 out.problem(f"{kind} {name!r} is registered by {' and '.join(by)}.", "Uninstall one of them.")
+
+
+def _list_hub(pattern: str, json: bool) -> None:
+    from ganzoo.hub.search import search
+
+    found = search(pattern)
+    if json:
+        out.json([asdict(one) for one in found])
+        return
+    rows = [(f"hf:{one.repo_id}", ", ".join(one.datasets), "; ".join(one.metrics), one.downloads) for one in found]
+    if rows:
+        out.table("", ["on the Hub", "dataset", "quality", "downloads"], rows)
+    else:
+        out.talk(f"No repository tagged ganzoo matches {pattern!r}.")
 
 
 def _weights_row(entry: WeightsEntry) -> tuple[object, ...]:

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from ganzoo.cli.fetching import fetching
 from ganzoo.cli.options import Json, References
 from ganzoo.cli.output import human_size, out
 
 
-def pull(references: References, json: Json = False) -> None:
+def pull(
+    references: References,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Fetch even what is there, and resolve the revision anew.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")] = False,
+    json: Json = False,
+) -> None:
     """Put weights into the store, every byte verified; prints where the generator's file is."""
-    from ganzoo.zoo import find_named, pull
+    from ganzoo.zoo import planned, pull
 
-    pulled = [pull(find_named(reference)) for reference in references]
+    if dry_run:
+        files = [file for reference in references for file in planned(reference, revision, force)]
+        if json:
+            out.json([asdict(file) for file in files])
+        else:
+            out.table("would be fetched", ["file", "size"], [(file.path, human_size(file.size)) for file in files])
+        return
+    with fetching() as progress:
+        pulled = [pull(reference, revision=revision, force=force, progress=progress) for reference in references]
     for one in pulled:
-        state = "already in the store, verified" if not one.copied else f"verified, {human_size(one.entry.size)}"
-        out.talk(f"{one.entry.reference}: {state}")
+        state = f"verified, {human_size(one.size)}" if one.written else "already in the store, verified"
+        out.talk(f"{one.reference}: {state}")
         if not json:
             out.line(one.path)
     if json:
-        out.json(
-            [
-                {
-                    "reference": str(one.entry.reference),
-                    "path": str(one.path),
-                    "sha256": one.entry.file("generator").sha256,
-                    "size": one.entry.size,
-                    "files_written": one.copied,
-                }
-                for one in pulled
-            ]
-        )
+        out.json([asdict(one) for one in pulled])
     if pulled:
-        name = pulled[0].entry.name
-        out.talk(f"Next: ganzoo sample {name} --out {name}.png")
+        out.talk(f"Next: ganzoo sample {references[0]} --out samples.png")

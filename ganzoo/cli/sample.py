@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ganzoo.cli.fetching import fetching
 from ganzoo.cli.options import Device, Json, Reference, Seed
 from ganzoo.cli.output import out
 from ganzoo.errors import UsageError
@@ -34,7 +35,8 @@ def sample(
     from ganzoo.rendering import TerminalPicture, picture, write_samples
     from ganzoo.zoo import load
 
-    gan = load(reference, device=device)
+    with fetching() as progress:
+        gan = load(reference, device=device, progress=progress)
     chosen_seed = random_seed() if seed is None else seed
     if seed is None:
         out.talk(f"seed {chosen_seed}")

@@ -1,5 +1,5 @@
 """Metrics with the protocol that fixes them."""
 
-from ganzoo.evaluation.measurement import Evaluation, MetricValue, evaluate, evaluate_gan
+from ganzoo.evaluation.measurement import Evaluation, MetricValue, evaluate, evaluate_gan, save_beside_run
 
-__all__ = ["Evaluation", "MetricValue", "evaluate", "evaluate_gan"]
+__all__ = ["Evaluation", "MetricValue", "evaluate", "evaluate_gan", "save_beside_run"]

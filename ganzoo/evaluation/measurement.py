@@ -17,6 +17,7 @@ from torch import Tensor
 from ganzoo import registry
 from ganzoo.data import open_dataset, to_float
 from ganzoo.errors import EvaluationError, UnknownNameError
+from ganzoo.files import write_atomically
 from ganzoo.model import GAN
 from ganzoo.references import FolderReference, parse_reference
 from ganzoo.specs import ArrayData, DatasetSpec, MetricInputs, Protocol
@@ -45,7 +46,7 @@ class Evaluation:
     reference: str
     """What was evaluated."""
     weights_sha256: str | None
-    """Digest of the generator's file, for weights that a manifest pins."""
+    """Digest of the generator's file."""
     protocol: Protocol
     real_digest: str | None
     """Digest of the real split, when the protocol has one."""
@@ -87,6 +88,19 @@ def evaluate(
     return evaluate_gan(gan, str(reference), protocol, folder)
 
 
+def save_beside_run(reference: str | os.PathLike[str], evaluation: Evaluation) -> Path | None:
+    """Keep an evaluation as evaluation.json in the run or folder that it measured; None for other weights.
+
+    Raises OSError.
+    """
+    parsed = parse_reference(reference)
+    if not isinstance(parsed, FolderReference):
+        return None
+    path = parsed.path / "evaluation.json"
+    write_atomically(path, (json.dumps(evaluation.to_json(), indent=2) + "\n").encode())
+    return path
+
+
 def _run_data_dir(reference: str | os.PathLike[str]) -> Path | None:
     """Return the folder that a run's data came from; None for other weights."""
     parsed = parse_reference(reference)
@@ -113,7 +127,7 @@ def evaluate_gan(gan: GAN, reference: str, protocol: str | None = None, data_dir
             values[metric.name].append(metric.compute(inputs))
     return Evaluation(
         reference=reference,
-        weights_sha256=gan.entry.file("generator").sha256 if gan.entry is not None else None,
+        weights_sha256=gan.weights_sha256,
         protocol=chosen,
         real_digest=real.digest,
         deviation=real.deviation,

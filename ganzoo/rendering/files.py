@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ganzoo.errors import GanzooError, UsageError
+from ganzoo.files import write_atomically
 from ganzoo.rendering.picture import picture
 from ganzoo.specs import SampleSpec
-from ganzoo.store import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ganzoo.errors import ResumeError, WeightsFormatError
-from ganzoo.store import write_atomically
+from ganzoo.files import write_atomically
 from ganzoo.tensors import deserialize, serialize
 from ganzoo.training.state import TrainingState
 

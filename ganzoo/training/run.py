@@ -27,8 +27,8 @@ from filelock import FileLock, Timeout
 
 from ganzoo.config import TrainingSettings, settings_from_json
 from ganzoo.errors import ResumeError, SettingsError, TrainingError
+from ganzoo.files import write_atomically
 from ganzoo.model import DISCRIMINATOR_NAME, GENERATOR_NAME, save_nets
-from ganzoo.store import write_atomically
 from ganzoo.training.checkpoints import Checkpoints
 from ganzoo.training.state import TrainingState
 from ganzoo.version import __version__

@@ -1,0 +1,85 @@
+"""`ganzoo push`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ganzoo.cli.confirmation import confirm
+from ganzoo.cli.options import Json, Yes
+from ganzoo.cli.output import human_size, out
+from ganzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from ganzoo.hub.push import Package, Pushed
+
+
+def push(
+    source: Annotated[
+        str | None, typer.Argument(metavar="REF", help="A run, a weights folder, or a name in the zoo.")
+    ] = None,
+    repo_id: Annotated[str | None, typer.Argument(metavar="OWNER/NAME", help="The repository on the Hub.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    license: Annotated[str | None, typer.Option(help="SPDX identifier, such as mit or cc-by-4.0.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Tag the commit, such as v1.")] = None,
+    message: Annotated[str | None, typer.Option(help="Message of the commit.")] = None,
+    create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead of committing.")] = False,
+    zoo: Annotated[
+        str | None, typer.Option(metavar="ORG", help="Publish every bundled entry, and pin it in the manifest.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="With --zoo: the manifest to write; default: the installed one.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show every file and the card, and send nothing.")] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Publish weights on the Hugging Face Hub: one commit, read back and compared."""
+    from ganzoo.hub.publish import publish_zoo
+    from ganzoo.hub.push import prepare
+    from ganzoo.hub.push import push as send
+
+    if zoo is not None:
+        if source is not None or repo_id is not None:
+            raise UsageError("--zoo publishes every entry.", hint="Leave REF and OWNER/NAME out.")
+        pushed = publish_zoo(
+            zoo, manifest, private=private, approve=lambda packages: _approve(packages, private, dry_run, yes)
+        )
+    else:
+        if source is None or repo_id is None:
+            raise UsageError("name what to push, and where to.", hint="ganzoo push ./my-run you/my-gan")
+        package = prepare(source, repo_id, license=license)
+        pushed = []
+        if _approve([package], private, dry_run, yes):
+            pushed = [send(package, private=private, tag=tag, message=message, create_pr=create_pr)]
+    _report(pushed, json)
+
+
+def _approve(packages: list[Package], private: bool, dry_run: bool, yes: bool) -> bool:
+    """Show what would be sent; return whether to send it. Raises UsageError where nobody can be asked."""
+    for package in packages:
+        rows = [(name, human_size(len(content))) for name, content in package.files.items()]
+        if dry_run:
+            out.table(package.repo_id, ["file", "size"], rows)
+            out.line("")
+            out.line(package.files["README.md"].decode())
+    if dry_run:
+        return False
+    if not private:
+        names = ", ".join(package.repo_id for package in packages)
+        confirm(f"Publish {names} for everybody to see?", yes)
+    return True
+
+
+def _report(pushed: list[Pushed], json: bool) -> None:
+    if json:
+        out.json([asdict(one) for one in pushed])
+        return
+    for one in pushed:
+        out.line(one.url)
+        out.talk(
+            f"Pushed, read back and compared. Load it: ganzoo.load('hf:{one.repo_id}@{one.tag or one.commit[:12]}')"
+        )

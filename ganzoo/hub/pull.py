@@ -1,0 +1,223 @@
+"""Repositories -> verified blobs in the store.
+
+    hub/<owner>--<repo>.json    which revision was resolved to which commit, and the files of each commit
+
+A revision is resolved once: from then on it means the recorded commit, and nothing is asked of the network, until
+somebody pulls with force.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ganzoo.errors import HubError, MissingWeightsError, StoreError
+from ganzoo.files import write_atomically
+from ganzoo.hub import client
+from ganzoo.hub.client import hub_errors
+from ganzoo.hub.download import Deadline, Progress, RemoteFile, download
+from ganzoo.hub.snapshot import HubSnapshot
+from ganzoo.manifest import WeightsEntry, WeightsFile
+from ganzoo.references import HubReference
+from ganzoo.store import Store, store_errors
+
+ROLES = {
+    "config.json": ("config", 1 << 20),
+    "model.safetensors": ("generator", 16 << 30),
+    "discriminator.safetensors": ("discriminator", 16 << 30),
+    "training.json": ("training", 16 << 20),
+    "README.md": ("card", 4 << 20),
+    "samples.png": ("samples", 64 << 20),
+}
+"""The files that we take from a repository: their role, and the most bytes each may have."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def stored_snapshot(reference: HubReference, store: Store | None = None) -> HubSnapshot | None:
+    """Return what an earlier pull recorded for a reference; asks nothing of the network, hashes nothing."""
+    record = _read_record(_record_path(store or Store(), reference))
+    revision = reference.revision or "main"
+    commit = revision if revision in record["commits"] else record["revisions"].get(revision)
+    if commit is None or commit not in record["commits"]:
+        return None
+    try:
+        files = tuple(WeightsFile(**file) for file in record["commits"][commit])
+    except (TypeError, ValueError):
+        return None
+    return HubSnapshot(HubReference(reference.owner, reference.repo, commit), files)
+
+
+def pull_reference(reference: HubReference, *, force: bool = False, progress: Progress | None = None) -> HubSnapshot:
+    """Return a repository at the commit that its revision means, with every file verified in the store.
+
+    Raises HubError, DigestMismatchError, MissingWeightsError (offline), StoreError.
+    """
+    store = Store()
+    with _locked(store, reference):
+        known = None if force else stored_snapshot(reference, store)
+        if known is not None and all(store.is_right(file) for file in known.files):
+            return known
+        _check_online(str(reference))
+        commit, remote = list_files(known.reference if known is not None else reference)
+        files = _fetch(store, reference.repo_id, commit, remote, progress)
+        _write_record(store, reference, commit, files)
+        return HubSnapshot(HubReference(reference.owner, reference.repo, commit), files)
+
+
+def pull_entry(entry: WeightsEntry, missing: Sequence[WeightsFile], progress: Progress | None = None) -> None:
+    """Fetch pinned files of a published entry into the store. Raises as `pull_reference` does."""
+    if entry.repo_id is None or entry.revision is None:
+        raise MissingWeightsError(
+            f"{entry.reference} is neither in the store nor bundled with an installed package, and not on the Hub.",
+            hint=f"Update the package that lists it ({entry.owner}).",
+        )
+    _check_online(str(entry.reference))
+    owner, _, repo = entry.repo_id.partition("/")
+    store = Store()
+    with _locked(store, HubReference(owner, repo)):
+        remote = [
+            RemoteFile(path=file.path, role=file.role, size=file.size, sha256=file.sha256)
+            for file in missing
+            if not store.is_right(file)
+        ]
+        _fetch(store, entry.repo_id, entry.revision, remote, progress)
+
+
+def list_files(reference: HubReference) -> tuple[str, list[RemoteFile]]:
+    """Resolve a revision to a commit and list the files there that are ours. Raises HubError."""
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=client.endpoint(), **client.LIBRARY)  # type: ignore[arg-type]
+    with hub_errors(reference.repo_id):
+        client.check_reachable()
+        deadline = Deadline(30)
+        info = client.persistently(
+            lambda: api.model_info(
+                reference.repo_id, revision=reference.revision, files_metadata=True, timeout=client.READ_SECONDS
+            ),
+            deadline.moment,
+        )
+    commit = str(info.sha)
+    if _COMMIT.fullmatch(commit) is None:
+        raise HubError(f"the Hub names no commit for {reference}.", hint="Try again.")
+    files = [_remote_file(sibling) for sibling in info.siblings or () if sibling.rfilename in ROLES]
+    roles = {file.role for file in files}
+    if not {"config", "generator"} <= roles:
+        raise HubError(
+            f"{reference} holds no ganzoo model: it lacks config.json or model.safetensors.",
+            hint="Name a repository that `ganzoo push` made.",
+        )
+    return commit, files
+
+
+def _remote_file(sibling: Any) -> RemoteFile:
+    """Read one row of the Hub's listing. Raises HubError when it is larger than its role may be."""
+    role, most = ROLES[sibling.rfilename]
+    size = sibling.size
+    if not isinstance(size, int) or not 0 < size <= most:
+        raise HubError(f"{sibling.rfilename} has {size} bytes; at most {most} are taken.", hint="Tell its owner.")
+    sha256 = sibling.lfs.sha256 if sibling.lfs is not None else None
+    return RemoteFile(path=sibling.rfilename, role=role, size=size, sha256=sha256, blob_id=sibling.blob_id)
+
+
+def _fetch(
+    store: Store, repo_id: str, commit: str, remote: Sequence[RemoteFile], progress: Progress | None
+) -> tuple[WeightsFile, ...]:
+    """Stage every file, verify it, and only then move them all into the store."""
+    total = sum(file.size for file in remote)
+    staging = store.root / "staging" / secrets.token_hex(8)
+    with store_errors(store.root):
+        staging.mkdir(parents=True)
+    try:
+        _check_space(staging, total)
+        deadline = Deadline(_allowed_seconds(total))
+        files = []
+        with hub_errors(repo_id):
+            for index, file in enumerate(remote):
+                sha256 = _download_into(staging / str(index), repo_id, commit, file, deadline, progress)
+                files.append(WeightsFile(path=file.path, sha256=sha256, size=file.size, role=file.role))
+        with store_errors(store.root):
+            for index, pinned in enumerate(files):
+                store.place(pinned, staging / str(index))
+        return tuple(files)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _download_into(
+    target: Path, repo_id: str, commit: str, file: RemoteFile, deadline: Deadline, progress: Progress | None
+) -> str:
+    try:
+        return download(repo_id, commit, file, target, deadline, progress)
+    except OSError as error:
+        if error.errno is not None and client.status_of(error) is None and not client.is_network(error):
+            raise StoreError(
+                f"cannot write to the store at {target.parent.parent.parent}: {error.strerror}.",
+                hint="Free some space, or set GANZOO_HOME to a folder on a larger disk.",
+            ) from error
+        raise
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StoreError(
+            f"{needed:,} bytes are needed, {free:,} are free at {folder}.",
+            hint="Free some space, or set GANZOO_HOME to a folder on a larger disk.",
+        )
+
+
+def _allowed_seconds(total: int) -> float:
+    """Return GANZOO_HUB_SECONDS, or a minute and what a very slow line needs (50 kB/s)."""
+    chosen = os.environ.get("GANZOO_HUB_SECONDS", "")
+    return float(chosen) if chosen.replace(".", "", 1).isdigit() else 60 + total / 50_000
+
+
+def _check_online(what: str) -> None:
+    if client.is_offline():
+        raise MissingWeightsError(
+            f"{what} is not in the store, and HF_HUB_OFFLINE forbids asking the Hub.",
+            hint="Unset HF_HUB_OFFLINE and pull it once; after that it needs no network.",
+        )
+
+
+# --- records ---
+
+
+def _record_path(store: Store, reference: HubReference) -> Path:
+    return store.root / "hub" / f"{reference.owner}--{reference.repo}.json"
+
+
+def _locked(store: Store, reference: HubReference) -> FileLock:
+    """Let a second process wait for the first one's download."""
+    path = _record_path(store, reference).with_suffix(".lock")
+    with store_errors(store.root):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
+
+
+def _read_record(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {"revisions": dict(record["revisions"]), "commits": dict(record["commits"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"revisions": {}, "commits": {}}
+
+
+def _write_record(store: Store, reference: HubReference, commit: str, files: Sequence[WeightsFile]) -> None:
+    path = _record_path(store, reference)
+    record = _read_record(path)
+    record["revisions"][reference.revision or "main"] = commit
+    record["commits"][commit] = [asdict(file) for file in files]
+    with store_errors(store.root):
+        write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())

@@ -1,0 +1,50 @@
+"""Repositories that carry the tag `ganzoo`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ganzoo.errors import HubError
+from ganzoo.hub import client
+from ganzoo.hub.client import LIBRARY, hub_errors
+
+MOST = 200
+"""Repositories listed at the most."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A repository, by its card."""
+
+    repo_id: str
+    downloads: int
+    datasets: tuple[str, ...]
+    metrics: tuple[str, ...]
+    """`name value`, each with its protocol."""
+
+
+def search(pattern: str = "") -> list[Found]:
+    """Return the ganzoo repositories whose name holds a text. Raises HubError."""
+    from huggingface_hub import HfApi
+
+    if client.is_offline():
+        raise HubError("HF_HUB_OFFLINE forbids requests.", hint="Unset it to search the Hub.")
+    api = HfApi(endpoint=client.endpoint(), **LIBRARY)  # type: ignore[arg-type]
+    with hub_errors("the Hub"):
+        client.check_reachable()
+        text = pattern.strip("*") or None
+        models = list(api.list_models(filter="ganzoo", search=text, limit=MOST, full=True, cardData=True))
+    return [_found(model) for model in models]
+
+
+def _found(model: Any) -> Found:
+    card = model.card_data
+    results = (getattr(card, "eval_results", None) or []) if card is not None else []
+    datasets = (getattr(card, "datasets", None) or []) if card is not None else []
+    return Found(
+        repo_id=model.id,
+        downloads=model.downloads or 0,
+        datasets=tuple([datasets] if isinstance(datasets, str) else datasets),
+        metrics=tuple(f"{result.metric_name or result.metric_type} {result.metric_value}" for result in results),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +57,9 @@ def _read(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return deserialize(path.read_bytes(), path)[0]
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on a pickle's version help nobody here: it loads or it does not
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}.", hint="Name a .pth or .safetensors file.") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:

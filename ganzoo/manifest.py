@@ -38,7 +38,7 @@ class WeightsFile:
     size: int
     """Bytes."""
     role: str
-    """config, generator, discriminator, training, card or samples."""
+    """config, generator, discriminator, training, card, samples or signature."""
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.path).parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,6 +125,72 @@ class GAN:
         folder = Path(folder)
         save_nets(folder, self.config, {GENERATOR_NAME: self.generator})
         return folder
+
+    # --- the names that users of the Hugging Face ecosystem expect ---
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        device: str = "cpu",
+    ) -> GAN:
+        """Load a model from a folder, from the zoo by name, or from the Hub as `owner/repo`; raises as `ganzoo.load`.
+
+        Args:
+            name_or_path: an existing folder, a name such as `mnist-mlp`, or `owner/repo` (with or without `hf:`).
+            revision: branch, tag or commit of a Hub repository.
+            token: for private repositories; None takes HF_TOKEN or the login, False none.
+            cache_dir: a store other than GANZOO_HOME.
+            force_download: fetch again, and resolve the revision anew.
+            local_files_only: ask nothing of the network.
+            device: where the generator goes.
+        """
+        from ganzoo.hub.access import Access
+        from ganzoo.store import Store
+        from ganzoo.zoo import load, pull
+
+        name = os.fspath(name_or_path)
+        store = Store() if cache_dir is None else Store(Path(cache_dir))
+        access = Access(store=store, token=token, offline=local_files_only)
+        if Path(name).is_dir():
+            return load(Path(name), device=device)
+        reference = f"hf:{name}" if name.count("/") == 1 and not name.startswith((".", "hf:", "/")) else name
+        if revision is not None:
+            reference = f"{reference}@{revision}"
+        if force_download:
+            pull(reference, force=True, access=access)
+        return load(reference, device=device, access=access)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> Path:
+        """Save, as `save` does."""
+        return self.save(Path(save_directory))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        license: str,
+        commit_message: str | None = None,
+        private: bool = False,
+        token: str | bool | None = None,
+        create_pr: bool = False,
+        tag: str | None = None,
+    ) -> str:
+        """Publish this model, read it back and compare it; return the commit's address. Raises HubError, UsageError."""
+        import tempfile
+
+        from ganzoo.hub.push import prepare, push
+
+        with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:
+            package = prepare(self.save(folder), repo_id, license=license)
+        done = push(package, private=private, tag=tag, message=commit_message, create_pr=create_pr, token=token)
+        return done.url
 
 
 def save_nets(folder: Path, config: ModelConfig, nets: Mapping[str, nn.Module]) -> None:

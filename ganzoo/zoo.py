@@ -17,6 +17,7 @@ from ganzoo.errors import (
     WeightsError,
 )
 from ganzoo.files import read_regular
+from ganzoo.hub.access import Access
 from ganzoo.hub.snapshot import HubSnapshot
 from ganzoo.manifest import WeightsEntry, WeightsFile, Zoo
 from ganzoo.references import FolderReference, HubReference, ZooReference, parse_hub_reference, parse_reference
@@ -24,7 +25,7 @@ from ganzoo.store import Store, check_digest
 from ganzoo.version import __version__
 
 if TYPE_CHECKING:
-    from ganzoo.hub.download import Progress, RemoteFile
+    from ganzoo.hub.download import RemoteFile
     from ganzoo.model import GAN
 
 Pinned = WeightsEntry | HubSnapshot
@@ -39,13 +40,13 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted({entry.name for entry in Zoo().matching(pattern)})
 
 
-def load(reference: str | os.PathLike[str], *, device: str = "cpu", progress: Progress | None = None) -> GAN:
+def load(reference: str | os.PathLike[str], *, device: str = "cpu", access: Access | None = None) -> GAN:
     """Return a trained model; what is neither here nor bundled is fetched from the Hub once, and verified.
 
     Args:
         reference: `mnist-mlp`, `mnist-mlp@v1`, `hf:owner/repo[@revision]`, or a folder (`./my-run`, any path object).
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        progress: called with (path, bytes so far, bytes in all) while something is fetched.
+        access: token, store and progress of a fetch; None for GANZOO_HOME and the user's own token.
 
     Raises:
         UnknownNameError: no such weights.
@@ -63,13 +64,14 @@ def load(reference: str | os.PathLike[str], *, device: str = "cpu", progress: Pr
     if isinstance(parsed, FolderReference):
         config, weights = (read_folder_file(parsed.path, name) for name in (CONFIG_NAME, GENERATOR_NAME))
         return gan_from_bytes(config, weights, parsed.path).to(target)
-    source = locate(parsed, progress)
-    config, weights = (read_verified(source, source.file(role)) for role in NEEDED_ROLES)
+    access = access or Access()
+    source = locate(parsed, access)
+    config, weights = (read_verified(source, source.file(role), access.store) for role in NEEDED_ROLES)
     entry = source if isinstance(source, WeightsEntry) else None
     return gan_from_bytes(config, weights, str(source.reference), entry).to(target)
 
 
-def locate(reference: ZooReference | HubReference, progress: Progress | None = None) -> Pinned:
+def locate(reference: ZooReference | HubReference, access: Access) -> Pinned:
     """Return the pinned files that a reference names, fetched from the Hub when they are nowhere here.
 
     Raises UnknownNameError, ManifestError, MissingWeightsError, HubError, DigestMismatchError, StoreError.
@@ -77,10 +79,10 @@ def locate(reference: ZooReference | HubReference, progress: Progress | None = N
     from ganzoo.hub.pull import pull_entry, pull_reference, stored_snapshot
 
     if isinstance(reference, HubReference):
-        return stored_snapshot(reference) or pull_reference(reference, progress=progress)
+        return stored_snapshot(reference, access.store) or pull_reference(reference, access)
     entry = find_entry(reference)
-    if location(entry) == "missing":
-        pull_entry(entry, [entry.file(role) for role in NEEDED_ROLES], progress)
+    if location(entry, access.store) == "missing":
+        pull_entry(entry, [entry.file(role) for role in NEEDED_ROLES], access)
     return entry
 
 
@@ -125,12 +127,11 @@ def read_folder_file(folder: Path, name: str) -> bytes:
         raise MissingWeightsError(f"cannot read {path}: {error.strerror}.", hint=_FOLDER_HINT) from error
 
 
-def read_verified(source: Pinned, file: WeightsFile) -> bytes:
+def read_verified(source: Pinned, file: WeightsFile, store: Store) -> bytes:
     """Return one file's verified bytes, from the store or a bundled copy.
 
     A damaged copy in the store is an error, never passed over. Raises DigestMismatchError, MissingWeightsError.
     """
-    store = Store()
     if store.holds_any(file) or not isinstance(source, WeightsEntry):
         return store.read(file, f"ganzoo pull {source.reference}")
     return _read_bundled(source, file)
@@ -163,35 +164,34 @@ class Pulled:
     """Files that were not in the store, or damaged."""
 
 
-def pull(
-    reference: str, *, revision: str | None = None, force: bool = False, progress: Progress | None = None
-) -> Pulled:
+def pull(reference: str, *, revision: str | None = None, force: bool = False, access: Access | None = None) -> Pulled:
     """Put every file of weights into the store, verified; right ones stay, damaged ones are replaced.
 
     Args:
         reference: a name or `hf:owner/repo[@revision]`.
         revision: of a Hub repository, instead of one in the reference.
         force: fetch even what is there, and resolve the revision of a Hub repository anew.
-        progress: called with (path, bytes so far, bytes in all).
+        access: token, store and progress; None for GANZOO_HOME and the user's own token.
 
     Raises UnknownNameError, BadReferenceError, MissingWeightsError, HubError, DigestMismatchError, StoreError.
     """
     from ganzoo.hub.pull import pull_entry, pull_reference, stored_snapshot
 
     parsed = _named(reference, revision)
-    store = Store()
+    access = access or Access()
+    store = access.store
     if isinstance(parsed, HubReference):
-        before = stored_snapshot(parsed)
+        before = stored_snapshot(parsed, store)
         had = set() if force or before is None else {file for file in before.files if store.is_right(file)}
-        snapshot = pull_reference(parsed, force=force, progress=progress)
-        return _pulled(snapshot, len(set(snapshot.files) - had))
+        snapshot = pull_reference(parsed, access, force=force)
+        return _pulled(snapshot, len(set(snapshot.files) - had), store)
     entry = find_entry(parsed)
     missing = [file for file in entry.files if force or not store.is_right(file)]
     if entry.bundled_folder() is None:
-        pull_entry(entry, missing, progress)
+        pull_entry(entry, missing, access)
     else:
-        _copy_bundled(entry, missing)
-    return _pulled(entry, len(missing))
+        _copy_bundled(entry, missing, store)
+    return _pulled(entry, len(missing), store)
 
 
 def planned(reference: str, revision: str | None = None, force: bool = False) -> list[WeightsFile | RemoteFile]:
@@ -200,7 +200,7 @@ def planned(reference: str, revision: str | None = None, force: bool = False) ->
 
     parsed = _named(reference, revision)
     if isinstance(parsed, HubReference):
-        known = None if force else stored_snapshot(parsed)
+        known = None if force else stored_snapshot(parsed, Store())
         if known is None:
             return list(list_files(parsed)[1])
         return [file for file in known.files if not Store().is_right(file)]
@@ -218,14 +218,13 @@ def _named(reference: str, revision: str | None) -> ZooReference | HubReference:
     return parsed
 
 
-def _pulled(source: Pinned, written: int) -> Pulled:
+def _pulled(source: Pinned, written: int, store: Store) -> Pulled:
     generator = source.file("generator")
     size = sum(file.size for file in source.files)
-    return Pulled(str(source.reference), Store().path(generator), generator.sha256, size, written)
+    return Pulled(str(source.reference), store.path(generator), generator.sha256, size, written)
 
 
-def _copy_bundled(entry: WeightsEntry, missing: Sequence[WeightsFile]) -> None:
-    store = Store()
+def _copy_bundled(entry: WeightsEntry, missing: Sequence[WeightsFile], store: Store) -> None:
     contents = [(file, _read_bundled(entry, file)) for file in missing]
     added: list[WeightsFile] = []
     try:
@@ -247,24 +246,39 @@ class VerifiedFile:
     sha256: str
 
 
-def verify(reference: str | os.PathLike[str]) -> list[VerifiedFile]:
+def verify(reference: str | os.PathLike[str], *, key: Path | None = None) -> list[VerifiedFile]:
     """Hash every file of weights again, check the tensors and build the model; return the files.
 
     A folder has no manifest to hold it to: its config and tensors are held to the digests inside model.safetensors.
-    Raises what `load` raises.
+    With a public key, all files are held to their signature too. Raises what `load` raises, and WeightsError.
     """
-    from ganzoo.model import CONFIG_NAME, GENERATOR_NAME
+    load(reference)
+    contents = _contents(reference)
+    if key is not None:
+        _check_signature(contents, key, str(reference))
+    return [VerifiedFile(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in contents.items()]
+
+
+def _contents(reference: str | os.PathLike[str]) -> dict[str, bytes]:
+    """Return every file of weights by name, verified where digests are pinned."""
+    from ganzoo.hub.pull import ROLES
 
     parsed = parse_reference(reference)
-    load(reference)
-    if not isinstance(parsed, FolderReference):
-        source = locate(parsed)
-        present = [file for file in source.files if isinstance(source, WeightsEntry) or Store().holds_any(file)]
-        for file in present:
-            read_verified(source, file)
-        return [VerifiedFile(file.path, file.size, file.sha256) for file in present]
-    contents = {name: read_folder_file(parsed.path, name) for name in (CONFIG_NAME, GENERATOR_NAME)}
-    return [VerifiedFile(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in contents.items()]
+    if isinstance(parsed, FolderReference):
+        present = [name for name in ROLES if (parsed.path / name).is_file()]
+        return {name: read_folder_file(parsed.path, name) for name in present}
+    store = Store()
+    source = locate(parsed, Access(store=store))
+    return {file.path: read_verified(source, file, store) for file in source.files}
+
+
+def _check_signature(contents: dict[str, bytes], key: Path, where: str) -> None:
+    from ganzoo.hub.signing import SIGNATURE_NAME, check
+
+    if SIGNATURE_NAME not in contents:
+        raise WeightsError(f"{where} is not signed.", hint="Verify it without --key, or ask its owner to sign it.")
+    signed = {name: content for name, content in contents.items() if name != SIGNATURE_NAME}
+    check(signed, contents[SIGNATURE_NAME], key, where)
 
 
 def stored(reference: str) -> Pinned:
@@ -277,7 +291,7 @@ def stored(reference: str) -> Pinned:
     parsed = _named(reference, None)
     if isinstance(parsed, ZooReference):
         return find_entry(parsed)
-    snapshot = stored_snapshot(parsed)
+    snapshot = stored_snapshot(parsed, Store())
     if snapshot is None:
         raise MissingWeightsError(f"{reference} is not in the store.", hint=f"ganzoo pull {reference}")
     return snapshot
@@ -293,10 +307,11 @@ def remove(source: Pinned, others: Iterable[WeightsEntry]) -> int:
     return sum(store.remove(file) for file in source.files if file.sha256 not in shared)
 
 
-def location(entry: WeightsEntry) -> str:
+def location(entry: WeightsEntry, store: Store | None = None) -> str:
     """Return where an entry would be loaded from: `store`, `bundled`, or `missing`; hashes nothing."""
     needed = [entry.file(role) for role in NEEDED_ROLES]
-    if all(Store().has(file) for file in needed):
+    store = store or Store()
+    if all(store.has(file) for file in needed):
         return "store"
     folder = entry.bundled_folder()
     if folder is not None and all((folder / file.path).is_file() for file in needed):

@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ganzoo.cli.output import out
+from ganzoo.hub.access import Access
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from ganzoo.hub.download import Progress
-
 
 @contextlib.contextmanager
-def fetching() -> Iterator[Progress | None]:
+def fetching() -> Iterator[Access]:
     """Show a bar for each file, none where there is no terminal for them."""
     console = out.progress_console()
     if console is None:
-        yield None
+        yield Access()
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -32,4 +31,4 @@ def fetching() -> Iterator[Progress | None]:
                 tasks[path] = bars.add_task(path, total=total)
             bars.update(tasks[path], completed=so_far)
 
-        yield report
+        yield Access(progress=report)

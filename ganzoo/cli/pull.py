@@ -31,8 +31,8 @@ def pull(
         else:
             out.table("would be fetched", ["file", "size"], [(file.path, human_size(file.size)) for file in files])
         return
-    with fetching() as progress:
-        pulled = [pull(reference, revision=revision, force=force, progress=progress) for reference in references]
+    with fetching() as access:
+        pulled = [pull(reference, revision=revision, force=force, access=access) for reference in references]
     for one in pulled:
         state = f"verified, {human_size(one.size)}" if one.written else "already in the store, verified"
         out.talk(f"{one.reference}: {state}")

@@ -27,6 +27,9 @@ def push(
     tag: Annotated[str | None, typer.Option(help="Tag the commit, such as v1.")] = None,
     message: Annotated[str | None, typer.Option(help="Message of the commit.")] = None,
     create_pr: Annotated[bool, typer.Option("--create-pr", help="Open a pull request instead of committing.")] = False,
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign with a private key (PEM; extra `sign`).")
+    ] = None,
     zoo: Annotated[
         str | None, typer.Option(metavar="ORG", help="Publish every bundled entry, and pin it in the manifest.")
     ] = None,
@@ -51,7 +54,7 @@ def push(
     else:
         if source is None or repo_id is None:
             raise UsageError("name what to push, and where to.", hint="ganzoo push ./my-run you/my-gan")
-        package = prepare(source, repo_id, license=license)
+        package = prepare(source, repo_id, license=license, sign_with=sign)
         pushed = []
         if _approve([package], private, dry_run, yes):
             pushed = [send(package, private=private, tag=tag, message=message, create_pr=create_pr)]

@@ -35,8 +35,8 @@ def sample(
     from ganzoo.rendering import TerminalPicture, picture, write_samples
     from ganzoo.zoo import load
 
-    with fetching() as progress:
-        gan = load(reference, device=device, progress=progress)
+    with fetching() as access:
+        gan = load(reference, device=device, access=access)
     chosen_seed = random_seed() if seed is None else seed
     if seed is None:
         out.talk(f"seed {chosen_seed}")

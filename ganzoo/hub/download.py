@@ -11,10 +11,8 @@ from urllib.parse import urlsplit
 
 from ganzoo.errors import DigestMismatchError, HubError
 from ganzoo.hub import client
+from ganzoo.hub.access import Access
 from ganzoo.hub.client import LIBRARY, READ_SECONDS, TransientError
-
-Progress = Callable[[str, int, int], None]
-"""(path, bytes so far, bytes in all): never goes backwards for a path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +43,7 @@ class Deadline:
             )
 
 
-def download(
-    repo_id: str, commit: str, file: RemoteFile, target: Path, deadline: Deadline, progress: Progress | None
-) -> str:
+def download(repo_id: str, commit: str, file: RemoteFile, target: Path, deadline: Deadline, access: Access) -> str:
     """Fetch one file at a commit into `target`, and return its sha256.
 
     Transient failures and wrong bytes are tried again. Raises DigestMismatchError, HubError, OSError, and what the
@@ -58,12 +54,12 @@ def download(
     def report(so_far: int) -> None:
         nonlocal reached
         reached = max(reached, so_far)
-        if progress is not None:
-            progress(file.path, reached, file.size)
+        if access.progress is not None:
+            access.progress(file.path, reached, file.size)
 
     def attempt() -> str:
         deadline.check(file.path)
-        return _verified(file, *_stream(repo_id, commit, file, target, deadline, report))
+        return _verified(file, *_stream(repo_id, commit, file, target, deadline, access.token, report))
 
     try:
         return client.persistently(attempt, deadline.moment)
@@ -74,18 +70,24 @@ def download(
 
 
 def _stream(
-    repo_id: str, commit: str, file: RemoteFile, target: Path, deadline: Deadline, report: Callable[[int], None]
+    repo_id: str,
+    commit: str,
+    file: RemoteFile,
+    target: Path,
+    deadline: Deadline,
+    token: str | bool | None,
+    report: Callable[[int], None],
 ) -> tuple[str, str, int]:
     """Write the file's bytes and return their sha256, git sha1 and number."""
     from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url, hf_raise_for_status
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # not marked as exported
 
     url = hf_hub_url(repo_id, file.path, revision=commit, endpoint=client.endpoint())
-    metadata = get_hf_file_metadata(url, timeout=READ_SECONDS, **LIBRARY)  # type: ignore[arg-type]
+    metadata = get_hf_file_metadata(url, token=token, timeout=READ_SECONDS, **LIBRARY)  # type: ignore[arg-type]
     _check_metadata(file, commit, metadata.commit_hash, metadata.size, metadata.etag)
     # Our token is for the Hub alone: large files lie on another host, behind an address signed for this download.
     own = urlsplit(metadata.location).netloc == urlsplit(client.endpoint()).netloc
-    headers = build_hf_headers(token=None if own else False, **LIBRARY)  # type: ignore[arg-type]
+    headers = build_hf_headers(token=token if own else False, **LIBRARY)  # type: ignore[arg-type]
     headers["Accept-Encoding"] = "identity"
     sha256, sha1 = hashlib.sha256(), hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
     count = 0

@@ -23,8 +23,9 @@ from filelock import FileLock
 from ganzoo.errors import HubError, MissingWeightsError, StoreError
 from ganzoo.files import write_atomically
 from ganzoo.hub import client
+from ganzoo.hub.access import Access
 from ganzoo.hub.client import hub_errors
-from ganzoo.hub.download import Deadline, Progress, RemoteFile, download
+from ganzoo.hub.download import Deadline, RemoteFile, download
 from ganzoo.hub.snapshot import HubSnapshot
 from ganzoo.manifest import WeightsEntry, WeightsFile
 from ganzoo.references import HubReference
@@ -37,15 +38,16 @@ ROLES = {
     "training.json": ("training", 16 << 20),
     "README.md": ("card", 4 << 20),
     "samples.png": ("samples", 64 << 20),
+    "model.sig": ("signature", 4 << 20),
 }
 """The files that we take from a repository: their role, and the most bytes each may have."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def stored_snapshot(reference: HubReference, store: Store | None = None) -> HubSnapshot | None:
+def stored_snapshot(reference: HubReference, store: Store) -> HubSnapshot | None:
     """Return what an earlier pull recorded for a reference; asks nothing of the network, hashes nothing."""
-    record = _read_record(_record_path(store or Store(), reference))
+    record = _read_record(_record_path(store, reference))
     revision = reference.revision or "main"
     commit = revision if revision in record["commits"] else record["revisions"].get(revision)
     if commit is None or commit not in record["commits"]:
@@ -57,47 +59,47 @@ def stored_snapshot(reference: HubReference, store: Store | None = None) -> HubS
     return HubSnapshot(HubReference(reference.owner, reference.repo, commit), files)
 
 
-def pull_reference(reference: HubReference, *, force: bool = False, progress: Progress | None = None) -> HubSnapshot:
+def pull_reference(reference: HubReference, access: Access, *, force: bool = False) -> HubSnapshot:
     """Return a repository at the commit that its revision means, with every file verified in the store.
 
     Raises HubError, DigestMismatchError, MissingWeightsError (offline), StoreError.
     """
-    store = Store()
+    store = access.store
     with _locked(store, reference):
         known = None if force else stored_snapshot(reference, store)
         if known is not None and all(store.is_right(file) for file in known.files):
             return known
-        _check_online(str(reference))
-        commit, remote = list_files(known.reference if known is not None else reference)
-        files = _fetch(store, reference.repo_id, commit, remote, progress)
+        _check_online(str(reference), access)
+        commit, remote = list_files(known.reference if known is not None else reference, access.token)
+        files = _fetch(access, reference.repo_id, commit, remote)
         _write_record(store, reference, commit, files)
         return HubSnapshot(HubReference(reference.owner, reference.repo, commit), files)
 
 
-def pull_entry(entry: WeightsEntry, missing: Sequence[WeightsFile], progress: Progress | None = None) -> None:
+def pull_entry(entry: WeightsEntry, missing: Sequence[WeightsFile], access: Access) -> None:
     """Fetch pinned files of a published entry into the store. Raises as `pull_reference` does."""
     if entry.repo_id is None or entry.revision is None:
         raise MissingWeightsError(
             f"{entry.reference} is neither in the store nor bundled with an installed package, and not on the Hub.",
             hint=f"Update the package that lists it ({entry.owner}).",
         )
-    _check_online(str(entry.reference))
+    _check_online(str(entry.reference), access)
     owner, _, repo = entry.repo_id.partition("/")
-    store = Store()
+    store = access.store
     with _locked(store, HubReference(owner, repo)):
         remote = [
             RemoteFile(path=file.path, role=file.role, size=file.size, sha256=file.sha256)
             for file in missing
             if not store.is_right(file)
         ]
-        _fetch(store, entry.repo_id, entry.revision, remote, progress)
+        _fetch(access, entry.repo_id, entry.revision, remote)
 
 
-def list_files(reference: HubReference) -> tuple[str, list[RemoteFile]]:
+def list_files(reference: HubReference, token: str | bool | None = None) -> tuple[str, list[RemoteFile]]:
     """Resolve a revision to a commit and list the files there that are ours. Raises HubError."""
     from huggingface_hub import HfApi
 
-    api = HfApi(endpoint=client.endpoint(), **client.LIBRARY)  # type: ignore[arg-type]
+    api = HfApi(endpoint=client.endpoint(), token=token, **client.LIBRARY)  # type: ignore[arg-type]
     with hub_errors(reference.repo_id):
         client.check_reachable()
         deadline = Deadline(30)
@@ -130,10 +132,9 @@ def _remote_file(sibling: Any) -> RemoteFile:
     return RemoteFile(path=sibling.rfilename, role=role, size=size, sha256=sha256, blob_id=sibling.blob_id)
 
 
-def _fetch(
-    store: Store, repo_id: str, commit: str, remote: Sequence[RemoteFile], progress: Progress | None
-) -> tuple[WeightsFile, ...]:
+def _fetch(access: Access, repo_id: str, commit: str, remote: Sequence[RemoteFile]) -> tuple[WeightsFile, ...]:
     """Stage every file, verify it, and only then move them all into the store."""
+    store = access.store
     total = sum(file.size for file in remote)
     staging = store.root / "staging" / secrets.token_hex(8)
     with store_errors(store.root):
@@ -144,7 +145,7 @@ def _fetch(
         files = []
         with hub_errors(repo_id):
             for index, file in enumerate(remote):
-                sha256 = _download_into(staging / str(index), repo_id, commit, file, deadline, progress)
+                sha256 = _download_into(staging / str(index), repo_id, commit, file, deadline, access)
                 files.append(WeightsFile(path=file.path, sha256=sha256, size=file.size, role=file.role))
         with store_errors(store.root):
             for index, pinned in enumerate(files):
@@ -155,14 +156,14 @@ def _fetch(
 
 
 def _download_into(
-    target: Path, repo_id: str, commit: str, file: RemoteFile, deadline: Deadline, progress: Progress | None
+    target: Path, repo_id: str, commit: str, file: RemoteFile, deadline: Deadline, access: Access
 ) -> str:
     try:
-        return download(repo_id, commit, file, target, deadline, progress)
+        return download(repo_id, commit, file, target, deadline, access)
     except OSError as error:
         if error.errno is not None and client.status_of(error) is None and not client.is_network(error):
             raise StoreError(
-                f"cannot write to the store at {target.parent.parent.parent}: {error.strerror}.",
+                f"cannot write to the store at {access.store.root}: {error.strerror}.",
                 hint="Free some space, or set GANZOO_HOME to a folder on a larger disk.",
             ) from error
         raise
@@ -183,11 +184,12 @@ def _allowed_seconds(total: int) -> float:
     return float(chosen) if chosen.replace(".", "", 1).isdigit() else 60 + total / 50_000
 
 
-def _check_online(what: str) -> None:
-    if client.is_offline():
+def _check_online(what: str, access: Access) -> None:
+    if access.offline or client.is_offline():
+        reason = "local_files_only" if access.offline else "HF_HUB_OFFLINE"
         raise MissingWeightsError(
-            f"{what} is not in the store, and HF_HUB_OFFLINE forbids asking the Hub.",
-            hint="Unset HF_HUB_OFFLINE and pull it once; after that it needs no network.",
+            f"{what} is not in the store, and {reason} forbids asking the Hub.",
+            hint="Pull it once without that; after that it needs no network.",
         )
 
 

@@ -12,8 +12,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,18 @@ import torch
 from ganzoo.building import build_with_weights, discriminator_builder, num_parameters
 from ganzoo.errors import GanzooError, HubError, UsageError
 from ganzoo.hub import client
+from ganzoo.hub.access import Access
 from ganzoo.hub.card import CardFacts, model_card
 from ganzoo.hub.client import LIBRARY, hub_errors
-from ganzoo.hub.pull import ROLES, list_files, pull_reference
+from ganzoo.hub.pull import ROLES, list_files
+from ganzoo.hub.signing import SIGNATURE_NAME, sign
 from ganzoo.manifest import WeightsEntry
 from ganzoo.model import CONFIG_NAME, DISCRIMINATOR_NAME, GAN, GENERATOR_NAME, gan_from_bytes
 from ganzoo.references import FolderReference, HubReference, parse_hub_reference, parse_reference
 from ganzoo.rendering import picture
+from ganzoo.store import Store
 from ganzoo.tensors import deserialize
-from ganzoo.zoo import find_entry, read_folder_file, read_verified
+from ganzoo.zoo import find_entry, load, read_folder_file, read_verified
 
 SAMPLES = 64
 """Samples on the picture, and in the comparison after the push; seed 0."""
@@ -59,10 +61,12 @@ class Pushed:
     """Name in the repository -> sha256."""
 
 
-def prepare(source: str | os.PathLike[str], repo_id: str, *, license: str | None = None) -> Package:
-    """Read and validate weights, draw their picture and write their card; asks nothing of the network.
+def prepare(
+    source: str | os.PathLike[str], repo_id: str, *, license: str | None = None, sign_with: Path | None = None
+) -> Package:
+    """Read and validate weights, draw their picture, write their card and sign all; asks nothing of the network.
 
-    Raises UsageError without a licence or for a Hub reference, and what loading raises.
+    Raises UsageError without a licence, for a Hub reference or for a key that is none, and what loading raises.
     """
     parse_hub_reference(f"hf:{repo_id}")
     contents, metrics, known_license = _read(source)
@@ -81,6 +85,8 @@ def prepare(source: str | os.PathLike[str], repo_id: str, *, license: str | None
         parameters=num_parameters(gan.generator),
     )
     pushed = {**contents, "samples.png": _samples_png(gan), "README.md": model_card(facts).encode()}
+    if sign_with is not None:
+        pushed[SIGNATURE_NAME] = sign(pushed, sign_with)
     return Package(repo_id, gan, pushed)
 
 
@@ -119,7 +125,7 @@ def push(
         )
         commit = info.oid
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in package.files.items()}
-    _compare(package, commit)
+    _compare(package, commit, token)
     if tag is not None and not create_pr:
         with hub_errors(repo_id):
             api.create_tag(repo_id, tag=tag, revision=commit, exist_ok=True)
@@ -133,7 +139,11 @@ def _read(source: str | os.PathLike[str]) -> tuple[dict[str, bytes], list[Mappin
         raise UsageError(f"{source} is on the Hub already.", hint="Push a run, a folder or a name.")
     if not isinstance(parsed, FolderReference):
         entry = find_entry(parsed)
-        return {file.path: read_verified(entry, file) for file in entry.files}, list(entry.metrics), entry.license
+        return (
+            {file.path: read_verified(entry, file, Store()) for file in entry.files},
+            list(entry.metrics),
+            entry.license,
+        )
     contents = {name: read_folder_file(parsed.path, name) for name in (CONFIG_NAME, GENERATOR_NAME)}
     for name in (DISCRIMINATOR_NAME, "training.json"):
         if (parsed.path / name).is_file():
@@ -161,11 +171,11 @@ def _samples_png(gan: GAN) -> bytes:
     return buffer.getvalue()
 
 
-def _compare(package: Package, commit: str) -> None:
+def _compare(package: Package, commit: str, token: str | bool | None) -> None:
     """Hold the commit to what was sent: every digest by the Hub's listing, and the samples of a fresh pull."""
     owner, _, repo = package.repo_id.partition("/")
     reference = HubReference(owner, repo, commit)
-    _, remote = list_files(reference)
+    _, remote = list_files(reference, token)
     for file in remote:
         content = package.files[file.path]
         sha1 = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
@@ -175,28 +185,10 @@ def _compare(package: Package, commit: str) -> None:
     missing = [name for name in package.files if name in ROLES and name not in {file.path for file in remote}]
     if missing:
         raise HubError(f"{package.repo_id} lacks {', '.join(missing)} after the push.", hint="Push again.")
-    with _empty_store():
-        pull_reference(reference)
-        from ganzoo.zoo import load
-
-        pulled = load(str(reference)).sample(SAMPLES, seed=0)
+    with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:  # an empty store, as a stranger has
+        pulled = load(str(reference), access=Access(store=Store(Path(folder)), token=token)).sample(SAMPLES, seed=0)
     if not torch.equal(pulled, package.gan.sample(SAMPLES, seed=0)):
         raise HubError(f"{package.repo_id} samples differently after the push.", hint="Push again.")
-
-
-@contextmanager
-def _empty_store() -> Iterator[None]:
-    """Use a store of our own for a while, as a stranger who pulls for the first time does."""
-    before = os.environ.get("GANZOO_HOME")
-    with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:
-        os.environ["GANZOO_HOME"] = folder
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["GANZOO_HOME"]
-            else:
-                os.environ["GANZOO_HOME"] = before
 
 
 def zoo_packages(organisation: str, entries: list[WeightsEntry]) -> list[tuple[WeightsEntry, Package]]:

@@ -18,6 +18,7 @@ from huggingface_hub import constants
 import ganzoo
 from ganzoo.errors import DigestMismatchError, GanzooError, HubError, MissingWeightsError, UsageError
 from ganzoo.hub import client
+from ganzoo.hub.access import Access
 from ganzoo.store import Store
 from ganzoo.zoo import planned, pull, remove, stored, verify
 from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
@@ -338,7 +339,7 @@ def test_a_token_never_follows_a_redirect_elsewhere(
 def test_progress_never_runs_backwards(server: HubServer, published: str) -> None:
     server.misbehave(OBJECT, faults.Cut(), times=1)
     seen: list[tuple[str, int, int]] = []
-    pull(REFERENCE, progress=lambda *state: seen.append(state))
+    pull(REFERENCE, access=Access(progress=lambda *state: seen.append(state)))
     for path in {path for path, _, _ in seen}:
         counts = [count for name, count, _ in seen if name == path]
         assert counts == sorted(counts)

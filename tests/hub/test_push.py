@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from huggingface_hub import ModelCard, constants
 
 import ganzoo
@@ -289,3 +291,49 @@ def test_the_three_forms_of_loading_agree(user: HubServer, package: Package, fol
     by_folder, by_hub = ganzoo.load(folder), ganzoo.load(REFERENCE)
     assert torch.equal(by_folder.sample(5, seed=0), by_hub.sample(5, seed=0))
     assert verify(REFERENCE)
+
+
+# --- signatures ---
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    """A private key and its public half."""
+    return make_keys(tmp_path / "key")
+
+
+def test_a_signed_push_verifies_with_its_key_and_no_other(
+    user: HubServer, ganzoo: Ganzoo, folder: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = ["--license", "mit", "--yes", "--sign", keys[0]]
+    result = ganzoo("push", folder, NAME, *options)
+    assert result.returncode == 0, result.stderr
+    good = ganzoo("verify", REFERENCE, "--key", keys[1])
+    assert good.returncode == 0, good.stderr
+    assert "signed by the owner" in good.stderr
+    _, stranger = make_keys(tmp_path / "stranger")
+    assert_two_lines(ganzoo("verify", REFERENCE, "--key", stranger), 1, "is not what the owner of")
+    assert_two_lines(ganzoo("verify", REFERENCE, "--key", keys[0].with_name("none")), 2, "is no public key")
+
+
+def make_keys(stem: Path) -> tuple[Path, Path]:
+    """Write a fresh pair of keys; return the private and the public one."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    paths = stem.with_suffix(".pem"), stem.with_suffix(".pub")
+    paths[0].write_bytes(private.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    paths[1].write_bytes(private.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return paths
+
+
+def test_what_is_not_signed_is_said_so(user: HubServer, ganzoo: Ganzoo, folder: Path, keys: tuple[Path, Path]) -> None:
+    assert_two_lines(ganzoo("verify", folder, "--key", keys[1]), 1, "is not signed")
+
+
+def test_a_repository_changed_after_signing_is_noticed(user: HubServer, folder: Path, keys: tuple[Path, Path]) -> None:
+    push(prepare(folder, NAME, license="mit", sign_with=keys[0]))
+    assert verify(REFERENCE, key=keys[1])
+    user.commit(NAME, {"README.md": b"# changed by somebody else"})
+    pull(REFERENCE, force=True)
+    with pytest.raises(GanzooError, match="is not what the owner"):
+        verify(REFERENCE, key=keys[1])

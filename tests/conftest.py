@@ -45,6 +45,7 @@ InstallPlugin = Callable[..., Path]
 def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstallPlugin:
     """Install a distribution: its modules and a dist-info, in a folder on sys.path (and on PYTHONPATH)."""
     site = tmp_path / "site"
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
     def install(
         name: str,
@@ -65,7 +66,7 @@ def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InstallPl
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content)
         monkeypatch.syspath_prepend(str(site))
-        monkeypatch.setenv("PYTHONPATH", str(site))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), *others]))
         registry.package_folder.cache_clear()
         return site
 

@@ -14,10 +14,11 @@ from ganzoo.cli.options import Json
 from ganzoo.cli.output import flat, out
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
 from ganzoo.manifest import WeightsEntry, Zoo
-from ganzoo.references import NAME, FolderReference, ZooReference, parse_reference
+from ganzoo.references import NAME, FolderReference, HubReference, ZooReference, parse_reference
 from ganzoo.registry import REGISTRIES
 from ganzoo.specs import Recipe
-from ganzoo.zoo import location
+from ganzoo.store import Store
+from ganzoo.zoo import location, read_verified, stored
 
 
 def show(
@@ -47,6 +48,8 @@ def _sections(name: str) -> dict[str, dict[str, Any]]:
     reference = parse_reference(name) if not sections or NAME.fullmatch(name) else None
     if isinstance(reference, FolderReference):
         return _folder(reference.path)
+    if isinstance(reference, HubReference):
+        return _repository(name)
     if isinstance(reference, ZooReference):
         for entry in zoo.entries:
             if entry.name == reference.name and reference.version in (None, entry.version):
@@ -74,6 +77,15 @@ def _weights(entry: WeightsEntry) -> dict[str, Any]:
     }
     document["sample"] = {"kind": entry.sample["kind"], "shape": entry.sample["shape"]}
     return document
+
+
+def _repository(name: str) -> dict[str, dict[str, Any]]:
+    """Return what the store holds of a Hub repository. Raises MissingWeightsError when it was never pulled."""
+    snapshot = stored(name)
+    files = {file.path: f"{file.size} bytes, sha256 {file.sha256}" for file in snapshot.files}
+    store = Store()
+    config = json_format.loads(read_verified(snapshot, snapshot.file("config"), store))
+    return {f"repository {snapshot.reference}": {"files": files, **config}}
 
 
 def _folder(path: Path) -> dict[str, dict[str, Any]]:

@@ -379,6 +379,9 @@ def test_the_command_prints_the_path_and_samples(ganzoo: Ganzoo, published: str,
     (result,) = json.loads(pulled.stdout)
     assert result["written"] == 0
     assert Path(result["path"]).is_file()
+    shown = ganzoo("show", REFERENCE)
+    assert f"{REFERENCE}@{published}" in shown.stdout
+    assert result["sha256"] in shown.stdout
     assert ganzoo("rm", REFERENCE, "--yes").returncode == 0
     assert not Path(result["path"]).exists()
 

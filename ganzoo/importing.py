@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import io
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from ganzoo.building import build_with_weights, generator_builder, outline
 from ganzoo.errors import UsageError, WeightsFormatError
+from ganzoo.files import read_regular
 from ganzoo.model import GAN
 from ganzoo.model_config import ModelConfig
 from ganzoo.tensors import deserialize
@@ -40,7 +40,8 @@ def import_weights(path: Path, config: ModelConfig, key: str | None = None) -> I
         config: what the generator is.
         key: dotted path to the tensors inside the file; None tries the common ones.
 
-    Names are taken as they are when they fit, without a wrapper's prefix, or else by order when every shape agrees.
+    Names are taken as they are when they fit, without a wrapper's prefix, or else by order when every shape
+    and every kind of tensor (the last part of its name) agrees.
     Raises WeightsFormatError, UsageError.
     """
     tensors = _tensors(_read(path), path, key)
@@ -55,14 +56,16 @@ def import_weights(path: Path, config: ModelConfig, key: str | None = None) -> I
 
 def _read(path: Path) -> Any:
     try:
-        if path.suffix == ".safetensors":
-            return deserialize(path.read_bytes(), path)[0]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on a pickle's version help nobody here: it loads or it does not
-            return torch.load(path, map_location="cpu", weights_only=True)
+        content = read_regular(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}.", hint="Name a .pth or .safetensors file.") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    if path.suffix == ".safetensors":
+        return deserialize(content, path)[0]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on a pickle's version help nobody here: it loads or it does not
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can fail in any way
         reason = " ".join(str(error).split())[:120]
         raise WeightsFormatError(
             f"{path} holds more than tensors, or is damaged: {reason}",
@@ -89,7 +92,10 @@ def _tensors(content: Any, path: Path, key: str | None) -> dict[str, Tensor]:
 
 
 def _is_state_dict(content: Mapping[Any, Any]) -> bool:
-    return bool(content) and all(isinstance(value, Tensor) for value in content.values())
+    return bool(content) and all(
+        isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
+        for name, value in content.items()
+    )
 
 
 def _keys(content: Any) -> str:
@@ -103,11 +109,13 @@ def _mapping(theirs: Shapes, ours: Shapes, path: Path) -> dict[str, str]:
     """Decide which of their names is which of ours. Raises WeightsFormatError when no rule fits all."""
     for prefix in ("", "module.", "_orig_mod.", "generator.", "layers.", "model.", "main.", "net."):
         stripped = {name.removeprefix(prefix): name for name in theirs}
-        if stripped.keys() == ours.keys():
+        if stripped.keys() == ours.keys() and len(stripped) == len(theirs):
             return {stripped[name]: name for name in ours}
-    # The order of a state dict is that of the layers; equal shapes all the way down make it safe enough to show.
+    # The order of a state dict is that of the layers: safe where every shape agrees, and every kind of tensor.
     pairs = list(zip(theirs, ours, strict=False))
-    if len(theirs) == len(ours) and all(theirs[their] == ours[our] for their, our in pairs):
+    if len(theirs) == len(ours) and all(
+        theirs[their] == ours[our] and their.rpartition(".")[2] == our.rpartition(".")[2] for their, our in pairs
+    ):
         return dict(pairs)
     their, our = next(
         ((their, our) for their, our in pairs if theirs[their] != ours[our]), (f"{len(theirs)} tensors", f"{len(ours)}")

@@ -72,6 +72,25 @@ def deserialize(content: bytes, where: Path | str) -> tuple[dict[str, torch.Tens
 _REPLACE = "Replace the file by a fresh copy."
 
 
+def check_frame(path: Path) -> None:
+    """Check the frame of a safetensors file on disk without reading its tensors: header, and length of the data.
+
+    Raises WeightsFormatError, OSError.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        content = start + file.read(min(MAX_HEADER_BYTES, int.from_bytes(start, "little")))
+    read_metadata(content, path.name)
+    header = json.loads(content[8:])
+    try:
+        end = max((tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"), default=0)
+    except (TypeError, KeyError, IndexError) as error:
+        raise WeightsFormatError(f"{path.name} has an unreadable header: {error!r}.", hint=_REPLACE) from error
+    if not isinstance(end, int) or end != size - len(content):
+        raise WeightsFormatError(f"{path.name} has not the length that its header states.", hint=_REPLACE)
+
+
 def read_metadata(content: bytes, where: Path | str) -> dict[str, str]:
     """Check the frame of a safetensors file and return its header's metadata. Raises WeightsFormatError."""
     length = int.from_bytes(content[:8], "little")

@@ -79,7 +79,10 @@ def locate(reference: ZooReference | HubReference, access: Access) -> Pinned:
     from ganzoo.hub.pull import pull_entry, pull_reference, stored_snapshot
 
     if isinstance(reference, HubReference):
-        return stored_snapshot(reference, access.store) or pull_reference(reference, access)
+        known = stored_snapshot(reference, access.store)
+        if known is not None and all(access.store.holds_any(known.file(role)) for role in NEEDED_ROLES):
+            return known
+        return pull_reference(reference, access)
     entry = find_entry(reference)
     if location(entry, access.store) == "missing":
         pull_entry(entry, [entry.file(role) for role in NEEDED_ROLES], access)
@@ -139,7 +142,10 @@ def read_verified(source: Pinned, file: WeightsFile, store: Store) -> bytes:
 
 def _read_bundled(entry: WeightsEntry, file: WeightsFile) -> bytes:
     hint = f"Reinstall the package that bundles it ({entry.owner})."
-    path = (entry.bundled_folder() or Path()) / file.path
+    folder = entry.bundled_folder()
+    if folder is None:
+        raise MissingWeightsError(f"{entry.reference} has no {file.path} here.", hint=f"ganzoo pull {entry.reference}")
+    path = folder / file.path
     try:
         content = read_regular(path)
     except OSError as error:
@@ -187,21 +193,23 @@ def pull(reference: str, *, revision: str | None = None, force: bool = False, ac
         return _pulled(snapshot, len(set(snapshot.files) - had), store)
     entry = find_entry(parsed)
     missing = [file for file in entry.files if force or not store.is_right(file)]
-    if entry.bundled_folder() is None:
-        pull_entry(entry, missing, access)
-    else:
+    folder = entry.bundled_folder()
+    if folder is not None and (entry.repo_id is None or all((folder / file.path).is_file() for file in missing)):
         _copy_bundled(entry, missing, store)
+    elif missing:
+        pull_entry(entry, missing, access, force=force)
     return _pulled(entry, len(missing), store)
 
 
 def planned(reference: str, revision: str | None = None, force: bool = False) -> list[WeightsFile | RemoteFile]:
     """Return the files that `pull` would fetch or copy. Raises as `pull` does."""
-    from ganzoo.hub.pull import list_files, stored_snapshot
+    from ganzoo.hub.pull import check_online, list_files, stored_snapshot
 
     parsed = _named(reference, revision)
     if isinstance(parsed, HubReference):
         known = None if force else stored_snapshot(parsed, Store())
         if known is None:
+            check_online(reference, Access())
             return list(list_files(parsed)[1])
         return [file for file in known.files if not Store().is_right(file)]
     return [file for file in find_entry(parsed).files if force or not Store().is_right(file)]
@@ -269,6 +277,8 @@ def _contents(reference: str | os.PathLike[str]) -> dict[str, bytes]:
         return {name: read_folder_file(parsed.path, name) for name in present}
     store = Store()
     source = locate(parsed, Access(store=store))
+    if isinstance(source, HubSnapshot) or source.bundled_folder() is None:
+        pull(str(source.reference))  # the files that loading does not need
     return {file.path: read_verified(source, file, store) for file in source.files}
 
 
@@ -298,12 +308,15 @@ def stored(reference: str) -> Pinned:
 
 
 def remove(source: Pinned, others: Iterable[WeightsEntry]) -> int:
-    """Delete files from the store, but those that other entries share; return the bytes freed.
+    """Delete files from the store, but those that other entries or pulled repositories share; return the bytes freed.
 
     Raises StoreError.
     """
-    shared = {file.sha256 for other in others if other.reference != source.reference for file in other.files}
+    from ganzoo.hub.pull import recorded_digests
+
     store = Store()
+    shared = {file.sha256 for other in others if other.reference != source.reference for file in other.files}
+    shared |= recorded_digests(store, but=source.reference if isinstance(source, HubSnapshot) else None)
     return sum(store.remove(file) for file in source.files if file.sha256 not in shared)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ganzoo.errors import UsageError, WeightsFormatError
+from ganzoo.errors import GanzooError, UsageError, WeightsFormatError
 from ganzoo.importing import import_weights
 from ganzoo.zoo import load, verify
 from tests.conftest import Ganzoo, assert_two_lines, set_options
@@ -34,7 +36,9 @@ def prefixed(prefix: str) -> OrderedDict[str, torch.Tensor]:
         prefixed("_orig_mod."),
         {"netG": STATE, "netD": {"x": torch.zeros(1)}, "epoch": 3},
         {"state_dict": {"generator": prefixed("module.")}},
-        OrderedDict((f"fc{index}", tensor) for index, tensor in enumerate(STATE.values())),
+        OrderedDict(
+            (f"net.{index}.{name.split('.')[-1]}", tensor) for index, (name, tensor) in enumerate(STATE.items())
+        ),
         OrderedDict((name, tensor.double()) for name, tensor in STATE.items()),
     ],
     ids=["plain", "module", "compiled", "checkpoint", "nested", "other names", "float64"],
@@ -81,6 +85,47 @@ def test_files_of_something_else_are_refused(tmp_path: Path, content: bytes) -> 
         import_weights(tmp_path / "g.pth", GAN.config)
 
 
+def test_damaged_pickles_are_one_error(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "g.pth", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "g.pth").read_bytes()
+    chance = random.Random(0)
+    for _ in range(300):
+        damaged = bytearray(content)
+        for _ in range(3):
+            damaged[chance.randrange(len(content))] = chance.randrange(256)
+        (tmp_path / "g.pth").write_bytes(damaged)
+        with contextlib.suppress(GanzooError):  # anything else fails the test
+            import_weights(tmp_path / "g.pth", GAN.config)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{1: torch.zeros(3)}, {"a": torch.zeros(3), "module.a": torch.ones(3)}, {"a": torch.eye(3).to_sparse()}],
+    ids=["integer names", "one name twice", "sparse"],
+)
+def test_odd_state_dicts_are_refused(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "g.pth")
+    with pytest.raises(GanzooError):
+        import_weights(tmp_path / "g.pth", GAN.config)
+
+
+def test_a_fifo_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "g.pth")
+    with pytest.raises(UsageError, match="Not a regular file"):
+        import_weights(tmp_path / "g.pth", GAN.config)
+
+
+def test_an_architecture_alone_will_do(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    (tmp_path / "cwd").mkdir(exist_ok=True)
+    torch.save(STATE, tmp_path / "cwd" / "theirs.pth")
+    nets = {"dataset": "mnist", "latent.dim": 3, "config.generator_hidden": [8], "config.discriminator_hidden": [8]}
+    missing = ganzoo("import", "theirs.pth", "--architecture", "mlp")
+    assert_two_lines(missing, 2, "say what the file is")
+    wrong = ganzoo("import", "theirs.pth", "--architecture", "mlp", *set_options(nets))
+    assert_two_lines(wrong, 1, "does not fit")  # made for 4 × 4 images, and MNIST's are 28 × 28
+    assert not (tmp_path / "cwd" / "theirs").exists()
+
+
 @pytest.mark.parametrize("change", ["shape", "missing", "extra"])
 def test_tensors_that_do_not_fit_are_refused(tmp_path: Path, change: str) -> None:
     state = OrderedDict(STATE)
@@ -103,7 +148,7 @@ def test_the_command_writes_a_folder_that_verifies_and_evaluates(ganzoo: Ganzoo,
     torch.save({"generator": gan.generator.state_dict()}, cwd / "g.pth")
     options = ["--recipe", "quadratic-mlp", "--out", "theirs", *set_options(settings)]
     result = ganzoo("import", "g.pth", *options)
-    assert (result.returncode, result.stdout) == (0, "theirs\n"), result.stderr
+    assert (result.returncode, result.stdout) == (0, "./theirs\n"), result.stderr
     assert "layers.0.weight -> layers.0.weight" in result.stderr
     assert verify(cwd / "theirs")
     assert ganzoo("eval", "./theirs").returncode == 0

@@ -40,7 +40,7 @@ class Output:
             first = index == 0
             table.add_column(name, justify=justify, style="bold" if first else "", no_wrap=first, overflow="fold")
         for row in rows:
-            table.add_row(*(str(cell) for cell in row))
+            table.add_row(*(_printable(str(cell)) for cell in row))
         console = self.console()
         if title:
             console.print(title, style="bold underline", soft_wrap=True)
@@ -79,8 +79,13 @@ class Output:
         return Console(stderr=True, highlight=False)
 
 
+def _printable(text: str) -> str:
+    """Drop what could steer a terminal: cells may hold what strangers wrote."""
+    return "".join(sign for sign in text if sign.isprintable() or sign == "\n")
+
+
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return _printable(" ".join(text.split()))
 
 
 def flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:

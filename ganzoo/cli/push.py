@@ -46,35 +46,50 @@ def push(
     from ganzoo.hub.push import push as send
 
     if zoo is not None:
-        if source is not None or repo_id is not None:
-            raise UsageError("--zoo publishes every entry.", hint="Leave REF and OWNER/NAME out.")
+        given = {"REF": source, "--license": license, "--tag": tag, "--message": message, "--sign": sign}
+        unfit = [name for name, value in given.items() if value is not None] + ["--create-pr"] * create_pr
+        if unfit:
+            raise UsageError(f"--zoo does not go with {', '.join(unfit)}.", hint="The manifest says all that.")
         pushed = publish_zoo(
-            zoo, manifest, private=private, approve=lambda packages: _approve(packages, private, dry_run, yes)
+            zoo,
+            manifest,
+            private=private,
+            approve=lambda packages: _approve(packages, private, dry_run, yes, json),
+            report=lambda one: out.talk(f"{one.repo_id} is pushed and pinned at {one.commit}."),
         )
     else:
         if source is None or repo_id is None:
             raise UsageError("name what to push, and where to.", hint="ganzoo push ./my-run you/my-gan")
         package = prepare(source, repo_id, license=license, sign_with=sign)
         pushed = []
-        if _approve([package], private, dry_run, yes):
+        if _approve([package], private, dry_run, yes, json):
             pushed = [send(package, private=private, tag=tag, message=message, create_pr=create_pr)]
-    _report(pushed, json)
+    if not dry_run:
+        _report(pushed, json)
 
 
-def _approve(packages: list[Package], private: bool, dry_run: bool, yes: bool) -> bool:
+def _approve(packages: list[Package], private: bool, dry_run: bool, yes: bool, json: bool) -> bool:
     """Show what would be sent; return whether to send it. Raises UsageError where nobody can be asked."""
-    for package in packages:
-        rows = [(name, human_size(len(content))) for name, content in package.files.items()]
-        if dry_run:
-            out.table(package.repo_id, ["file", "size"], rows)
-            out.line("")
-            out.line(package.files["README.md"].decode())
     if dry_run:
+        _show(packages, json)
         return False
     if not private:
         names = ", ".join(package.repo_id for package in packages)
         confirm(f"Publish {names} for everybody to see?", yes)
     return True
+
+
+def _show(packages: list[Package], json: bool) -> None:
+    sizes = {package.repo_id: {name: len(content) for name, content in package.files.items()} for package in packages}
+    if json:
+        cards = {package.repo_id: package.files["README.md"].decode() for package in packages}
+        out.json([{"repo_id": name, "files": files, "card": cards[name]} for name, files in sizes.items()])
+        return
+    for package in packages:
+        rows = [(name, human_size(size)) for name, size in sizes[package.repo_id].items()]
+        out.table(package.repo_id, ["file", "size"], rows)
+        out.line("")
+        out.line(package.files["README.md"].decode())
 
 
 def _report(pushed: list[Pushed], json: bool) -> None:
@@ -83,6 +98,4 @@ def _report(pushed: list[Pushed], json: bool) -> None:
         return
     for one in pushed:
         out.line(one.url)
-        out.talk(
-            f"Pushed, read back and compared. Load it: ganzoo.load('hf:{one.repo_id}@{one.tag or one.commit[:12]}')"
-        )
+        out.talk(f"Pushed, read back and compared. Load it: ganzoo.load('hf:{one.repo_id}@{one.tag or one.commit}')")

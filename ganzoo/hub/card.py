@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganzoo.config import differences
+from ganzoo.errors import GanzooError
 from ganzoo.model_config import ModelConfig
+from ganzoo.registry import recipes
+from ganzoo.validation import plain
 from ganzoo.version import __version__
 
 
@@ -92,13 +98,31 @@ def _training(facts: CardFacts) -> list[str]:
     training = facts.training
     if training is None:
         return []
-    command = f"ganzoo train {facts.config.recipe} --seed {training['seed']} --steps {training['steps']}"
+    command = retraining_command(training["settings"])
     return [
         "## Training\n",
         f"{training['steps']:,} steps of batch {training['batch_size']} on {training['device']}, "
         f"{training['seconds']:,.0f} s, ganzoo {training['ganzoo']}, torch {training['torch']}. To train it again "
-        "(training.json holds every setting):\n",
+        "(on another machine the last bits may differ):\n",
         "```console",
         f"$ {command}",
         "```\n",
     ]
+
+
+def retraining_command(settings: Mapping[str, Any]) -> str:
+    """Return the command that trains the same again: the recipe, the seed, and every setting that differs from it."""
+    trained = settings["recipe"]
+    parts = ["ganzoo train", trained["name"], f"--seed {settings['seed']}"]
+    try:
+        recipe = plain(recipes.get(trained["name"]))
+    except GanzooError:
+        recipe = trained  # not installed here: nothing to compare with
+    changed = {key: new for key, (_, new) in differences(recipe, trained).items() if key not in _TEXTS}
+    if settings["precision"] != "fp32":
+        changed["precision"] = settings["precision"]
+    parts += [f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in changed.items()]
+    return " ".join(parts)
+
+
+_TEXTS = ("summary", "source", "notes")

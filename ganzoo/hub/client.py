@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from ganzoo.errors import GanzooError, HubError, UsageError
 from ganzoo.version import __version__
@@ -57,28 +58,58 @@ def is_offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
+Result = TypeVar("Result")
+
+
+def within(seconds: float, what: str, action: Callable[[], Result]) -> Result:
+    """Return what an action returns, or raise HubError when it takes longer, however busy the other side keeps it.
+
+    The client has no deadline of its own, so the action runs in a thread that is left behind when its time is up.
+    """
+    outcome: list[tuple[bool, Any]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((True, action()))
+        except BaseException as error:
+            outcome.append((False, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise HubError(
+            f"{what} took longer than {seconds:.0f} s.",
+            hint="Try again in a while, or allow more time with GANZOO_HUB_SECONDS.",
+        )
+    done, value = outcome[0]
+    if done:
+        return value
+    raise value
+
+
+def allowed_seconds(default: float) -> float:
+    """Return GANZOO_HUB_SECONDS, or a default."""
+    chosen = os.environ.get("GANZOO_HUB_SECONDS", "")
+    return float(chosen) if chosen.replace(".", "", 1).isdigit() else default
+
+
 def check_reachable() -> None:
     """Find out within seconds whether anyone answers there; the client itself would try for half a minute.
 
-    Raises HubError.
+    Raises HubError, UsageError.
     """
     target = urlsplit(_proxy() or endpoint())
-    port = target.port or (443 if target.scheme == "https" else 80)
-    outcome: list[OSError | None] = []
-
-    def connect() -> None:
-        try:
-            socket.create_connection((target.hostname or "", port), timeout=CONNECT_SECONDS).close()
-            outcome.append(None)
-        except OSError as error:
-            outcome.append(error)
-
-    # In a thread, because looking up a name has no timeout of its own.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(CONNECT_SECONDS)
-    if not outcome or outcome[0] is not None:
-        raise unreachable()
+    port = target.port or (443 if target.scheme == "https" else 1080 if target.scheme.startswith("socks") else 80)
+    try:
+        # Looking up a name has no timeout of its own.
+        within(
+            CONNECT_SECONDS,
+            "connecting",
+            lambda: socket.create_connection((target.hostname or "", port), timeout=CONNECT_SECONDS).close(),
+        )
+    except (OSError, HubError):
+        raise unreachable() from None
 
 
 def unreachable() -> HubError:
@@ -90,10 +121,17 @@ def unreachable() -> HubError:
 
 
 def _proxy() -> str | None:
-    names = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-    if urlsplit(endpoint()).hostname in _LOOPBACK:
+    """Return the proxy that requests to the Hub go through, or None. Raises UsageError for one that must not."""
+    target = urlsplit(endpoint())
+    proxies = getproxies()
+    proxy = proxies.get(target.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(target.hostname or ""):
         return None
-    return next((os.environ[name] for name in names if os.environ.get(name)), None)
+    if target.scheme == "http":
+        raise UsageError(
+            f"a proxy would see your token on the way to {endpoint()}.", hint=f"Set NO_PROXY={target.hostname}."
+        )
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 @contextmanager
@@ -152,9 +190,6 @@ def status_of(error: Exception) -> int | None:
 def is_network(error: Exception) -> bool:
     """Whether the transport failed: refused, reset, timed out, or cut short."""
     return type(error).__module__.startswith(("httpx", "httpcore")) or isinstance(error, ConnectionError | TimeoutError)
-
-
-Result = TypeVar("Result")
 
 
 def persistently(action: Callable[[], Result], deadline: float) -> Result:

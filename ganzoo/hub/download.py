@@ -34,6 +34,10 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self.seconds, self.moment = seconds, time.monotonic() + seconds
 
+    def remaining(self) -> float:
+        """Return the seconds that are left, at least a moment."""
+        return max(0.1, self.moment - time.monotonic())
+
     def check(self, path: str) -> None:
         """Raise HubError when the moment has come."""
         if time.monotonic() > self.moment:
@@ -55,7 +59,7 @@ def download(repo_id: str, commit: str, file: RemoteFile, target: Path, deadline
         nonlocal reached
         reached = max(reached, so_far)
         if access.progress is not None:
-            access.progress(file.path, reached, file.size)
+            access.progress(f"{repo_id}/{file.path}", reached, file.size)
 
     def attempt() -> str:
         deadline.check(file.path)
@@ -83,10 +87,14 @@ def _stream(
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # not marked as exported
 
     url = hf_hub_url(repo_id, file.path, revision=commit, endpoint=client.endpoint())
-    metadata = get_hf_file_metadata(url, token=token, timeout=READ_SECONDS, **LIBRARY)  # type: ignore[arg-type]
+    metadata = client.within(
+        deadline.remaining(),
+        f"asking for {file.path}",
+        lambda: get_hf_file_metadata(url, token=token, timeout=READ_SECONDS, **LIBRARY),  # type: ignore[arg-type]
+    )
     _check_metadata(file, commit, metadata.commit_hash, metadata.size, metadata.etag)
     # Our token is for the Hub alone: large files lie on another host, behind an address signed for this download.
-    own = urlsplit(metadata.location).netloc == urlsplit(client.endpoint()).netloc
+    own = urlsplit(metadata.location)[:2] == urlsplit(client.endpoint())[:2]  # scheme and host
     headers = build_hf_headers(token=token if own else False, **LIBRARY)  # type: ignore[arg-type]
     headers["Accept-Encoding"] = "identity"
     sha256, sha1 = hashlib.sha256(), hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)

@@ -12,12 +12,17 @@ from ganzoo.manifest import manifest_path, read_manifest, write_manifest
 
 
 def publish_zoo(
-    organisation: str, manifest: Path | None, *, private: bool, approve: Callable[[list[Package]], bool]
+    organisation: str,
+    manifest: Path | None,
+    *,
+    private: bool,
+    approve: Callable[[list[Package]], bool],
+    report: Callable[[Pushed], None] = lambda pushed: None,
 ) -> list[Pushed]:
     """Push every bundled entry of a manifest to `<organisation>/<name>`, and pin each in the manifest at once.
 
-    `approve` sees the packages first. An interrupted publication leaves the manifest true: what was pushed is pinned.
-    Raises ManifestError, HubError, and what `prepare` raises.
+    `approve` sees the packages first, `report` each push when it is done and pinned. An interrupted publication leaves
+    the manifest true: what was pushed is pinned. Raises ManifestError, HubError, and what `prepare` raises.
     """
     path = manifest or manifest_path("ganzoo")
     if path is None:
@@ -42,4 +47,5 @@ def publish_zoo(
                 f"{done.repo_id} is pushed at {done.commit}, but {path} cannot be written: {error.strerror}.",
                 hint="Write repo_id and revision into the manifest by hand.",
             ) from error
+        report(done)
     return pushed

@@ -9,16 +9,15 @@ somebody pulls with force.
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ganzoo.errors import HubError, MissingWeightsError, StoreError
 from ganzoo.files import write_atomically
@@ -30,11 +29,12 @@ from ganzoo.hub.snapshot import HubSnapshot
 from ganzoo.manifest import WeightsEntry, WeightsFile
 from ganzoo.references import HubReference
 from ganzoo.store import Store, store_errors
+from ganzoo.tensors import check_frame
 
 ROLES = {
     "config.json": ("config", 1 << 20),
-    "model.safetensors": ("generator", 16 << 30),
-    "discriminator.safetensors": ("discriminator", 16 << 30),
+    "model.safetensors": ("generator", 4 << 30),
+    "discriminator.safetensors": ("discriminator", 4 << 30),
     "training.json": ("training", 16 << 20),
     "README.md": ("card", 4 << 20),
     "samples.png": ("samples", 64 << 20),
@@ -67,32 +67,35 @@ def pull_reference(reference: HubReference, access: Access, *, force: bool = Fal
     store = access.store
     with _locked(store, reference):
         known = None if force else stored_snapshot(reference, store)
-        if known is not None and all(store.is_right(file) for file in known.files):
+        if known is not None:
+            _fetch_pinned(access, reference.repo_id, str(known.reference.revision), known.files)
             return known
-        _check_online(str(reference), access)
-        commit, remote = list_files(known.reference if known is not None else reference, access.token)
+        check_online(str(reference), access)
+        commit, remote = list_files(reference, access.token)
         files = _fetch(access, reference.repo_id, commit, remote)
         _write_record(store, reference, commit, files)
         return HubSnapshot(HubReference(reference.owner, reference.repo, commit), files)
 
 
-def pull_entry(entry: WeightsEntry, missing: Sequence[WeightsFile], access: Access) -> None:
+def _fetch_pinned(access: Access, repo_id: str, commit: str, files: Sequence[WeightsFile], force: bool = False) -> None:
+    """Fetch those of the pinned files that are not in the store, or all; each must be what was pinned."""
+    missing = [file for file in files if force or not access.store.is_right(file)]
+    if missing:
+        check_online(repo_id, access)
+        remote = [RemoteFile(path=file.path, role=file.role, size=file.size, sha256=file.sha256) for file in missing]
+        _fetch(access, repo_id, commit, remote)
+
+
+def pull_entry(entry: WeightsEntry, wanted: Sequence[WeightsFile], access: Access, *, force: bool = False) -> None:
     """Fetch pinned files of a published entry into the store. Raises as `pull_reference` does."""
     if entry.repo_id is None or entry.revision is None:
         raise MissingWeightsError(
             f"{entry.reference} is neither in the store nor bundled with an installed package, and not on the Hub.",
             hint=f"Update the package that lists it ({entry.owner}).",
         )
-    _check_online(str(entry.reference), access)
     owner, _, repo = entry.repo_id.partition("/")
-    store = access.store
-    with _locked(store, HubReference(owner, repo)):
-        remote = [
-            RemoteFile(path=file.path, role=file.role, size=file.size, sha256=file.sha256)
-            for file in missing
-            if not store.is_right(file)
-        ]
-        _fetch(access, entry.repo_id, entry.revision, remote)
+    with _locked(access.store, HubReference(owner, repo)):
+        _fetch_pinned(access, entry.repo_id, entry.revision, wanted, force)
 
 
 def list_files(reference: HubReference, token: str | bool | None = None) -> tuple[str, list[RemoteFile]]:
@@ -102,16 +105,21 @@ def list_files(reference: HubReference, token: str | bool | None = None) -> tupl
     api = HfApi(endpoint=client.endpoint(), token=token, **client.LIBRARY)  # type: ignore[arg-type]
     with hub_errors(reference.repo_id):
         client.check_reachable()
-        deadline = Deadline(30)
-        info = client.persistently(
-            lambda: api.model_info(
-                reference.repo_id, revision=reference.revision, files_metadata=True, timeout=client.READ_SECONDS
+        deadline = Deadline(client.allowed_seconds(30))
+        info = client.within(
+            deadline.seconds,
+            f"listing {reference}",
+            lambda: client.persistently(
+                lambda: api.model_info(
+                    reference.repo_id, revision=reference.revision, files_metadata=True, timeout=client.READ_SECONDS
+                ),
+                deadline.moment,
             ),
-            deadline.moment,
         )
     commit = str(info.sha)
-    if _COMMIT.fullmatch(commit) is None:
-        raise HubError(f"the Hub names no commit for {reference}.", hint="Try again.")
+    asked = reference.revision or ""
+    if _COMMIT.fullmatch(commit) is None or (_COMMIT.fullmatch(asked) is not None and asked != commit):
+        raise HubError(f"the Hub answers with commit {commit!r} for {reference}.", hint="Try again, without a mirror.")
     files = [_remote_file(sibling) for sibling in info.siblings or () if sibling.rfilename in ROLES]
     roles = {file.role for file in files}
     if not {"config", "generator"} <= roles:
@@ -136,16 +144,20 @@ def _fetch(access: Access, repo_id: str, commit: str, remote: Sequence[RemoteFil
     """Stage every file, verify it, and only then move them all into the store."""
     store = access.store
     total = sum(file.size for file in remote)
-    staging = store.root / "staging" / secrets.token_hex(8)
+    staging = store.root / "staging" / repo_id.replace("/", "--")
     with store_errors(store.root):
+        shutil.rmtree(staging, ignore_errors=True)  # what a killed process left; we hold the repository's lock
         staging.mkdir(parents=True)
     try:
         _check_space(staging, total)
-        deadline = Deadline(_allowed_seconds(total))
+        deadline = Deadline(client.allowed_seconds(min(3600, 60 + total / 50_000)))
         files = []
         with hub_errors(repo_id):
+            client.check_reachable()
             for index, file in enumerate(remote):
                 sha256 = _download_into(staging / str(index), repo_id, commit, file, deadline, access)
+                if file.path.endswith(".safetensors"):
+                    check_frame(staging / str(index))
                 files.append(WeightsFile(path=file.path, sha256=sha256, size=file.size, role=file.role))
         with store_errors(store.root):
             for index, pinned in enumerate(files):
@@ -178,17 +190,12 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _allowed_seconds(total: int) -> float:
-    """Return GANZOO_HUB_SECONDS, or a minute and what a very slow line needs (50 kB/s)."""
-    chosen = os.environ.get("GANZOO_HUB_SECONDS", "")
-    return float(chosen) if chosen.replace(".", "", 1).isdigit() else 60 + total / 50_000
-
-
-def _check_online(what: str, access: Access) -> None:
+def check_online(what: str, access: Access) -> None:
+    """Raise MissingWeightsError when nothing may be asked of the Hub."""
     if access.offline or client.is_offline():
         reason = "local_files_only" if access.offline else "HF_HUB_OFFLINE"
         raise MissingWeightsError(
-            f"{what} is not in the store, and {reason} forbids asking the Hub.",
+            f"{what} is to be fetched, and {reason} forbids asking the Hub.",
             hint="Pull it once without that; after that it needs no network.",
         )
 
@@ -200,12 +207,30 @@ def _record_path(store: Store, reference: HubReference) -> Path:
     return store.root / "hub" / f"{reference.owner}--{reference.repo}.json"
 
 
-def _locked(store: Store, reference: HubReference) -> FileLock:
-    """Let a second process wait for the first one's download."""
+@contextmanager
+def _locked(store: Store, reference: HubReference) -> Iterator[None]:
+    """Let a second process wait for the first one's download. Raises HubError when that takes too long, StoreError."""
     path = _record_path(store, reference).with_suffix(".lock")
+    lock = FileLock(path)
     with store_errors(store.root):
         path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path)
+        try:
+            lock.acquire(timeout=client.allowed_seconds(3600))
+        except Timeout:
+            raise HubError(
+                f"another process has been fetching {reference.repo_id} for too long.", hint="Stop it, and try again."
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def recorded_digests(store: Store, but: HubReference | None = None) -> set[str]:
+    """Return the sha256 of every file that a pulled repository needs, one repository left out."""
+    left_out = _record_path(store, but) if but is not None else None
+    records = [_read_record(path) for path in (store.root / "hub").glob("*.json") if path != left_out]
+    return {file["sha256"] for record in records for files in record["commits"].values() for file in files}
 
 
 def _read_record(path: Path) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +27,7 @@ class Found:
 
 
 def search(pattern: str = "") -> list[Found]:
-    """Return the ganzoo repositories whose name holds a text. Raises HubError."""
+    """Return the ganzoo repositories whose name holds a text, or matches a shell pattern. Raises HubError."""
     from huggingface_hub import HfApi
 
     if client.is_offline():
@@ -33,9 +35,14 @@ def search(pattern: str = "") -> list[Found]:
     api = HfApi(endpoint=client.endpoint(), **LIBRARY)  # type: ignore[arg-type]
     with hub_errors("the Hub"):
         client.check_reachable()
-        text = pattern.strip("*") or None
-        models = list(api.list_models(filter="ganzoo", search=text, limit=MOST, full=True, cardData=True))
-    return [_found(model) for model in models]
+        text = max(re.split(r"[*?\[\]]", pattern), key=len) or None  # what the Hub can look for of a shell pattern
+        models = client.within(
+            client.allowed_seconds(30),
+            "searching the Hub",
+            lambda: list(api.list_models(filter="ganzoo", search=text, limit=MOST, full=True, cardData=True)),
+        )
+    wanted = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
+    return [_found(model) for model in models if fnmatch.fnmatchcase(model.id.lower(), f"*{wanted.lower()}")]
 
 
 def _found(model: Any) -> Found:
@@ -45,6 +52,6 @@ def _found(model: Any) -> Found:
     return Found(
         repo_id=model.id,
         downloads=model.downloads or 0,
-        datasets=tuple([datasets] if isinstance(datasets, str) else datasets),
+        datasets=tuple(str(name) for name in ([datasets] if isinstance(datasets, str) else datasets)),
         metrics=tuple(f"{result.metric_name or result.metric_type} {result.metric_value}" for result in results),
     )

@@ -25,7 +25,7 @@ def sign(files: Mapping[str, bytes], private_key: Path) -> bytes:
             signing.Config().use_elliptic_key_signer(private_key=private_key).sign(
                 folder / "files", folder / "signature"
             )
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UsageError(f"cannot sign with {private_key}: {_short(error)}", hint=_KEY_HINT) from error
         return (folder / "signature").read_bytes()
 
@@ -37,7 +37,7 @@ def check(files: Mapping[str, bytes], signature: bytes, public_key: Path, where:
         (folder / "signature").write_bytes(signature)
         try:
             verifier = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UsageError(f"{public_key} is no public key: {_short(error)}", hint=_KEY_HINT) from error
         try:
             verifier.verify(folder / "files", folder / "signature")
@@ -71,5 +71,6 @@ def _folder(files: Mapping[str, bytes]) -> Iterator[Path]:
         folder = Path(name, "files")
         folder.mkdir()
         for path, content in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
         yield Path(name)

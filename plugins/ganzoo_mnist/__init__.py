@@ -98,16 +98,3 @@ MNIST_MLP_PUBLISHED = dataclasses.replace(
     ema_decay=None,
     notes="Exactly the published nets and updates; it collapses onto a few shapes. See the notes of mnist-mlp.",
 )
-
-MNIST_CGAN = dataclasses.replace(
-    MNIST_MLP,
-    name="mnist-cgan",
-    summary="handwritten digits on request: mnist-mlp with the label joined to the input of both nets",
-    conditional=True,
-    steps=50_000,
-    source="Mirza and Osindero 2014, arXiv:1411.1784, with the nets and settings of mnist-mlp",
-    notes=(
-        "The label enters both nets as an embedding of ten numbers, joined to their input. Fakes are asked for uniformly "
-        "drawn labels. ganzoo sample mnist-cgan --label 7"
-    ),
-)

@@ -79,7 +79,7 @@ def test_a_run_is_pushed_with_its_discriminator_record_and_metrics(user: HubServ
     assert result.returncode == 0, result.stderr
     assert files_of(user) >= {"discriminator.safetensors", "training.json"}
     card = user.repo(NAME).head().files["README.md"].content.decode()
-    assert "--seed 7 --steps 30" in card
+    assert "ganzoo train quadratic-mlp --seed 7 --set steps=30" in card
     assert "curve-w1" in card
     assert "quadratic-exact-v1" in card
 
@@ -117,6 +117,83 @@ def test_what_would_not_load_is_not_pushed(user: HubServer, folder: Path, name: 
     with pytest.raises(WeightsFormatError):
         prepare(folder, NAME, license="mit")
     assert user.requests == []
+
+
+def test_a_push_removes_what_an_earlier_one_had_besides(user: HubServer, package: Package) -> None:
+    extra = {"training.json": b"{}", "model.sig": b"old", "notes.txt": b"not ours"}
+    user.add_repo(NAME, {**package.files, **extra})
+    push(package)
+    assert files_of(user) == {".gitattributes", "notes.txt", *package.files}
+
+
+def test_a_taken_tag_is_refused_before_anything_is_sent(user: HubServer, package: Package) -> None:
+    push(package, tag="v1")
+    before = user.repo(NAME).head().id
+    changed = Package(NAME, package.gan, {**package.files, "README.md": package.files["README.md"] + b"\nMore.\n"})
+    with pytest.raises(UsageError, match="has a tag 'v1' already"):
+        push(changed, tag="v1")
+    assert user.repo(NAME).head().id == before
+    with pytest.raises(UsageError, match="a pull request has no tag"):
+        push(changed, tag="v2", create_pr=True)
+
+
+def test_private_never_writes_into_a_public_repository(user: HubServer, package: Package) -> None:
+    user.add_repo(NAME, {"config.json": b"before"})
+    before = user.repo(NAME).head().id
+    with pytest.raises(HubError, match="is public already"):
+        push(package, private=True)
+    assert user.repo(NAME).head().id == before
+
+
+@pytest.mark.parametrize("pattern", ["POST /api/repos/create", "POST */commit/*", "PUT *"])
+def test_a_push_has_a_deadline_everywhere(
+    user: HubServer, package: Package, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANZOO_HUB_SECONDS", "1")
+    user.misbehave(pattern, faults.Stall(), times=None)
+    user.misbehave(pattern, faults.TooManyRequests(3600), times=None)
+    started = time.monotonic()
+    with pytest.raises(GanzooError):
+        push(package)
+    assert time.monotonic() - started < 10
+
+
+def test_a_failed_first_push_leaves_no_repository(user: HubServer, package: Package) -> None:
+    user.misbehave("POST */commit/*", faults.Status(400), times=None)
+    with pytest.raises(GanzooError):
+        push(package)
+    assert user.repositories == {}
+
+
+def test_metrics_of_other_weights_are_not_published(folder: Path) -> None:
+    evaluation = {
+        "deviation": None,
+        "weights_sha256": "0" * 64,
+        "metrics": [{"name": "fid", "value": 0.01, "std": 0, "protocol": "p"}],
+    }
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    assert b"fid" not in prepare(folder, NAME, license="mit").files["README.md"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[", "3"])
+def test_a_training_record_of_nonsense_is_refused(folder: Path, content: str) -> None:
+    (folder / "training.json").write_text(content)
+    with pytest.raises(WeightsFormatError, match="is no training record"):
+        prepare(folder, NAME, license="mit")
+
+
+@pytest.mark.parametrize("license", ["no such\nlicence: 1", "", " ", "a b"])
+def test_a_licence_is_an_identifier(folder: Path, license: str) -> None:
+    with pytest.raises(UsageError, match="licence"):
+        prepare(folder, NAME, license=license)
+
+
+def test_the_card_retrains_with_every_changed_setting(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    ganzoo("train", "quadratic-mlp", "--steps", "3", "--seed", "1", "--out", "run", "--set", "regularizers.r1=0.5")
+    card = prepare(tmp_path / "cwd" / "run", NAME, license="mit").files["README.md"].decode()
+    assert "$ ganzoo train quadratic-mlp --seed 1" in card
+    assert "--set steps=3" in card
+    assert "--set regularizers.r1=0.5" in card
 
 
 def test_a_second_push_changes_the_repository_and_keeps_its_history(user: HubServer, package: Package) -> None:
@@ -187,7 +264,7 @@ def test_a_push_that_fails_anywhere_leaves_the_repository_as_it_was(
     user: HubServer, package: Package, contents: dict[str, bytes], pattern: str, fault: faults.Fault
 ) -> None:
     if pattern != CREATE:
-        user.add_repo(NAME, {"config.json": b"before"})
+        user.add_repo(NAME, {"config.json": b"before", "model.safetensors": b"before"})
     before = {name: repository.head().id for name, repository in user.repositories.items()}
     user.misbehave(pattern, fault, times=None)
     with pytest.raises(GanzooError) as caught:
@@ -246,7 +323,15 @@ def test_publishing_asks_and_without_a_terminal_refuses(user: HubServer, ganzoo:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["./x"], ["./x", "no-slash"], ["hf:a/b", "you/x"], ["./nothing", "you/x"], ["a", "b/c", "--zoo", "o"]],
+    [
+        [],
+        ["./x"],
+        ["./x", "no-slash"],
+        ["hf:a/b", "you/x"],
+        ["./nothing", "you/x"],
+        ["a", "b/c", "--zoo", "o"],
+        ["--zoo", "o", "--create-pr"],
+    ],
 )
 def test_wrong_arguments_are_two_lines(ganzoo: Ganzoo, arguments: list[str]) -> None:
     result = ganzoo("push", *arguments, "--license", "mit", "--yes")
@@ -270,6 +355,14 @@ def test_the_whole_zoo_is_published_and_pinned(user: HubServer, tmp_path: Path) 
 
 
 # --- finding ---
+
+
+def test_a_strangers_card_breaks_no_search(user: HubServer, ganzoo: Ganzoo) -> None:
+    card = b'---\nlibrary_name: ganzoo\ntags: [ganzoo]\ndatasets: ["a\\e]0;owned\\a", "2"]\n---\n'
+    user.add_repo("you/strange", {"README.md": card})
+    listed = ganzoo("list", "--hub")
+    assert listed.returncode == 0, listed.stderr
+    assert "\x1b" not in listed.stdout + listed.stderr
 
 
 def test_search_finds_ganzoo_repositories_with_their_metrics(user: HubServer, ganzoo: Ganzoo) -> None:

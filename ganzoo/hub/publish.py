@@ -19,10 +19,11 @@ def publish_zoo(
     approve: Callable[[list[Package]], bool],
     report: Callable[[Pushed], None] = lambda pushed: None,
 ) -> list[Pushed]:
-    """Push every bundled entry of a manifest to `<organisation>/<name>`, and pin each in the manifest at once.
+    """Push every bundled entry that is not on the Hub to `<organisation>/<name>`, and pin each in the manifest.
 
     `approve` sees the packages first, `report` each push when it is done and pinned. An interrupted publication leaves
-    the manifest true: what was pushed is pinned. Raises ManifestError, HubError, and what `prepare` raises.
+    the manifest true, and the next one goes on where it stopped. Raises ManifestError, HubError, and what `prepare`
+    raises.
     """
     path = manifest or manifest_path("ganzoo")
     if path is None:

@@ -273,8 +273,8 @@ def _compare(package: Package, commit: str, token: str | bool | None) -> None:
 
 
 def zoo_packages(organisation: str, entries: list[WeightsEntry]) -> list[tuple[WeightsEntry, Package]]:
-    """Prepare every bundled entry for `<organisation>/<name>`. Raises as `prepare` does."""
-    bundled = [entry for entry in entries if entry.bundled is not None]
-    if not bundled:
-        raise GanzooError("no installed manifest bundles anything.", hint="Install ganzoo with its plugins.")
-    return [(entry, prepare(entry, f"{organisation}/{entry.name}")) for entry in bundled]
+    """Prepare every bundled entry that has no repository yet. Raises GanzooError for none, and as `prepare` does."""
+    waiting = [entry for entry in entries if entry.bundled is not None and entry.repo_id is None]
+    if not waiting:
+        raise GanzooError("every bundled entry is published already.", hint="`ganzoo show NAME` says where.")
+    return [(entry, prepare(entry, f"{organisation}/{entry.name}")) for entry in waiting]

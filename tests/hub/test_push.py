@@ -352,6 +352,8 @@ def test_the_whole_zoo_is_published_and_pinned(user: HubServer, tmp_path: Path) 
         pulled = ganzoo.load(f"hf:{entry.repo_id}@{entry.version}")
         assert torch.equal(pulled.sample(8, seed=0), ganzoo.load(name).sample(8, seed=0))
         assert pulled.weights_sha256 == entry.file("generator").sha256
+    with pytest.raises(GanzooError, match="published already"):
+        publish_zoo("zoo", manifest, private=False, approve=approve)
 
 
 # --- finding ---

@@ -72,9 +72,15 @@ def pull_reference(reference: HubReference, access: Access, *, force: bool = Fal
             return known
         check_online(str(reference), access)
         commit, remote = list_files(reference, access.token)
-        files = _fetch(access, reference.repo_id, commit, remote)
+        pinned = HubReference(reference.owner, reference.repo, commit)
+        recorded = stored_snapshot(pinned, store)
+        if recorded is not None:  # a commit never changes, whatever a mirror says now
+            files = recorded.files
+            _fetch_pinned(access, reference.repo_id, commit, files, force)
+        else:
+            files = _fetch(access, reference.repo_id, commit, remote)
         _write_record(store, reference, commit, files)
-        return HubSnapshot(HubReference(reference.owner, reference.repo, commit), files)
+        return HubSnapshot(pinned, files)
 
 
 def _fetch_pinned(access: Access, repo_id: str, commit: str, files: Sequence[WeightsFile], force: bool = False) -> None:

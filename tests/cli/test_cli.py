@@ -313,7 +313,7 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["sample", "./nothing", "--out", "x.png"], 1, "has no config.json"),
         (["sample", "mnist-mlp", "--out", "/proc/nothing/x.png"], 1, "cannot write"),
         (["eval", "quadratic-mlp", "--protocol", "x"], 2, "no protocol of quadratic named 'x'"),
-        (["pull", "hf:you/gan"], 2, "hf:you/gan"),
+        (["pull", "hf:you"], 2, "is no Hub repository"),
         (["pull", "./folder"], 2, "is a folder"),
         (["show", "mlpp"], 2, "Did you mean 'mlp'"),
         (["data", "prepare", "cifar"], 2, "no dataset named 'cifar'"),

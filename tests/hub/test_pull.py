@@ -400,6 +400,17 @@ def test_bytes_once_pinned_stay_pinned(server: HubServer, published: str) -> Non
     assert len(server.requested("GET /api/models/*")) == before  # the record says what to fetch
 
 
+def test_force_holds_a_known_commit_to_its_recorded_bytes(
+    server: HubServer, published: str, contents: dict[str, bytes]
+) -> None:
+    digest = pull(REFERENCE).sha256
+    server.misbehave(OBJECT, faults.FlippedByte(), times=None)
+    with pytest.raises(DigestMismatchError):
+        pull(REFERENCE, force=True)
+    assert stored(REFERENCE).file("generator").sha256 == digest
+    assert ganzoo.load(REFERENCE)
+
+
 def test_removing_one_repository_leaves_what_another_needs(
     server: HubServer, published: str, contents: dict[str, bytes]
 ) -> None:

@@ -14,6 +14,7 @@ GanzooError                     known failure, exit code 1
 │   ├── DigestMismatchError     bytes other than the pinned ones
 │   └── WeightsFormatError      not safetensors, or not the tensors that the config asks for
 ├── HubError                    the Hub cannot be reached, or says no
+│   └── HubTimeoutError         it took longer than allowed; the client may still be busy
 ├── StoreError                  the store cannot be read or written
 ├── DatasetError                data that cannot be had or read
 │   └── MissingDatasetError     no local files and no download
@@ -108,6 +109,10 @@ class WeightsFormatError(WeightsError):
 
 class HubError(GanzooError):
     """The Hugging Face Hub cannot be reached, refuses, or holds something else than promised."""
+
+
+class HubTimeoutError(HubError):
+    """A conversation took longer than allowed; threads of the client may still be waiting for its end."""
 
 
 class StoreError(GanzooError):

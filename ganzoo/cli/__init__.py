@@ -27,7 +27,7 @@ from ganzoo.cli import (
     verify,
 )
 from ganzoo.cli.output import out
-from ganzoo.errors import GanzooError
+from ganzoo.errors import GanzooError, HubTimeoutError
 from ganzoo.version import __version__
 
 app = typer.Typer(
@@ -91,7 +91,13 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("GANZOO_DEBUG") == "1":
             raise
-        sys.exit(_report(error))
+        code = _report(error)
+        if isinstance(error, HubTimeoutError):
+            # The client's own threads may wait for an hour, and a normal exit would wait for them.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        sys.exit(code)
 
 
 def _quiet_first(arguments: list[str]) -> list[str]:

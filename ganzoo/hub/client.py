@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ganzoo.errors import GanzooError, HubError, UsageError
+from ganzoo.errors import GanzooError, HubError, HubTimeoutError, UsageError
 from ganzoo.version import __version__
 
 LIBRARY: dict[str, str] = {"library_name": "ganzoo", "library_version": __version__}
@@ -78,7 +78,7 @@ def within(seconds: float, what: str, action: Callable[[], Result]) -> Result:
     thread.start()
     thread.join(seconds)
     if not outcome:
-        raise HubError(
+        raise HubTimeoutError(
             f"{what} took longer than {seconds:.0f} s.",
             hint="Try again in a while, or allow more time with GANZOO_HUB_SECONDS.",
         )

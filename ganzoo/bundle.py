@@ -8,21 +8,25 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ganzoo.building import build_with_weights, discriminator_builder, num_parameters
+from ganzoo.building import num_parameters
 from ganzoo.config import differences
 from ganzoo.errors import GanzooError, UsageError
 from ganzoo.evaluation import Evaluation, evaluate_gan
 from ganzoo.files import write_atomically
 from ganzoo.manifest import WeightsEntry, WeightsFile, read_manifest, write_manifest
-from ganzoo.model import CONFIG_NAME, DISCRIMINATOR_NAME, GENERATOR_NAME
+from ganzoo.model import (
+    CONFIG_NAME,
+    DISCRIMINATOR_NAME,
+    GAN,
+    GENERATOR_NAME,
+    TRAINING_NAME,
+    discriminator_from_bytes,
+)
 from ganzoo.references import NAME
 from ganzoo.registry import recipes
-from ganzoo.tensors import deserialize
 from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.zoo import load
-
-TRAINING_NAME = "training.json"
 
 _ROLES = {
     CONFIG_NAME: "config",
@@ -48,12 +52,13 @@ def bundle(
     if any((entry.name, entry.version) == (name, version) for entry in entries):
         raise UsageError(f"{manifest} has {name}@{version} already.", hint="Choose the next --version.")
 
-    evaluation = evaluate_gan(load(run), name, data_dir=data_dir)
+    gan = load(run)
+    evaluation = evaluate_gan(gan, name, data_dir=data_dir)
     if evaluation.deviation:
         raise UsageError(f"not measured under the protocol: {evaluation.deviation}.", hint="Pass the whole --data-dir.")
     folder = Path("weights", f"{name}-{version}")
     contents = {name: (run / name).read_bytes() for name in _ROLES}
-    entry = _entry(run, contents, training, evaluation, version, license, f"{package.name}:{folder.as_posix()}")
+    entry = _entry(gan, contents, training, evaluation, version, license, f"{package.name}:{folder.as_posix()}")
     try:
         for name, content in contents.items():
             write_atomically(package / folder / name, content)
@@ -83,7 +88,7 @@ def _training_record(run: Path) -> dict[str, Any]:
 
 
 def _entry(
-    run: Path,
+    gan: GAN,
     contents: dict[str, bytes],
     training: dict[str, Any],
     evaluation: Evaluation,
@@ -91,11 +96,8 @@ def _entry(
     license: str,
     bundled: str,
 ) -> WeightsEntry:
-    gan = load(run)
     config = json.loads(contents[CONFIG_NAME])
-    where = run / DISCRIMINATOR_NAME
-    tensors, _ = deserialize(contents[DISCRIMINATOR_NAME], where)
-    discriminator = build_with_weights(discriminator_builder(gan.config, str(where)), tensors, where)
+    discriminator = discriminator_from_bytes(gan.config, contents[DISCRIMINATOR_NAME], DISCRIMINATOR_NAME)
     return WeightsEntry(
         name=gan.config.recipe,
         version=version,

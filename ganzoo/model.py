@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganzoo.building import build_with_weights, generator_builder, num_parameters
+from ganzoo.building import build_with_weights, discriminator_builder, generator_builder, num_parameters
 from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError
 from ganzoo.files import write_atomically
 from ganzoo.model_config import ModelConfig, parse_model_config
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CONFIG_NAME = "config.json"
 GENERATOR_NAME = "model.safetensors"
 DISCRIMINATOR_NAME = "discriminator.safetensors"
+TRAINING_NAME = "training.json"
 
 _CONFIG_DIGEST_KEY = "ganzoo.config_sha256"
 _BATCH = 256
@@ -242,3 +243,12 @@ def gan_from_bytes(config: bytes, weights: bytes, where: Path | str, entry: Weig
             f"{where}: the architecture {described.architecture!r} cannot be built from this config: {error}.",
             hint="Update the plugin that registers it.",
         ) from error
+
+
+def discriminator_from_bytes(config: ModelConfig, weights: bytes, where: Path | str) -> nn.Module:
+    """Build the discriminator that was trained with a model from the contents of its file, checked as the generator's.
+
+    Raises WeightsFormatError, UnknownNameError, PluginError.
+    """
+    tensors, _ = deserialize(weights, where)
+    return build_with_weights(discriminator_builder(config, str(where)), tensors, where)

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from ganzoo.building import build_with_weights, discriminator_builder, num_parameters
+from ganzoo.building import num_parameters
 from ganzoo.errors import GanzooError, HubError, UsageError, WeightsFormatError
 from ganzoo.hub import client
 from ganzoo.hub.access import Access
@@ -30,14 +30,19 @@ from ganzoo.hub.client import LIBRARY, hub_errors
 from ganzoo.hub.pull import ROLES, list_files
 from ganzoo.hub.signing import SIGNATURE_NAME, sign
 from ganzoo.manifest import WeightsEntry
-from ganzoo.model import CONFIG_NAME, DISCRIMINATOR_NAME, GAN, GENERATOR_NAME, gan_from_bytes
+from ganzoo.model import (
+    CONFIG_NAME,
+    DISCRIMINATOR_NAME,
+    GAN,
+    GENERATOR_NAME,
+    TRAINING_NAME,
+    discriminator_from_bytes,
+    gan_from_bytes,
+)
 from ganzoo.references import FolderReference, HubReference, parse_hub_reference, parse_reference
 from ganzoo.rendering import picture
 from ganzoo.store import Store
-from ganzoo.tensors import deserialize
 from ganzoo.zoo import find_entry, load, read_folder_file, read_verified
-
-TRAINING_NAME = "training.json"
 
 SAMPLES = 64
 """Samples on the picture, and in the comparison after the push; seed 0."""
@@ -85,7 +90,7 @@ def prepare(
         raise UsageError(f"{problem}.", hint="Pass one: --license mit (an SPDX identifier).")
     gan = gan_from_bytes(contents[CONFIG_NAME], contents[GENERATOR_NAME], where)
     if DISCRIMINATOR_NAME in contents:
-        _check_discriminator(gan, contents[DISCRIMINATOR_NAME], f"{where}/{DISCRIMINATOR_NAME}")
+        discriminator_from_bytes(gan.config, contents[DISCRIMINATOR_NAME], f"{where}/{DISCRIMINATOR_NAME}")
     facts = CardFacts(
         repo_id=repo_id,
         config=gan.config,
@@ -239,11 +244,6 @@ def _training_record(contents: Mapping[str, bytes], where: str) -> Mapping[str, 
             f"{where}/{TRAINING_NAME} is no training record: {error!r}.",
             hint="Restore it, or remove it to push without.",
         ) from error
-
-
-def _check_discriminator(gan: GAN, content: bytes, where: str) -> None:
-    tensors, _ = deserialize(content, where)
-    build_with_weights(discriminator_builder(gan.config, where), tensors, where)
 
 
 def _samples_png(gan: GAN) -> bytes:

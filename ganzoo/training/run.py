@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from ganzoo.config import TrainingSettings, settings_from_json
 from ganzoo.errors import ResumeError, SettingsError, TrainingError
 from ganzoo.files import write_atomically
-from ganzoo.model import DISCRIMINATOR_NAME, GENERATOR_NAME, save_nets
+from ganzoo.model import DISCRIMINATOR_NAME, GENERATOR_NAME, TRAINING_NAME, save_nets
 from ganzoo.training.checkpoints import Checkpoints
 from ganzoo.training.state import TrainingState
 from ganzoo.version import __version__
@@ -178,7 +178,7 @@ class Run:
         nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.discriminator}
         save_nets(self.path, state.config, nets)
         with writing(self.path):
-            write_atomically(self.path / "training.json", _json(self.training_record(state)))
+            write_atomically(self.path / TRAINING_NAME, _json(self.training_record(state)))
 
     def training_record(self, state: TrainingState) -> dict[str, Any]:
         """Return what a reader needs to know about how the weights came about."""

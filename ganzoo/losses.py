@@ -119,7 +119,7 @@ _LOSSES = (
     AdversarialLoss(
         name="wasserstein",
         formula="D: f - r; G: -f",
-        paper="Arjovsky et al. 2017, arXiv:1701.07875; needs a Lipschitz constraint such as gradient_penalty",
+        paper="Arjovsky et al. 2017, arXiv:1701.07875; needs a Lipschitz constraint: weight_clip or gradient_penalty",
         discriminator=wasserstein_discriminator,
         generator=wasserstein_generator,
     ),

@@ -100,8 +100,25 @@ class ArrayData:
     """[num, *shape]. Images: uint8, 0..255 for [-1, 1]. Curves: float32."""
     labels: NDArray[np.int64] | None = None
     """[num], int64, indices into `SampleSpec.classes`; None for a set without classes."""
+    texts: NDArray[np.bytes_] | None = None
+    """[num], dtype S64, UTF-8: what is written on each image; None for a set without texts."""
+    skipped: tuple[str, ...] = ()
+    """What could not be read, an item each: its name and why. Formats that expect damage skip it and say so."""
     sources: tuple[Path, ...] = ()
     """The files it was read from; when one changes, the packed copy is made again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedData:
+    """A split of any size, read piece by piece, in several processes, into its packed copy."""
+
+    num: int
+    """Items, those that cannot be read included."""
+    read: Callable[[int, int], ArrayData]
+    """(start, stop) -> the items [start, stop) in order, without those it skipped. Picklable (a `functools.partial` of
+    a module's function), for other processes call it; it holds no more memory than a piece of a few thousand needs."""
+    sources: tuple[Path, ...] = ()
+    """The files whose change makes the packed copy stale; for a folder of millions of files, its index."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +127,8 @@ class SyntheticData:
 
     draw: Callable[[int, torch.Generator], torch.Tensor]
     """(num, generator) -> float32 [num, *shape], on the generator's device."""
+    draw_texts: Callable[[int, torch.Generator], list[str]] | None = None
+    """(num, generator) -> what is written on the samples that `draw` gives from the same state; None without texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +163,7 @@ class DatasetSpec:
     """What one sample is."""
     splits: Mapping[str, int | None]
     """Split name -> number of samples of the official set, None when unlimited."""
-    load: Callable[[Path, str, bool], ArrayData | SyntheticData]
+    load: Callable[[Path, str, bool], ArrayData | StreamedData | SyntheticData]
     """(root, split, download) -> data. Looks for the files of any usual layout under `root`; when they are missing
     downloads the official ones there if `download`, else raises MissingDatasetError saying how to get them."""
     protocols: tuple[Protocol, ...] = ()
@@ -211,6 +230,8 @@ class Recipe:
     """Name of a regularizer in `ganzoo.losses` -> its weight."""
     discriminator_steps: Annotated[int, Interval(ge=1, le=1000)] = 1
     """Discriminator updates for each generator update."""
+    weight_clip: Annotated[float, Gt(0)] | None = None
+    """The discriminator's parameters are clipped to [-weight_clip, weight_clip] after each of its updates (WGAN)."""
     update_order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
     """Which net is updated first in a step."""
     share_fakes: bool = False

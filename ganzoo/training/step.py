@@ -65,6 +65,8 @@ def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Ten
     state.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()
     state.discriminator_optimizer.step()
+    if recipe.weight_clip is not None:
+        clip_weights(discriminator, recipe.weight_clip)
     return loss.detach(), real_logits.detach().sigmoid().mean(), fake_logits.detach().sigmoid().mean()
 
 
@@ -105,6 +107,14 @@ def judge(discriminator: nn.Module, samples: Tensor, labels: Tensor | None) -> T
     """Return logits [batch], in float32 whatever the precision of the products."""
     logits: Tensor = discriminator(samples) if labels is None else discriminator(samples, labels)
     return logits.float()
+
+
+@torch.no_grad()
+def clip_weights(critic: nn.Module, bound: float) -> None:
+    """Clip every parameter to [-bound, bound] (Arjovsky et al., arXiv:1701.07875, algorithm 1)."""
+    parameters = list(critic.parameters())
+    torch._foreach_clamp_min_(parameters, -bound)
+    torch._foreach_clamp_max_(parameters, bound)
 
 
 @torch.no_grad()

@@ -1,22 +1,10 @@
-"""MNIST handwritten digits, and the recipes trained on them."""
+"""MNIST handwritten digits: the dataset and its metrics. The recipes are in `ganzoo_mnist.recipes`."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
-from ganzoo.specs import (
-    Adam,
-    ArrayData,
-    DatasetSpec,
-    LatentSpec,
-    MetricInputs,
-    MetricSpec,
-    Optimizers,
-    Protocol,
-    Recipe,
-    SampleSpec,
-)
+from ganzoo.specs import ArrayData, DatasetSpec, MetricInputs, MetricSpec, Protocol, SampleSpec
 
 
 def _load(root: Path, split: str, download: bool) -> ArrayData:
@@ -55,46 +43,4 @@ MNIST = DatasetSpec(
             split="test",
         ),
     ),
-)
-
-MNIST_MLP = Recipe(
-    name="mnist-mlp",
-    summary="handwritten digits from a batch-normalised perceptron",
-    architecture="mlp",
-    config={
-        "generator_hidden": (128, 256, 512, 1024),
-        "discriminator_hidden": (512, 256),
-        "batch_norm": True,
-        "batch_norm_eps": 1e-5,
-    },
-    dataset="mnist",
-    latent=LatentSpec(dim=100),
-    loss="bce",
-    discriminator_loss="mean",
-    optimizers=Optimizers(
-        generator=Adam(learning_rate=2e-4, betas=(0.5, 0.999)),
-        discriminator=Adam(learning_rate=2e-4, betas=(0.5, 0.999)),
-    ),
-    batch_size=64,
-    steps=100_000,
-    update_order="generator_first",
-    share_fakes=True,
-    ema_decay=0.999,
-    source="the fully connected GAN of published PyTorch collections; loss of Goodfellow et al. 2014, arXiv:1406.2661",
-    notes=(
-        "Published with eps 0.8 in batch normalisation, far above the usual 1e-5. Measured here with everything else "
-        "equal (100,000 steps, seed 0, mnist-pool7-v1): 0.8 collapses onto a few noisy shapes, fd-pool7 5.82; 1e-5 "
-        "draws all ten digits, fd-pool7 0.16 (real training against test digits: 0.02). So this recipe takes 1e-5, "
-        "and mnist-mlp-published keeps 0.8. The published code has no moving average of the generator; it changes "
-        "only what is saved, not the training (--set ema_decay=null)."
-    ),
-)
-
-MNIST_MLP_PUBLISHED = dataclasses.replace(
-    MNIST_MLP,
-    name="mnist-mlp-published",
-    summary="mnist-mlp to the letter: batch normalisation with eps 0.8, no moving average",
-    config={**MNIST_MLP.config, "batch_norm_eps": 0.8},
-    ema_decay=None,
-    notes="Exactly the published nets and updates; it collapses onto a few shapes. See the notes of mnist-mlp.",
 )

@@ -1,0 +1,66 @@
+"""Recipes on CIFAR-10: one pair of convolutional nets under three losses."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ganzoo.specs import Adam, LatentSpec, Optimizers, Recipe
+
+_ADAM = Adam(learning_rate=2e-4, betas=(0.5, 0.999))
+
+CIFAR10_DCGAN = Recipe(
+    name="cifar10-dcgan",
+    summary="small colour photographs from a deep convolutional GAN",
+    architecture="dcgan",
+    config={"generator_widths": (512, 256, 128), "discriminator_widths": (64, 128, 256)},
+    dataset="cifar10",
+    latent=LatentSpec(dim=100),
+    loss="bce",
+    optimizers=Optimizers(generator=_ADAM, discriminator=_ADAM),
+    batch_size=64,
+    steps=50_000,
+    ema_decay=0.999,
+    source="Radford et al. 2015, arXiv:1511.06434, with the layer sizes of published PyTorch tutorials",
+    notes=(
+        "Two mistakes of the published code are mended. Its generator ended in a sigmoid although the data lies in "
+        "[-1, 1], so that no pixel could be darker than middle grey: here it is tanh (--set config.output=sigmoid "
+        "brings the old one back). Its discriminator ended in a sigmoid and its loss applied another one: here the "
+        "loss is given logits (--set config.discriminator_output=sigmoid). Initial weights are normal with standard "
+        "deviation 0.02, as in the paper's section 4. The moving average of the generator is ours; it changes only "
+        "what is saved, not the training (--set ema_decay=null)."
+    ),
+)
+
+CIFAR10_WGAN = dataclasses.replace(
+    CIFAR10_DCGAN,
+    name="cifar10-wgan",
+    summary="the nets of cifar10-dcgan under the Wasserstein loss with clipped weights",
+    loss="wasserstein",
+    discriminator_steps=5,
+    weight_clip=0.01,
+    source="Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1, on the nets of cifar10-dcgan",
+    notes=(
+        "Clipping to 0.01 after each of 5 critic updates, as in the paper. The optimizer is that of cifar10-dcgan, as in "
+        "the published code; the paper takes RMSProp with a learning rate of 5e-5. See also the notes of cifar10-dcgan."
+    ),
+)
+
+CIFAR10_WGAN_GP = dataclasses.replace(
+    CIFAR10_DCGAN,
+    name="cifar10-wgan-gp",
+    summary="the nets of cifar10-dcgan under the Wasserstein loss with gradient penalty",
+    config={**CIFAR10_DCGAN.config, "discriminator_norm": "none"},
+    loss="wasserstein",
+    regularizers={"gradient_penalty": 10.0},
+    discriminator_steps=5,
+    optimizers=Optimizers(
+        generator=Adam(learning_rate=1e-4, betas=(0.0, 0.9)),
+        discriminator=Adam(learning_rate=1e-4, betas=(0.0, 0.9)),
+    ),
+    source="Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1, on the nets of cifar10-dcgan",
+    notes=(
+        "Penalty weight 10, 5 critic updates and Adam(1e-4, 0, 0.9) as in the paper, which also takes batch "
+        "normalisation out of the critic: the penalty is one of each sample by itself. See also the notes of "
+        "cifar10-dcgan."
+    ),
+)

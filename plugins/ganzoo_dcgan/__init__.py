@@ -1,0 +1,59 @@
+"""Deep convolutional GANs: transposed convolutions up, strided convolutions down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Gt, Interval, Len
+
+from ganzoo.specs import ArchitectureSpec, LatentSpec, SampleSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Widths = Annotated[tuple[Annotated[int, Interval(ge=1, le=8192)], ...], Len(1, 10)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DCGANConfig:
+    """Both nets, layer by layer. Each layer doubles or halves height and width."""
+
+    generator_widths: Widths = (512, 256, 128)
+    """Channels after each of the generator's hidden layers; the first makes height and width 1/2^layers of the image's."""
+    discriminator_widths: Widths = (64, 128, 256)
+    """Channels after each of the discriminator's hidden layers, each of which halves height and width."""
+    negative_slope: Annotated[float, Interval(ge=0, le=1)] = 0.2
+    """Slope of the discriminator's leaky ReLU below zero."""
+    discriminator_norm: Literal["batch", "none"] = "batch"
+    """After the discriminator's hidden convolutions but the first. With a gradient penalty choose none: the penalty is
+    one of each sample by itself (Gulrajani et al., arXiv:1704.00028, section 4)."""
+    weight_std: Annotated[float, Gt(0)] | None = 0.02
+    """Standard deviation of the initial normal weights of convolutions (Radford et al., section 4); None: PyTorch's."""
+    output: Literal["tanh", "sigmoid"] = "tanh"
+    """What the generator's last layer ends in. Data lies in [-1, 1], which a sigmoid cannot reach."""
+    discriminator_output: Literal["logits", "sigmoid"] = "logits"
+    """What the discriminator ends in. Losses take logits; `sigmoid` repeats code that squashed them twice."""
+
+
+def _build_generator(config: DCGANConfig, latent: LatentSpec, sample: SampleSpec) -> nn.Module:
+    from ganzoo_dcgan.networks import Generator
+
+    return Generator(config, latent, sample)
+
+
+def _build_discriminator(config: DCGANConfig, sample: SampleSpec) -> nn.Module:
+    from ganzoo_dcgan.networks import Discriminator
+
+    return Discriminator(config, sample)
+
+
+DCGAN = ArchitectureSpec(
+    name="dcgan",
+    summary="convolutional generator and discriminator with batch normalisation, for images of any even shape",
+    paper="Radford et al. 2015, arXiv:1511.06434; layer sizes of published PyTorch tutorials for 32 × 32 images",
+    license="MIT",
+    config=DCGANConfig,
+    build_generator=_build_generator,
+    build_discriminator=_build_discriminator,
+)

@@ -112,7 +112,7 @@ def judge(discriminator: nn.Module, samples: Tensor, labels: Tensor | None) -> T
 @torch.no_grad()
 def clip_weights(critic: nn.Module, bound: float) -> None:
     """Clip every parameter to [-bound, bound] (Arjovsky et al., arXiv:1701.07875, algorithm 1)."""
-    parameters = list(critic.parameters())
+    parameters: list[Tensor] = list(critic.parameters())
     torch._foreach_clamp_min_(parameters, -bound)
     torch._foreach_clamp_max_(parameters, bound)
 

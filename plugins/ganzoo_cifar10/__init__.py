@@ -19,7 +19,7 @@ CIFAR10 = DatasetSpec(
     name="cifar10",
     summary="32×32 colour photographs of animals and vehicles, ten classes",
     homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
-    license="none stated; its authors ask to cite Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
+    license="none stated; cite Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
     sample=SampleSpec(kind="image", shape=(3, 32, 32), classes=CLASSES),
     splits={"train": 50_000, "test": 10_000},
     load=_load,

@@ -58,15 +58,13 @@ def read_arrays(content: bytes, width: int) -> tuple[NDArray[np.uint8], NDArray[
         batch = _Reader(io.BytesIO(content), encoding="bytes").load()
         data, labels = batch[b"data"], batch[b"labels"]
         _, shape, dtype, fortran_order, values = data.state
-        if dtype.code not in (b"u1", "u1") or fortran_order or not isinstance(values, bytes):
-            raise ValueError("its pixels are no bytes in C order")
-        if len(shape) != 2 or shape[1] != width or shape[0] != len(labels) or not len(labels):
-            raise ValueError(f"its pixels are {list(shape)} for {len(labels)} labels")
-        if not all(type(label) is int for label in labels):
-            raise ValueError("its labels are no integers")
-        # frombuffer and reshape hold the bytes to the shape.
-        return np.frombuffer(values, np.uint8).reshape(shape), np.array(labels, np.int64)
-    except ValueError:
-        raise
+        code, num = dtype.code, len(labels)
     except Exception as error:  # a damaged pickle raises nearly anything
         raise ValueError(str(error) or type(error).__name__) from error
+    if code not in (b"u1", "u1") or fortran_order or not isinstance(values, bytes):
+        raise ValueError("its pixels are no bytes in C order")
+    if not num or shape != (num, width) or len(values) != num * width:
+        raise ValueError(f"its pixels are {shape} in {len(values)} bytes for {num} labels")
+    if not all(type(label) is int for label in labels):
+        raise ValueError("its labels are no integers")
+    return np.frombuffer(values, np.uint8).reshape(shape), np.array(labels, np.int64)

@@ -40,8 +40,9 @@ CIFAR10_WGAN = dataclasses.replace(
     weight_clip=0.01,
     source="Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1, on the nets of cifar10-dcgan",
     notes=(
-        "Clipping to 0.01 after each of 5 critic updates, as in the paper. The optimizer is that of cifar10-dcgan, as in "
-        "the published code; the paper takes RMSProp with a learning rate of 5e-5. See also the notes of cifar10-dcgan."
+        "Clipping to 0.01 after each of 5 critic updates, as in the paper. The optimizer is that of cifar10-dcgan, as "
+        "in the published code; the paper takes RMSProp with a learning rate of 5e-5. See also the notes of "
+        "cifar10-dcgan."
     ),
 )
 

@@ -20,7 +20,7 @@ class DCGANConfig:
     """Both nets, layer by layer. Each layer doubles or halves height and width."""
 
     generator_widths: Widths = (512, 256, 128)
-    """Channels after each of the generator's hidden layers; the first makes height and width 1/2^layers of the image's."""
+    """Channels after each of the generator's hidden layers; all but the first double height and width."""
     discriminator_widths: Widths = (64, 128, 256)
     """Channels after each of the discriminator's hidden layers, each of which halves height and width."""
     negative_slope: Annotated[float, Interval(ge=0, le=1)] = 0.2

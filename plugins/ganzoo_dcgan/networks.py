@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from ganzoo.errors import SettingsError
@@ -17,7 +19,7 @@ class Generator(nn.Module):
         widths = config.generator_widths
         first = nn.ConvTranspose2d(latent.dim, widths[0], _coarsest(sample, len(widths)), bias=False)
         layers: list[nn.Module] = [first, nn.BatchNorm2d(widths[0]), nn.ReLU()]
-        for before, width in zip(widths, widths[1:], strict=False):
+        for before, width in pairwise(widths):
             layers += [_doubling(before, width, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
         layers.append(_doubling(widths[-1], sample.shape[0], bias=True))
         layers.append(nn.Tanh() if config.output == "tanh" else nn.Sigmoid())

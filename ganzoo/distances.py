@@ -1,6 +1,8 @@
-"""Distances between sets of features."""
+"""Distances between sets of features: plain functions, each with its formula and paper."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,24 +13,127 @@ from ganzoo.errors import EvaluationError
 def frechet_distance(first: Tensor, second: Tensor) -> float:
     """Squared Fréchet distance between Gaussians fitted to two sets of features [num, dim].
 
-    |m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½), Dowson and Landau 1982; Heusel et al., arXiv:1706.08500, equation 6. The
-    trace of (C1 C2)^½ is the sum of the singular values of C1^½ C2^½, which needs no root of an unsymmetric matrix.
+    Raises EvaluationError for fewer than two samples or values that are not finite.
+    """
+    return frechet_distance_of_gaussians(*gaussian(first), *gaussian(second))
+
+
+def gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean [dim] and covariance [dim, dim] of features [num, dim], in float64.
 
     Raises EvaluationError for fewer than two samples or values that are not finite.
     """
-    for features in (first, second):
-        if len(features) < 2 or not features.isfinite().all():
-            raise EvaluationError(
-                "a Fréchet distance needs at least two samples, all finite.", hint="Take more samples."
-            )
-    (mean1, root1, trace1), (mean2, root2, trace2) = (_gaussian(features.double()) for features in (first, second))
-    cross = torch.linalg.svdvals(root1 @ root2).sum()
-    return max(0.0, float((mean1 - mean2).square().sum() + trace1 + trace2 - 2 * cross))
+    if len(features) < 2 or not features.isfinite().all():
+        raise EvaluationError("a Fréchet distance needs at least two samples, all finite.", hint="Take more samples.")
+    features = features.double()
+    return features.mean(0), torch.atleast_2d(torch.cov(features.T))
 
 
-def _gaussian(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean [dim], square root of the covariance [dim, dim] and its trace."""
-    covariance = torch.atleast_2d(torch.cov(features.T))
+def frechet_distance_of_gaussians(mean1: Tensor, covariance1: Tensor, mean2: Tensor, covariance2: Tensor) -> float:
+    """|m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½): Dowson and Landau 1982; Heusel et al., arXiv:1706.08500, equation 6.
+
+    The trace of (C1 C2)^½ is the sum of the singular values of C1^½ C2^½, which needs no root of an unsymmetric matrix.
+    """
+    cross = torch.linalg.svdvals(_root(covariance1) @ _root(covariance2)).sum()
+    distance = (mean1 - mean2).square().sum() + covariance1.trace() + covariance2.trace() - 2 * cross
+    return max(0.0, float(distance))
+
+
+def _root(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    return features.mean(0), root, covariance.trace()
+    return vectors * values.clamp(min=0).sqrt() @ vectors.T
+
+
+def kernel_distance(first: Tensor, second: Tensor, *, subsets: int = 100, subset_size: int = 1000) -> float:
+    """Mean over random subsets of the unbiased squared MMD between features [num, dim], with (x·y / dim + 1)³.
+
+    Bińkowski et al., arXiv:1801.01401, sections 3 and 4. The subsets are drawn with numpy's legacy generator from seed
+    2020, as torch-fidelity draws them, so that both give the same number.
+
+    Raises EvaluationError for fewer than `subset_size` samples on either side.
+    """
+    import numpy as np
+
+    if min(len(first), len(second)) < subset_size:
+        raise EvaluationError(
+            f"a kernel distance needs {subset_size:,} samples on both sides, not {len(first):,} and {len(second):,}.",
+            hint="Choose a protocol with more samples.",
+        )
+    source = np.random.RandomState(2020)
+    total = 0.0
+    for _ in range(subsets):
+        x = first[torch.from_numpy(source.choice(len(first), subset_size, replace=False))]
+        y = second[torch.from_numpy(source.choice(len(second), subset_size, replace=False))]
+        total += _unbiased_mmd(x, y)
+    return total / subsets
+
+
+def _unbiased_mmd(x: Tensor, y: Tensor) -> float:
+    """Bińkowski et al., equation 4, for two sets of one size."""
+    num, dim = x.shape
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return (a @ b.T / dim + 1).double().pow_(3)
+
+    within = sum(float(matrix.sum() - matrix.diagonal().sum()) for matrix in (kernel(x, x), kernel(y, y)))
+    return within / (num * (num - 1)) - 2 * float(kernel(x, y).mean())
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """How two sets of features cover each other; each 0 to 1, density also above."""
+
+    precision: float
+    """Share of fakes inside the ball of some real sample (Kynkäänniemi et al., arXiv:1904.06991, equation 2)."""
+    recall: float
+    """Share of real samples inside the ball of some fake (the same, equation 3)."""
+    density: float
+    """Mean number of real balls that hold a fake, over k (Naeem et al., arXiv:2002.09797, equation 4)."""
+    coverage: float
+    """Share of real samples whose ball holds a fake (the same, equation 5)."""
+
+
+def neighbourhoods(fake: Tensor, real: Tensor, *, k: int = 5) -> Neighbourhoods:
+    """Compare features [num, dim]. A sample's ball reaches to its k-th nearest neighbour within its own set.
+
+    Memory grows with the number of samples times a block of rows, not with its square.
+
+    Raises EvaluationError for k samples or fewer on either side.
+    """
+    if min(len(fake), len(real)) <= k:
+        raise EvaluationError(f"a ball to the {k}th neighbour needs more than {k} samples.", hint="Take more samples.")
+    real_radii, fake_radii = _radii(real, k), _radii(fake, k)
+    inside_real = torch.zeros(len(fake))
+    inside_fake, covered = [], []
+    for rows, radii in zip(real.split(_ROWS), real_radii.split(_ROWS), strict=True):
+        distances = torch.cdist(rows, fake)
+        holds = distances <= radii.unsqueeze(1)
+        inside_real += holds.sum(0)
+        covered.append(holds.any(1))
+        inside_fake.append((distances <= fake_radii).any(1))
+    return Neighbourhoods(
+        precision=float((inside_real > 0).float().mean()),
+        recall=float(torch.cat(inside_fake).float().mean()),
+        density=float(inside_real.mean()) / k,
+        coverage=float(torch.cat(covered).float().mean()),
+    )
+
+
+_ROWS = 1000
+"""Rows of the matrix of distances that are in memory at a time."""
+
+
+def _radii(features: Tensor, k: int) -> Tensor:
+    """Distance of each row to its k-th nearest neighbour among the others, [num]."""
+    # The nearest of all is the row itself.
+    return torch.cat([torch.cdist(rows, features).kthvalue(k + 1).values for rows in features.split(_ROWS)])
+
+
+def inception_score(logits: Tensor) -> float:
+    """Return the exponential of E[KL(p(y|x) || p(y))] of logits [num, classes], in one split.
+
+    Salimans et al., arXiv:1606.03498, section 4.
+    """
+    log_p = logits.double().log_softmax(1)
+    divergence = (log_p.exp() * (log_p - log_p.exp().mean(0).log())).sum(1)
+    return float(divergence.mean().exp())

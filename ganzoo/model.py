@@ -89,7 +89,7 @@ class GAN:
         if num < 1:
             raise UsageError(f"cannot generate {num} samples.", hint="Ask for at least 1.")
         latents = sample_latents(self.config.latent, num, random_seed() if seed is None else seed)
-        return self.generate(latents, self._labels(num, labels))
+        return self.generate(latents, self.labels(num, labels))
 
     @torch.no_grad()
     def generate(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -102,7 +102,8 @@ class GAN:
             parts.append(self.generator(*inputs))
         return torch.cat(parts)
 
-    def _labels(self, num: int, labels: int | Sequence[int] | None) -> Tensor | None:
+    def labels(self, num: int, labels: int | Sequence[int] | None = None) -> Tensor | None:
+        """Return the labels int64 [num] that `sample` uses, None for a model without classes. Raises UsageError."""
         classes = self.config.sample.classes
         if classes is None:
             if labels is not None:

@@ -15,12 +15,12 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from ganzoo.errors import DuplicateNameError, PluginError, UnknownNameError
-from ganzoo.specs import API_VERSION, ArchitectureSpec, DatasetSpec, MetricSpec, Recipe
+from ganzoo.specs import API_VERSION, ArchitectureSpec, DatasetSpec, ExtractorSpec, MetricSpec, Recipe
 
 FIRST_PARTY = "ganzoo"
 """The distribution whose plugins GANZOO_PLUGINS never turns off."""
 
-Spec = TypeVar("Spec", ArchitectureSpec, DatasetSpec, Recipe, MetricSpec)
+Spec = TypeVar("Spec", ArchitectureSpec, DatasetSpec, Recipe, MetricSpec, ExtractorSpec)
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,9 @@ architectures = Registry("architecture", "ganzoo.architectures", ArchitectureSpe
 datasets = Registry("dataset", "ganzoo.datasets", DatasetSpec)
 recipes = Registry("recipe", "ganzoo.recipes", Recipe)
 metrics = Registry("metric", "ganzoo.metrics", MetricSpec)
+extractors = Registry("extractor", "ganzoo.extractors", ExtractorSpec)
 
-REGISTRIES = (recipes, datasets, architectures, metrics)
+REGISTRIES = (recipes, datasets, architectures, metrics, extractors)
 WEIGHTS_GROUP = "ganzoo.weights"
 
 

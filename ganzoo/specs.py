@@ -6,12 +6,15 @@ A plugin hands over data and callables, never a class to inherit from. Importing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Protocol as Structural
 
 from annotated_types import Ge, Gt, Interval, Len
+
+from ganzoo.errors import EvaluationError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,6 +134,55 @@ class SyntheticData:
     """(num, generator) -> what is written on the samples that `draw` gives from the same state; None without texts."""
 
 
+class Features(Structural):
+    """What an extractor says of a set of images; each part is computed, or read and checked, when first asked for."""
+
+    @property
+    def values(self) -> torch.Tensor:
+        """float32 [num, dim], on the CPU."""
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """float32 [num, classes], on the CPU. Raises EvaluationError for an extractor without a classifier."""
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """float64 [dim], of the values."""
+
+    @property
+    def covariance(self) -> torch.Tensor:
+        """float64 [dim, dim], of the values, with num - 1 in the denominator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extractor:
+    """A fixed net, ready to be run."""
+
+    outputs: Callable[[torch.Tensor], Mapping[str, torch.Tensor]]
+    """uint8 [batch, channels, height, width] on the extractor's device -> `values`, float32 [batch, dim], and `logits`,
+    float32 [batch, classes], where it has a classifier. Each image's row depends on no other image."""
+    sha256: str
+    """Digest of its weights, 64 hex digits: numbers from other weights compare with none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractorSpec:
+    """A fixed net that turns images into features, between which distances are measured."""
+
+    name: str
+    """As registered: the entry point's name."""
+    summary: str
+    """One line: the net, what it was trained on."""
+    resize: str
+    """How images are brought to the net's input; part of every number."""
+    batch_size: Annotated[int, Interval(ge=1, le=1 << 16)]
+    """Images in each pass, counted from the first one: fixed, so that no number depends on it."""
+    load: Callable[[torch.device], Extractor]
+    """Raises EvaluationError, saying how to get the weights, when they are not to be had."""
+    api_version: int = 1
+    """Version of these contracts that the plugin was written for."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     """Everything that fixes a metric's value. Change anything and the name must change too."""
@@ -145,6 +197,10 @@ class Protocol:
     """One evaluation per seed; the report gives mean and standard deviation over them."""
     split: str | None = None
     """Split of the real set that metrics compare with; None when they know the true law."""
+    num_real: Annotated[int, Gt(0)] | None = None
+    """Real samples, evenly spaced over the split; drawn from the law of an unlimited one. None: the whole split."""
+    use: Literal["report", "training"] = "report"
+    """Whether it is for publishing, or cheap enough to be run again and again while training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +302,18 @@ class Recipe:
     """Version of these contracts that the plugin was written for."""
 
 
+def _no_features(extractor: str) -> Features:
+    raise EvaluationError(f"no features of {extractor!r} are at hand.", hint="Evaluate a model under a protocol.")
+
+
+def _no_texts() -> None:
+    return None
+
+
+def _computed(name: str, compute: Callable[[], Any]) -> Any:
+    return compute()
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricInputs:
     """What a metric may look at. Fields may be added; none will change its meaning."""
@@ -256,6 +324,16 @@ class MetricInputs:
     """What one sample is."""
     real: Callable[[], torch.Tensor]
     """The real samples of the protocol's split, same form and range; raises EvaluationError when it has none."""
+    labels: torch.Tensor | None = None
+    """int64 [num], the classes that a conditional model was asked for; None for others."""
+    features: Callable[[str], Features] = _no_features
+    """Name of a registered extractor -> its features of the generated samples."""
+    real_features: Callable[[str], Features] = _no_features
+    """Name of a registered extractor -> its features of the real samples, from the store where they are known."""
+    real_texts: Callable[[], Sequence[str] | None] = _no_texts
+    """What is written on the real samples; None for a set without texts."""
+    shared: Callable[[str, Callable[[], Any]], Any] = _computed
+    """(name, compute) -> what `compute` returns, computed once for all metrics of these samples that ask by a name."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,14 @@
 """Metrics with the protocol that fixes them."""
 
-from ganzoo.evaluation.measurement import Evaluation, MetricValue, evaluate, evaluate_gan, save_beside_run
+from ganzoo.evaluation.measurement import Evaluation, MetricValue, evaluate, evaluate_gan, find_protocol
+from ganzoo.evaluation.records import save_beside_run, saved_metrics
 
-__all__ = ["Evaluation", "MetricValue", "evaluate", "evaluate_gan", "save_beside_run"]
+__all__ = [
+    "Evaluation",
+    "MetricValue",
+    "evaluate",
+    "evaluate_gan",
+    "find_protocol",
+    "save_beside_run",
+    "saved_metrics",
+]

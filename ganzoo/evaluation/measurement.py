@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import statistics
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ganzoo import registry
-from ganzoo.data import open_dataset, to_float
 from ganzoo.errors import EvaluationError, UnknownNameError
-from ganzoo.files import write_atomically
+from ganzoo.evaluation.extractors import Extractors
+from ganzoo.evaluation.features import extract
+from ganzoo.evaluation.real import RealSide
+from ganzoo.evaluation.records import run_data_dir
 from ganzoo.model import GAN
-from ganzoo.references import FolderReference, parse_reference
-from ganzoo.specs import ArrayData, DatasetSpec, MetricInputs, Protocol
+from ganzoo.specs import DatasetSpec, Features, MetricInputs, Protocol
 from ganzoo.version import __version__
 
 
@@ -47,13 +48,20 @@ class Evaluation:
     """What was evaluated."""
     weights_sha256: str | None
     """Digest of the generator's file."""
+    dataset: str
+    """Name of the dataset."""
     protocol: Protocol
     real_digest: str | None
     """Digest of the real split, when the protocol has one."""
+    extractors: tuple[dict[str, Any], ...]
+    """Name, digest of the weights, resize rule and batch size of each extractor that was used."""
     deviation: str | None
     """How this measurement departs from the protocol, so that its numbers compare with none; None as it should be."""
     metrics: tuple[MetricValue, ...]
+    samples_per_second: float
+    """How fast the generator drew the samples."""
     device: str
+    dtype: str
     ganzoo: str
     torch: str
     python: str
@@ -75,7 +83,7 @@ def evaluate(
     Args:
         reference: what `ganzoo.load` takes.
         protocol: a protocol of the model's dataset; None for its default.
-        device: where samples are generated; metrics are computed on the CPU.
+        device: where samples are generated and features extracted; distances are computed on the CPU.
         data_dir: a folder with the dataset's files, for protocols that compare with real samples; None for the one
             that a run was trained from, else the store's own.
 
@@ -84,52 +92,35 @@ def evaluate(
     from ganzoo.zoo import load
 
     gan = load(reference, device=device)
-    folder = _run_data_dir(reference) if data_dir is None else Path(data_dir)
+    folder = run_data_dir(reference) if data_dir is None else Path(data_dir)
     return evaluate_gan(gan, str(reference), protocol, folder)
 
 
-def save_beside_run(reference: str | os.PathLike[str], evaluation: Evaluation) -> Path | None:
-    """Keep an evaluation as evaluation.json in the run or folder that it measured; None for other weights.
-
-    Raises OSError.
-    """
-    parsed = parse_reference(reference)
-    if not isinstance(parsed, FolderReference):
-        return None
-    path = parsed.path / "evaluation.json"
-    write_atomically(path, (json.dumps(evaluation.to_json(), indent=2) + "\n").encode())
-    return path
-
-
-def _run_data_dir(reference: str | os.PathLike[str]) -> Path | None:
-    """Return the folder that a run's data came from; None for other weights."""
-    parsed = parse_reference(reference)
-    if not isinstance(parsed, FolderReference):
-        return None
-    try:
-        folder = json.loads((parsed.path / "run.json").read_text(encoding="utf-8"))["data_dir"]
-        return Path(folder) if folder is not None else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def evaluate_gan(gan: GAN, reference: str, protocol: str | None = None, data_dir: Path | None = None) -> Evaluation:
+def evaluate_gan(
+    gan: GAN, reference: str, protocol: str | Protocol | None = None, data_dir: Path | None = None
+) -> Evaluation:
     """Measure a loaded model under a protocol of its dataset; raises as `evaluate` does."""
     dataset = registry.datasets.get(gan.config.dataset)
-    chosen = find_protocol(dataset, protocol)
+    chosen = protocol if isinstance(protocol, Protocol) else find_protocol(dataset, protocol)
     metrics = [registry.metrics.get(name) for name in chosen.metrics]
-    real = _RealSamples(dataset, chosen, data_dir)
+    extractors = Extractors(gan.device)
+    real = RealSide(dataset, chosen, data_dir, extractors)
     values: dict[str, list[float]] = {metric.name: [] for metric in metrics}
+    seconds = 0.0
     for seed in chosen.seeds:
+        started = time.perf_counter()
         samples = gan.sample(chosen.num_samples, seed=seed).cpu()
-        inputs = MetricInputs(samples=samples, sample=gan.config.sample, real=real.samples)
+        seconds += time.perf_counter() - started
+        inputs = metric_inputs(gan, samples, real, extractors)
         for metric in metrics:
             values[metric.name].append(metric.compute(inputs))
     return Evaluation(
         reference=reference,
         weights_sha256=gan.weights_sha256,
+        dataset=dataset.name,
         protocol=chosen,
         real_digest=real.digest,
+        extractors=tuple(extractors.used()),
         deviation=real.deviation,
         metrics=tuple(
             MetricValue(
@@ -141,10 +132,38 @@ def evaluate_gan(gan: GAN, reference: str, protocol: str | None = None, data_dir
             )
             for metric in metrics
         ),
+        samples_per_second=round(chosen.num_samples * len(chosen.seeds) / seconds, 1),
         device=str(gan.device),
+        dtype="float32",
         ganzoo=__version__,
         torch=torch.__version__,
         python=platform.python_version(),
+    )
+
+
+def metric_inputs(gan: GAN, samples: Tensor, real: RealSide, extractors: Extractors) -> MetricInputs:
+    """Collect what metrics may look at; everything dear is computed when first asked for, and once."""
+    known: dict[str, Any] = {}
+
+    def shared(name: str, compute: Callable[[], Any]) -> Any:
+        if name not in known:
+            known[name] = compute()
+        return known[name]
+
+    def features(name: str) -> Features:
+        spec, extractor = extractors.get(name)
+        found: Features = shared(f"features of {name}", lambda: extract(spec, extractor, samples, extractors.device))
+        return found
+
+    return MetricInputs(
+        samples=samples,
+        sample=gan.config.sample,
+        labels=gan.labels(len(samples)),
+        real=real.samples,
+        features=features,
+        real_features=real.features,
+        real_texts=real.texts,
+        shared=shared,
     )
 
 
@@ -158,33 +177,3 @@ def find_protocol(dataset: DatasetSpec, name: str | None) -> Protocol:
     if name not in by_name:
         raise UnknownNameError(f"protocol of {dataset.name}", name, by_name)
     return by_name[name]
-
-
-class _RealSamples:
-    """The protocol's real split, opened when a metric first asks for it."""
-
-    def __init__(self, dataset: DatasetSpec, protocol: Protocol, data_dir: Path | None) -> None:
-        self._dataset, self._protocol, self._data_dir = dataset, protocol, data_dir
-        self._samples: Tensor | None = None
-        self.digest: str | None = None
-        self.deviation: str | None = None
-
-    def samples(self) -> Tensor:
-        """Return the split as float32 [num, *shape] in the range that nets see."""
-        if self._samples is None:
-            if self._protocol.split is None:
-                raise EvaluationError(
-                    f"the protocol {self._protocol.name!r} names no real samples.", hint="Choose one that does."
-                )
-            opened = open_dataset(self._dataset, self._protocol.split, self._data_dir)
-            if not isinstance(opened.data, ArrayData):
-                raise EvaluationError(
-                    f"the dataset {self._dataset.name!r} has no fixed set of real samples.",
-                    hint="Choose a protocol that knows its law.",
-                )
-            self._samples = to_float(torch.from_numpy(np.array(opened.data.samples)))
-            self.digest = opened.digest
-            official = self._dataset.splits[opened.split]
-            if len(self._samples) != official:
-                self.deviation = f"{len(self._samples)} real samples instead of {official}"
-        return self._samples

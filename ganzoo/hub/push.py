@@ -23,6 +23,7 @@ import torch
 
 from ganzoo.building import num_parameters
 from ganzoo.errors import GanzooError, HubError, UsageError, WeightsFormatError
+from ganzoo.evaluation.records import saved_metrics
 from ganzoo.hub import client
 from ganzoo.hub.access import Access
 from ganzoo.hub.card import CardFacts, model_card
@@ -212,23 +213,10 @@ def _read(
         for name in (DISCRIMINATOR_NAME, TRAINING_NAME):
             if (parsed.path / name).is_file():
                 contents[name] = read_folder_file(parsed.path, name)
-        return contents, None, _recorded_metrics(parsed.path, contents[GENERATOR_NAME])
+        weights = hashlib.sha256(contents[GENERATOR_NAME]).hexdigest()
+        return contents, None, list(saved_metrics(parsed.path, weights))
     entry = parsed if isinstance(parsed, WeightsEntry) else find_entry(parsed)
     return {file.path: read_verified(entry, file, Store()) for file in entry.files}, entry.license, list(entry.metrics)
-
-
-def _recorded_metrics(folder: Path, weights: bytes) -> list[Mapping[str, Any]]:
-    """Return the metrics that `ganzoo eval` left beside the weights, if they are of these very weights."""
-    try:
-        document = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-        if document["deviation"] or document["weights_sha256"] != hashlib.sha256(weights).hexdigest():
-            return []
-        return [
-            {"name": m["name"], "value": float(m["value"]), "std": float(m["std"]), "protocol": m["protocol"]}
-            for m in document["metrics"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
 
 
 def _training_record(contents: Mapping[str, bytes], where: str) -> Mapping[str, Any] | None:

@@ -186,7 +186,8 @@ def test_metrics_of_other_weights_are_not_published(folder: Path) -> None:
         "weights_sha256": "0" * 64,
         "metrics": [{"name": "fid", "value": 0.01, "std": 0, "protocol": "p"}],
     }
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    (folder / "evaluations").mkdir()
+    (folder / "evaluations" / "p.json").write_text(json.dumps(evaluation))
     assert b"fid" not in prepare(folder, NAME, license="mit").files["README.md"]
 
 

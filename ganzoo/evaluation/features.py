@@ -1,0 +1,166 @@
+"""Images -> features, block by block; those of real images are kept in the store.
+
+    statistics/<dataset>/<key>/     values.npy, logits.npy, mean.npy, covariance.npy, record.json
+
+The key names the real images, the extractor and its weights, so that a change in any of them is another entry. Every
+file is held to the sha256 in the record whenever it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import secrets
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from ganzoo.distances import gaussian
+from ganzoo.errors import EvaluationError
+from ganzoo.specs import Extractor, ExtractorSpec
+from ganzoo.store import home, store_errors
+
+FORMAT = 1
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Round images in [-1, 1] to bytes 0..255, as a picture file would hold them; half to even."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).byte()
+
+
+@torch.inference_mode()
+def extract(spec: ExtractorSpec, extractor: Extractor, images: Tensor, device: torch.device) -> ExtractedFeatures:
+    """Run an extractor over images in [-1, 1], float32 [num, channels, height, width]."""
+    blocks = [extractor.outputs(to_uint8(block).to(device)) for block in images.split(spec.batch_size)]
+    joined = {name: torch.cat([block[name].cpu() for block in blocks]) for name in blocks[0]}
+    return ExtractedFeatures(spec.name, joined["values"], joined.get("logits"))
+
+
+class ExtractedFeatures:
+    """Features in memory."""
+
+    def __init__(self, extractor: str, values: Tensor, logits: Tensor | None) -> None:
+        self._extractor, self._logits = extractor, logits
+        self.values = values
+
+    @property
+    def logits(self) -> Tensor:
+        """float32 [num, classes]."""
+        if self._logits is None:
+            raise EvaluationError(
+                f"the extractor {self._extractor!r} has no classifier here.",
+                hint="Give it weights with their final layer, or choose another metric.",
+            )
+        return self._logits
+
+    @cached_property
+    def _gaussian(self) -> tuple[Tensor, Tensor]:
+        return gaussian(self.values)
+
+    @property
+    def mean(self) -> Tensor:
+        """float64 [dim]."""
+        return self._gaussian[0]
+
+    @property
+    def covariance(self) -> Tensor:
+        """float64 [dim, dim]."""
+        return self._gaussian[1]
+
+
+class StoredFeatures:
+    """Features of real images in the store, each part read and checked when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._digests: dict[str, str] = json.loads((folder / "record.json").read_text(encoding="utf-8"))["files"]
+
+    @cached_property
+    def values(self) -> Tensor:
+        """float32 [num, dim]."""
+        return self._read("values")
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """float32 [num, classes]."""
+        if "logits" not in self._digests:
+            raise EvaluationError(
+                f"{self.folder} was computed without the final layer of its extractor.",
+                hint=f"Give the extractor its whole weights, delete {self.folder}, and evaluate again.",
+            )
+        return self._read("logits")
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """float64 [dim]."""
+        return self._read("mean")
+
+    @cached_property
+    def covariance(self) -> Tensor:
+        """float64 [dim, dim]."""
+        return self._read("covariance")
+
+    def _read(self, name: str) -> Tensor:
+        """Read one array. Raises EvaluationError when it is not what was written."""
+        path = self.folder / f"{name}.npy"
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise EvaluationError(f"cannot read {path}: {error.strerror}.", hint=self._hint) from error
+        if hashlib.sha256(content).hexdigest() != self._digests[name]:
+            raise EvaluationError(f"{path} is damaged or was edited.", hint=self._hint)
+        return torch.from_numpy(np.load(io.BytesIO(content), allow_pickle=False))
+
+    @property
+    def _hint(self) -> str:
+        return f"Delete {self.folder} and evaluate again: the real side is then computed anew."
+
+
+def stored_folder(dataset: str, real_digest: str, spec: ExtractorSpec, extractor: Extractor) -> Path:
+    """Return where the features of these real images under this extractor are, or would be."""
+    facts = [FORMAT, real_digest, spec.name, spec.resize, extractor.sha256]
+    return home() / "statistics" / dataset / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def read_stored(folder: Path) -> StoredFeatures | None:
+    """Return stored features, or None when there are none. Raises EvaluationError when their record is damaged."""
+    if not folder.is_dir():
+        return None
+    try:
+        return StoredFeatures(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(
+            f"{folder}/record.json is damaged.", hint=f"Delete {folder} and evaluate again."
+        ) from error
+
+
+def write_stored(folder: Path, features: ExtractedFeatures, facts: dict[str, Any]) -> None:
+    """Keep features, the whole folder or nothing; another process may do the same at once. Raises StoreError."""
+    arrays = {"values": features.values, "mean": features.mean, "covariance": features.covariance}
+    if features._logits is not None:
+        arrays["logits"] = features.logits
+    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.partial")
+    with store_errors(folder):
+        partial.mkdir(parents=True)
+        try:
+            digests = {name: _write_array(partial / f"{name}.npy", array) for name, array in arrays.items()}
+            (partial / "record.json").write_text(json.dumps({**facts, "files": digests}, indent=2), encoding="utf-8")
+            with FileLock(folder.parent / ".lock"):
+                if not folder.exists():
+                    partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_array(path: Path, array: Tensor) -> str:
+    buffer = io.BytesIO()
+    np.save(buffer, array.numpy(), allow_pickle=False)
+    path.write_bytes(buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()

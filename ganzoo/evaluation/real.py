@@ -1,0 +1,122 @@
+"""The real side of a protocol: opened when a metric first asks for it, its features taken from the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganzoo import randomness
+from ganzoo.data import open_dataset, to_float
+from ganzoo.errors import EvaluationError
+from ganzoo.evaluation.extractors import Extractors
+from ganzoo.evaluation.features import extract, read_stored, stored_folder, write_stored
+from ganzoo.specs import ArrayData, DatasetSpec, Features, Protocol, SyntheticData
+
+LAW_SEED = 0
+"""Seed of the real samples of an unlimited dataset."""
+
+
+class RealSide:
+    """The real samples of a protocol, and what extractors and annotations say of them."""
+
+    def __init__(self, dataset: DatasetSpec, protocol: Protocol, data_dir: Path | None, extractors: Extractors) -> None:
+        self._dataset, self._protocol, self._data_dir, self._extractors = dataset, protocol, data_dir, extractors
+        self._features: dict[str, Features] = {}
+        self._digest: str | None = None
+        self.deviation: str | None = None
+
+    @property
+    def digest(self) -> str | None:
+        """sha256 of the real set; None when no metric asked for it."""
+        return self._digest
+
+    def samples(self) -> Tensor:
+        """Return the real samples as float32 [num, *shape] in the range that nets see."""
+        return self._samples
+
+    def texts(self) -> Sequence[str] | None:
+        """Return what is written on them; None for a set without texts."""
+        data = self._data
+        if isinstance(data, SyntheticData):
+            return None if data.draw_texts is None else data.draw_texts(self._num, self._law_source())
+        return None if data.texts is None else [text.decode() for text in data.texts[self._index].tolist()]
+
+    def features(self, name: str) -> Features:
+        """Return the features of the real samples under an extractor, computed once for each machine."""
+        if name not in self._features:
+            spec, extractor = self._extractors.get(name)
+            data = self._data  # sets the digest
+            assert self._digest is not None
+            num = None if isinstance(data, ArrayData) and self._is_whole else self._num
+            folder = stored_folder(self._dataset.name, f"{self._digest}:{num}", spec, extractor)
+            found = read_stored(folder)
+            if found is None:
+                computed = extract(spec, extractor, self._samples, self._extractors.device)
+                facts = {"dataset": self._dataset.name, "split": self._protocol.split, "extractor": name}
+                write_stored(folder, computed, {**facts, "digest": self._digest, "num": self._num})
+                found = read_stored(folder)
+                assert found is not None
+            self._features[name] = found
+        return self._features[name]
+
+    @cached_property
+    def _data(self) -> ArrayData | SyntheticData:
+        if self._protocol.split is None:
+            raise EvaluationError(
+                f"the protocol {self._protocol.name!r} names no real samples.", hint="Choose one that does."
+            )
+        opened = open_dataset(self._dataset, self._protocol.split, self._data_dir)
+        self._digest = opened.digest
+        if isinstance(opened.data, ArrayData):
+            found, official = len(opened.data.samples), self._dataset.splits[opened.split]
+            if official is not None and found != official - len(opened.data.skipped):
+                self.deviation = f"{found} real samples instead of {official}"
+        elif self._protocol.num_real is None:
+            raise EvaluationError(
+                f"the protocol {self._protocol.name!r} does not say how many samples of an unlimited set it takes.",
+                hint="Its plugin must mend it.",
+            )
+        else:
+            self._digest = hashlib.sha256(self._drawn(opened.data).numpy().tobytes()).hexdigest()
+        return opened.data
+
+    @cached_property
+    def _samples(self) -> Tensor:
+        data = self._data
+        if isinstance(data, SyntheticData):
+            return self._drawn(data)
+        return to_float(torch.from_numpy(np.array(data.samples[self._index])))
+
+    def _drawn(self, law: SyntheticData) -> Tensor:
+        assert self._protocol.num_real is not None
+        return law.draw(self._protocol.num_real, self._law_source())
+
+    def _law_source(self) -> torch.Generator:
+        return randomness.generator(LAW_SEED, "real")
+
+    @property
+    def _num(self) -> int:
+        """Real samples that the protocol takes, or all where there are fewer."""
+        wanted = self._protocol.num_real
+        if isinstance(self._data, SyntheticData):
+            assert wanted is not None
+            return wanted
+        return len(self._data.samples) if wanted is None else min(wanted, len(self._data.samples))
+
+    @property
+    def _is_whole(self) -> bool:
+        return isinstance(self._data, ArrayData) and self._num == len(self._data.samples)
+
+    @property
+    def _index(self) -> slice | np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Evenly spaced positions: sorted sets are then taken from everywhere."""
+        assert isinstance(self._data, ArrayData)
+        if self._is_whole:
+            return slice(None)
+        return np.linspace(0, len(self._data.samples), self._num, endpoint=False).astype(np.int64)

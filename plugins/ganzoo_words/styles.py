@@ -91,11 +91,11 @@ def choose_styles(numbers: Numbers) -> Styles:
         return next(column) < probability
 
     font = np.floor(between(0, len(FONTS))).astype(np.int64)
-    contrast = 36 * (230 / 36) ** between(0, 1) ** 0.85
+    contrast = 40 * (230 / 40) ** between(0, 1) ** 0.85
     contrast = np.where(THIN[font], np.maximum(contrast, 90), contrast)
     darker = chance(0.5)
     # The ground is anywhere that leaves room for the text on its side.
-    low = (255 - contrast) * between(0, 1) ** 1.4
+    low = (255 - contrast) * between(0, 1) ** np.where(darker, 1.9, 1.0)  # dark words are nearly black
     text, ground = np.where(darker, low, low + contrast), np.where(darker, low + contrast, low)
 
     effect, beyond = next(column), between(0.3, 1.0)

@@ -7,6 +7,7 @@ words darker than their ground, most of them nearly straight, some bent, outline
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +78,7 @@ NUMBERS = 27
 
 def choose_styles(numbers: Numbers) -> Styles:
     """Return the styles that numbers [num, NUMBERS], uniform on [0, 1), choose."""
-    column = iter(numbers.T)
+    column: Iterator[Numbers] = iter(numbers.T)
 
     def between(low: float, high: float) -> Numbers:
         return low + (high - low) * next(column)
@@ -85,10 +86,12 @@ def choose_styles(numbers: Numbers) -> Styles:
     def about_zero(limit: float, power: float) -> Numbers:
         """Within ± limit; the greater the power, the nearer to zero."""
         signed = 2 * next(column) - 1
-        return limit * np.sign(signed) * np.abs(signed) ** power
+        values: Numbers = limit * np.sign(signed) * np.abs(signed) ** power
+        return values
 
     def chance(probability: float) -> NDArray[np.bool_]:
-        return next(column) < probability
+        happens: NDArray[np.bool_] = next(column) < probability
+        return happens
 
     font = np.floor(between(0, len(FONTS))).astype(np.int64)
     contrast = 40 * (230 / 40) ** between(0, 1) ** 0.85

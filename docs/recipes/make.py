@@ -339,7 +339,8 @@ def protocols(entry: WeightsEntry, dataset: DatasetSpec) -> list[Protocol]:
 
 def protocol_sentence(protocol: Protocol) -> str:
     """Say how a protocol samples."""
-    against = f", against the {protocol.split} split" if protocol.split else ""
+    real = "" if protocol.num_real is None else f"{protocol.num_real:,} samples of "
+    against = f", against {real}the {protocol.split} split" if protocol.split else ""
     return (
         f"`{protocol.name}`: {protocol.num_samples:,} samples for each of {len(protocol.seeds)} seeds{against}; "
         "mean and standard deviation over the seeds."

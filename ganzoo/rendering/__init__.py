@@ -3,19 +3,24 @@
 And a run -> pictures: charts of its records, and an animation of its samples.
 """
 
-from ganzoo.rendering.animation import animate_run, write_animation
+from ganzoo.rendering.animation import MOST_FRAMES, animate_run, check_form, fitted, write_animation
 from ganzoo.rendering.files import save_chart, save_picture, write_samples
 from ganzoo.rendering.history import History
-from ganzoo.rendering.picture import picture
-from ganzoo.rendering.terminal import TerminalPicture
+from ganzoo.rendering.picture import for_terminal, picture
+from ganzoo.rendering.terminal import TerminalPicture, sparkline
 
 __all__ = [
+    "MOST_FRAMES",
     "History",
     "TerminalPicture",
     "animate_run",
+    "check_form",
+    "fitted",
+    "for_terminal",
     "picture",
     "save_chart",
     "save_picture",
+    "sparkline",
     "write_animation",
     "write_samples",
 ]

@@ -17,6 +17,8 @@ _COLOURS: tuple[tuple[int, int, int], ...] = ((38, 96, 164), (206, 92, 44), (62,
 _MARKED = 60
 """Series of at most so many points show each of them."""
 
+_SHARES = "score and accuracy of the discriminator"
+
 _Points = Mapping[str, Sequence[Point]]
 
 
@@ -41,7 +43,7 @@ def _grouped(series: _Points) -> dict[str, _Points]:
         if name.startswith("loss_"):
             group = "loss"
         elif name.startswith("score_") or name == "accuracy":
-            group = "score and accuracy of the discriminator"
+            group = _SHARES
         else:
             group = name
         groups.setdefault(group, {})[name] = points
@@ -50,8 +52,7 @@ def _grouped(series: _Points) -> dict[str, _Points]:
 
 def _draw_panel(canvas: Canvas, top: float, title: str, group: _Points, last: int) -> None:
     box = (_LEFT, top + _TOP, WIDTH - _RIGHT, top + PANEL_HEIGHT - _BOTTOM)
-    shares = title.startswith("score")
-    panel = Panel(canvas, box, (0, last), (0.0, 1.0) if shares else _range(group))
+    panel = Panel(canvas, box, (0, last), (0.0, 1.0) if title == _SHARES else _range(group))
     panel.draw_axes(x_label="{:,.0f}".format, most=(10, 5))
     canvas.text((box[0], box[1] - 10), title, "ls")
     coloured = [(name, points, _COLOURS[index % len(_COLOURS)]) for index, (name, points) in enumerate(group.items())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from ganzoo.errors import UsageError
 from ganzoo.rendering.plot import Canvas, Panel
@@ -42,3 +42,8 @@ def curve_plot(curves: Tensor, spec: SampleSpec) -> Image.Image:
     left, _, right, bottom = _BOX
     canvas.text(((left + right) / 2, bottom + 28), caption, "mt")
     return canvas.finish()
+
+
+def curves_only(plot: Image.Image) -> Image.Image:
+    """Cut the labels off a curve plot and thicken its lines, for pictures a tenth as wide."""
+    return plot.crop(_BOX).filter(ImageFilter.MinFilter(5))

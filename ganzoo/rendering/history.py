@@ -29,15 +29,21 @@ class Point:
 
 
 class Series:
-    """One number over the steps."""
+    """One number over the steps.
+
+    Attributes:
+        newest: the value that was added last.
+    """
 
     def __init__(self) -> None:
+        self.newest = math.nan
         self._points: list[Point] = []
         self._merged = 1  # how many values a point stands for
         self._open: list[tuple[int, float]] = []  # those of the point that is not full yet
 
     def add(self, step: int, value: float) -> None:
         """Append a value."""
+        self.newest = value
         self._open.append((step, value))
         if len(self._open) == self._merged:
             self._points.append(_point(self._open))

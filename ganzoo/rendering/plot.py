@@ -55,13 +55,15 @@ class Canvas:
         return float(ImageFont.load_default(size * _OVERSAMPLING).getlength(text)) / _OVERSAMPLING
 
     def translucent_lines(self, lines: Iterable[Sequence[Point]], colour: Colour, width: float) -> None:
-        """Draw lines that add up where they cross."""
-        layer = Image.new("RGBA", self._image.size, (0, 0, 0, 0))
+        """Draw lines that add up where they cross; the colour has an opacity."""
+        *ink, opacity = colour
+        mask = Image.new("L", self._image.size)
         for points in lines:
+            # A mask for each line, for the pieces of one line must not add up at its joints.
             pixels = _large(points)
-            ImageDraw.Draw(layer).line(pixels, fill=colour, width=round(width * _OVERSAMPLING), joint="curve")
-            self._image.paste(layer, mask=layer)
-            layer.paste((0, 0, 0, 0), (0, 0, *layer.size))
+            ImageDraw.Draw(mask).line(pixels, fill=opacity, width=round(width * _OVERSAMPLING), joint="curve")
+            self._image.paste(tuple(ink), mask=mask)
+            mask.paste(0, (0, 0, *mask.size))
 
     def finish(self) -> Image.Image:
         """Return the picture at its size."""

@@ -14,6 +14,7 @@ from ganzoo.rendering import save_chart, save_picture
 from ganzoo.training.run import Run, writing
 from ganzoo.training.state import TRACKED, TrainingState
 from ganzoo.training.step import train_step
+from ganzoo.training.tensorboard import open_events
 
 PICTURE_SAMPLES = 25
 """Samples on each picture, from the same latents every time."""
@@ -56,19 +57,23 @@ def training(run: Run, state: TrainingState, should_stop: Callable[[], bool] = n
     stopped = False
     if state.step == last:
         run.save(state)  # the run was killed between its last checkpoint and its weights
-    while state.step < last and not stopped:
-        target = min(last, *(_next_multiple(state.step, interval) for interval in intervals))
-        stopped = advance(state, target, should_stop)
+        return
+    with open_events(run, state) as events:
+        while state.step < last and not stopped:
+            target = min(last, *(_next_multiple(state.step, interval) for interval in intervals))
+            stopped = advance(state, target, should_stop)
 
-        if state.step % settings.log_every == 0 or state.step == last:
-            record = take_record(state)
-            run.append_record(asdict(record))
-            yield record
-        if state.step % settings.sample_every == 0 or state.step == last:
-            save_pictures(run, state)
-        if state.step % settings.checkpoint_every == 0 or state.step == last or stopped:
-            _check_state(state)
-            run.save(state)
+            if state.step % settings.log_every == 0 or state.step == last:
+                record = take_record(state)
+                run.append_record(asdict(record))
+                events.add_record(asdict(record))
+                yield record
+            if state.step % settings.sample_every == 0 or state.step == last:
+                save_pictures(run, state)
+                events.add_picture(state.step)
+            if state.step % settings.checkpoint_every == 0 or state.step == last or stopped:
+                _check_state(state)
+                run.save(state)
 
 
 def advance(state: TrainingState, target: int, should_stop: Callable[[], bool]) -> bool:

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 PAPER, INK, FAINT = (255, 255, 255), (60, 64, 72), (226, 229, 234)
 _OVERSAMPLING = 3  # everything is drawn three times as large and shrunk, which smooths it
+_STRIP = 96  # pixels across
 
 Colour = tuple[int, int, int] | tuple[int, int, int, int]
 """Red, green, blue, and for layers the opacity: 0 to 255."""
@@ -62,8 +63,13 @@ class Canvas:
             # A mask for each line, for the pieces of one line must not add up at its joints.
             pixels = _large(points)
             ImageDraw.Draw(mask).line(pixels, fill=opacity, width=round(width * _OVERSAMPLING), joint="curve")
-            self._image.paste(tuple(ink), mask=mask)
-            mask.paste(0, (0, 0, *mask.size))
+            for left in range(0, mask.width, _STRIP):
+                strip = mask.crop((left, 0, min(left + _STRIP, mask.width), mask.height))
+                box = strip.getbbox()  # a line fills little of its picture, and pasting nothing takes as long
+                if box is not None:
+                    place = (left + box[0], box[1], left + box[2], box[3])
+                    self._image.paste(tuple(ink), place, strip.crop(box))
+                    mask.paste(0, place)
 
     def finish(self) -> Image.Image:
         """Return the picture at its size."""

@@ -50,6 +50,12 @@ class TrainingSettings:
     """Steps between two checkpoints."""
     keep_checkpoints: Annotated[int, Interval(ge=1, le=10_000)] = 2
     """How many of the newest checkpoints stay on disk."""
+    eval_every: Steps | None = None
+    """Steps between two evaluations, whose metrics join the records and whose best weights are kept; None: never."""
+    eval_protocol: str | None = None
+    """Protocol of those evaluations; None for the dataset's cheap one."""
+    best_metric: str | None = None
+    """Metric that decides which weights are the best; None for the protocol's first."""
     tensorboard: bool = False
     """Whether records, pictures and graphs are also written as TensorBoard events (extra `logging`)."""
 

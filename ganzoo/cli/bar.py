@@ -32,6 +32,7 @@ class Bar:
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=console,
         )
+        self._metrics = ""  # of the newest evaluation
         recipe = training.run.settings.recipe
         self._task = self._progress.add_task(
             recipe.name, total=recipe.steps, completed=training.state.step, speed="", losses=""
@@ -51,9 +52,11 @@ class Bar:
 
     def update(self, record: Record) -> None:
         """Move the bar."""
+        if record.metrics:
+            self._metrics = "".join(f"  {name} {value:.3g}" for name, value in record.metrics.items())
         self._progress.update(
             self._task,
             completed=record.step,
             speed=speed(record),
-            losses=f"D {record.loss_d:.3f}  G {record.loss_g:.3f}",
+            losses=f"D {record.loss_d:.3f}  G {record.loss_g:.3f}{self._metrics}",
         )

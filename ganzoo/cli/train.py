@@ -19,6 +19,9 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="Fixes all random numbers; a random one is printed.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
+    eval_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between evaluations; their best weights are kept in RUN/best.")
+    ] = None,
     data_dir: DataDir = None,
     tensorboard: TensorBoard = None,
     live: LiveView = True,
@@ -40,6 +43,7 @@ def train(
         "seed": seed,
         "device": device,
         "precision": precision,
+        "eval_every": eval_every,
         "tensorboard": tensorboard,
     }
     layers = [user_layer(), environment_layer()]

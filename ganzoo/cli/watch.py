@@ -86,9 +86,10 @@ class Lines:
         self._training, self._last = training, time.monotonic()
 
     def update(self, record: Record) -> None:
-        """Print a line when the last one is old enough."""
-        if time.monotonic() - self._last < LINE_SECONDS:
+        """Print a line when the last one is old enough, or something was measured."""
+        if time.monotonic() - self._last < LINE_SECONDS and not record.metrics:
             return
         self._last = time.monotonic()
         losses = f"loss_d {record.loss_d:.3f}, loss_g {record.loss_g:.3f}"
+        losses += "".join(f", {name} {value:.4g}" for name, value in record.metrics.items())
         out.talk(f"step {record.step}/{self._training.run.settings.recipe.steps}: {losses}, {speed(record)}")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import torch
 
 from ganzoo.errors import DivergedError
 from ganzoo.model import GAN
 from ganzoo.rendering import save_chart, save_picture
+from ganzoo.training.quality import Quality
 from ganzoo.training.run import Run, writing
 from ganzoo.training.state import TRACKED, TrainingState
 from ganzoo.training.step import train_step
@@ -39,6 +41,13 @@ class Record:
     """Time spent in steps since the run began, whatever the number of interruptions."""
     steps_per_second: float
     """Over the steps since the line before."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What an evaluation after this step measured; empty when there was none."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the line, the metrics among the other numbers."""
+        document = asdict(self)
+        return document | document.pop("metrics")
 
 
 def never() -> bool:
@@ -53,20 +62,23 @@ def training(run: Run, state: TrainingState, should_stop: Callable[[], bool] = n
     the newest checkpoint is saved then.
     """
     settings, last = run.settings, run.settings.recipe.steps
-    intervals = (settings.log_every, settings.sample_every, settings.checkpoint_every)
+    intervals = (settings.log_every, settings.sample_every, settings.checkpoint_every, settings.eval_every)
+    quality = Quality(run, state)
     stopped = False
     if state.step == last:
         run.save(state)  # the run was killed between its last checkpoint and its weights
         return
     with open_events(run, state) as events:
         while state.step < last and not stopped:
-            target = min(last, *(_next_multiple(state.step, interval) for interval in intervals))
+            target = min(last, *(_next_multiple(state.step, interval) for interval in intervals if interval))
             stopped = advance(state, target, should_stop)
 
-            if state.step % settings.log_every == 0 or state.step == last:
+            if state.step % settings.log_every == 0 or state.step == last or quality.is_due(state.step):
                 record = take_record(state)
-                run.append_record(asdict(record))
-                events.add_record(asdict(record))
+                if quality.is_due(state.step):
+                    record = replace(record, metrics=quality.measure(state))
+                run.append_record(record.to_json())
+                events.add_record(record.to_json())
                 yield record
             if state.step % settings.sample_every == 0 or state.step == last:
                 save_pictures(run, state)

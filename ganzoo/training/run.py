@@ -6,6 +6,7 @@
     samples/step-00002000.png
     tensorboard/            the same as TensorBoard events, where the settings ask for them
     checkpoints/step-00005000.safetensors   the whole training state; the newest few
+    best/                   the weights of the best evaluation, where `eval_every` asks for evaluations
     config.json, model.safetensors, discriminator.safetensors, training.json
                             the newest checkpoint as a weights folder, which `load`, `sample` and `eval` take
 
@@ -180,7 +181,7 @@ class Run:
         """Write the state as the newest checkpoint, and its nets as a weights folder at the top of the run."""
         with writing(self.path):
             self.checkpoints.save(state, self.settings.keep_checkpoints)
-        self._save_weights(state)
+        self.save_weights(state, self.path)
 
     def load(self, state: TrainingState) -> None:
         """Take up the newest checkpoint, or the beginning when there is none. Raises ResumeError."""
@@ -190,11 +191,12 @@ class Run:
         self.drop_records_after(state.step)
         self.history = History(self.records())
 
-    def _save_weights(self, state: TrainingState) -> None:
+    def save_weights(self, state: TrainingState, folder: Path) -> None:
+        """Write both nets as a weights folder, which `load`, `sample` and `eval` take."""
         nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.discriminator}
-        save_nets(self.path, state.config, nets)
-        with writing(self.path):
-            write_atomically(self.path / TRAINING_NAME, _json(self.training_record(state)))
+        save_nets(folder, state.config, nets)
+        with writing(folder):
+            write_atomically(folder / TRAINING_NAME, _json(self.training_record(state)))
 
     def training_record(self, state: TrainingState) -> dict[str, Any]:
         """Return what a reader needs to know about how the weights came about."""

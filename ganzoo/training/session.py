@@ -17,6 +17,7 @@ from ganzoo.model_config import model_config
 from ganzoo.randomness import random_seed
 from ganzoo.registry import datasets, recipes
 from ganzoo.training.loop import Record, never, training
+from ganzoo.training.quality import check_measurable
 from ganzoo.training.run import Run, RunData, check_free
 from ganzoo.training.state import TrainingState, check_trainable
 from ganzoo.training.tensorboard import check_tensorboard
@@ -25,7 +26,18 @@ if TYPE_CHECKING:
     import torch
 
 CHANGEABLE = frozenset(
-    {"device", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "tensorboard", "recipe.steps"}
+    {
+        "device",
+        "log_every",
+        "sample_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "eval_every",
+        "eval_protocol",
+        "best_metric",
+        "tensorboard",
+        "recipe.steps",
+    }
 )
 """Settings that may change when a run goes on, because they do not change what was computed so far."""
 
@@ -93,7 +105,10 @@ def _prepare(settings: TrainingSettings, data_dir: Path | None) -> tuple[Trainin
     check_trainable(settings, described)
     dataset = open_dataset(spec, "train", data_dir)
     batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device)
-    return TrainingState(settings, described, batches, device), dataset.digest
+    state = TrainingState(settings, described, batches, device)
+    if settings.eval_every is not None:
+        check_measurable(state, data_dir)
+    return state, dataset.digest
 
 
 def _refuse_device(run: Run, device: torch.device) -> None:

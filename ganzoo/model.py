@@ -120,7 +120,7 @@ class GAN:
                 f"cannot go through {keys} keys in {frames} frames of {num} samples.",
                 hint="Ask for at least 2 keys, as many frames, and 1 sample.",
             )
-        first, chosen = random_seed() if seed is None else seed, self._labels(num, labels)
+        first, chosen = random_seed() if seed is None else seed, self.labels(num, labels)
         latents = [sample_latents(self.config.latent, num, first + key) for key in range(keys)]
         for frame in range(frames):
             key, share = divmod(frame * keys / frames, 1)

@@ -37,9 +37,9 @@ class LiveView:
 
         self._training, self._console = training, console
         self._bar = Bar(training, console, losses=False)
-        self._live = Live(console=console, auto_refresh=False, get_renderable=self._render)
         self._shown: tuple[Path, Image] | None = None
         self._last = 0.0
+        self._live = Live(console=console, auto_refresh=False, get_renderable=self._render)  # renders at once
 
     def __enter__(self) -> LiveView:
         self._live.start(refresh=True)
@@ -76,8 +76,8 @@ class LiveView:
     def _picture(self, lines: int) -> RenderableType | None:
         """Return the newest sample picture, which is opened when it is new, and which step it is of."""
         from PIL import Image
-        from rich.align import Align
         from rich.console import Group
+        from rich.constrain import Constrain
         from rich.text import Text
 
         from ganzoo.rendering import TerminalPicture, for_terminal
@@ -90,7 +90,7 @@ class LiveView:
                 self._shown = (path, for_terminal(image, self._training.state.config.sample))
         drawn = TerminalPicture(self._shown[1], self._console.width - _NUMBERS_WIDTH - 2, lines - 1)
         caption = Text(f"step {int(path.stem.removeprefix('step-')):,}", style="dim")
-        return Align(Group(drawn, caption), width=drawn.size(self._console.width)[0])
+        return Constrain(Group(drawn, caption), drawn.size(self._console.width)[0])
 
     def _newest(self) -> Path | None:
         """Return the sample picture of this step, or of the last one that had one."""

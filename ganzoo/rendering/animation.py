@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 
 _CAPTION_HEIGHT = 30
 _HELD_SECONDS = 1.5  # the last picture of a training stays, for it is the result
-_PALETTE_PICTURES = 8  # from which a GIF's colours are chosen
+_PALETTE_WIDTH = 160  # of each picture, while a GIF's colours are chosen from all of them
 _GREYS = 32  # levels of grey in a GIF
 _PICTURE = re.compile(r"step-(\d+)\.png")
 
@@ -88,7 +88,7 @@ def _gif(frames: Sequence[Image.Image], buffer: io.BytesIO, durations: list[int]
         step = 255 / (_GREYS - 1)
         reduced = [frame.point([round(round(value / step) * step) for value in range(256)]) for frame in frames]
     else:
-        palette = _palette(thinned(frames, _PALETTE_PICTURES))
+        palette = _palette(frames)
         reduced = [frame.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     _save(reduced, buffer, "GIF", durations)
 
@@ -104,10 +104,10 @@ def _save(frames: Sequence[Image.Image], buffer: io.BytesIO, form: str, duration
 
 def _palette(frames: Sequence[Image.Image]) -> Image.Image:
     """Choose 256 colours for all of them."""
-    width, height = frames[0].size
+    width, height = (max(1, min(size, _PALETTE_WIDTH * size // frames[0].width)) for size in frames[0].size)
     together = Image.new("RGB", (width, height * len(frames)))
     for index, frame in enumerate(frames):
-        together.paste(frame, (0, height * index))
+        together.paste(frame.convert("RGB").resize((width, height), Image.Resampling.NEAREST), (0, height * index))
     return together.quantize(256)
 
 

@@ -188,7 +188,7 @@ class Protocol:
     """Everything that fixes a metric's value. Change anything and the name must change too."""
 
     name: str
-    """Unique and versioned, such as `quadratic-exact-v1`."""
+    """Unique and versioned, such as `quadratic-exact-v2`."""
     metrics: tuple[str, ...]
     """Names of registered metrics, in the order of the report."""
     num_samples: Annotated[int, Gt(0)]

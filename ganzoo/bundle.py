@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ganzoo.building import num_parameters
 from ganzoo.config import differences
 from ganzoo.errors import GanzooError, UsageError
-from ganzoo.evaluation import Evaluation, evaluate_gan
+from ganzoo.evaluation import Evaluation, MetricValue, evaluate_gan
 from ganzoo.files import write_atomically
 from ganzoo.manifest import WeightsEntry, WeightsFile, read_manifest, write_manifest
 from ganzoo.model import (
@@ -28,6 +29,9 @@ from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.zoo import load
 
+_FREE = frozenset({"summary", "source", "notes", "steps"})
+"""Fields of a recipe in which released weights may differ: texts, and the length, which their entry states."""
+
 _ROLES = {
     CONFIG_NAME: "config",
     GENERATOR_NAME: "generator",
@@ -37,12 +41,19 @@ _ROLES = {
 
 
 def bundle(
-    run: Path, package: Path, *, version: str, license: str, manifest: Path, data_dir: Path | None
+    run: Path,
+    package: Path,
+    *,
+    version: str,
+    license: str,
+    manifest: Path,
+    data_dir: Path | None,
+    protocols: Sequence[str] = (),
 ) -> WeightsEntry:
     """Copy a finished run into `<package>/weights/<recipe>-<version>/`, measure it, and enter it into the manifest.
 
-    The new version becomes the default of its name. Raises UsageError when the run is not finished or the version
-    exists, and what loading and evaluating raise.
+    It is measured under the given protocols, or the dataset's first. The new version becomes the default of its name.
+    Raises UsageError when the run is not finished or the version exists, and what loading and evaluating raise.
     """
     training = _training_record(run)
     name = training["settings"]["recipe"]["name"]
@@ -53,12 +64,16 @@ def bundle(
         raise UsageError(f"{manifest} has {name}@{version} already.", hint="Choose the next --version.")
 
     gan = load(run)
-    evaluation = evaluate_gan(gan, name, data_dir=data_dir)
-    if evaluation.deviation:
-        raise UsageError(f"not measured under the protocol: {evaluation.deviation}.", hint="Pass the whole --data-dir.")
+    evaluations = [evaluate_gan(gan, name, protocol, data_dir) for protocol in protocols or (None,)]
+    for evaluation in evaluations:
+        if evaluation.deviation:
+            raise UsageError(
+                f"not measured under {evaluation.protocol.name}: {evaluation.deviation}.",
+                hint="Pass the whole --data-dir.",
+            )
     folder = Path("weights", f"{name}-{version}")
     contents = {name: (run / name).read_bytes() for name in _ROLES}
-    entry = _entry(gan, contents, training, evaluation, version, license, f"{package.name}:{folder.as_posix()}")
+    entry = _entry(gan, contents, training, evaluations, version, license, f"{package.name}:{folder.as_posix()}")
     try:
         for name, content in contents.items():
             write_atomically(package / folder / name, content)
@@ -78,7 +93,7 @@ def _training_record(run: Path) -> dict[str, Any]:
         raise UsageError(f"{run} is no run with weights.", hint="Name a folder that train made.") from error
     if steps != trained["steps"]:
         raise UsageError(f"{run} stopped at step {steps} of {trained['steps']}.", hint=f"ganzoo resume {run}")
-    changed = [key for key in differences(recipe, trained) if key not in ("summary", "source", "notes")]
+    changed = [key for key in differences(recipe, trained) if key not in _FREE]
     if changed:
         raise UsageError(
             f"{run} was not trained as the recipe {trained['name']!r} says: {', '.join(changed)}.",
@@ -91,7 +106,7 @@ def _entry(
     gan: GAN,
     contents: dict[str, bytes],
     training: dict[str, Any],
-    evaluation: Evaluation,
+    evaluations: Iterable[Evaluation],
     version: str,
     license: str,
     bundled: str,
@@ -118,12 +133,19 @@ def _entry(
         license=license,
         parameters={"generator": num_parameters(gan.generator), "discriminator": num_parameters(discriminator)},
         training={key: value for key, value in training.items() if key != "settings"},
-        metrics=tuple(
-            {key: value for key, value in dataclasses.asdict(metric).items() if key != "better"}
-            for metric in evaluation.metrics
-        ),
+        metrics=tuple(pinned(metric) for evaluation in evaluations for metric in evaluation.metrics),
         min_ganzoo=__version__,
     )
+
+
+def pinned(metric: MetricValue) -> dict[str, Any]:
+    """Return a metric as the manifest states it.
+
+    Seeds fix the samples, so only rounding differs from machine to machine; the tolerance leaves room for much more.
+    """
+    tolerance = max(2 * metric.std, 0.02 * abs(metric.value), 1e-3)
+    numbers = {"value": metric.value, "std": metric.std, "tolerance": float(f"{tolerance:.2g}")}
+    return {"name": metric.name, **numbers, "protocol": metric.protocol}
 
 
 def _without_default(entries: list[WeightsEntry], name: str) -> list[WeightsEntry]:

@@ -50,6 +50,8 @@ class TrainingSettings:
     """Steps between two checkpoints."""
     keep_checkpoints: Annotated[int, Interval(ge=1, le=10_000)] = 2
     """How many of the newest checkpoints stay on disk."""
+    tensorboard: bool = False
+    """Whether records, pictures and graphs are also written as TensorBoard events (extra `logging`)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `settings_from_json` reads back."""

@@ -77,7 +77,7 @@ class WeightsEntry:
     training: Mapping[str, Any]
     """steps, images, batch_size, device, seconds, seed, ganzoo, torch."""
     metrics: tuple[Mapping[str, Any], ...]
-    """Each with name, value, std and protocol."""
+    """Each with name, value, std, protocol, and the tolerance within which `ganzoo eval --check` must find it again."""
     min_ganzoo: str
     """Oldest ganzoo that loads it."""
     owner: str = ""
@@ -95,13 +95,18 @@ class WeightsEntry:
         if _VERSION.match(self.min_ganzoo) is None:
             raise ValueError(f"{self.min_ganzoo!r} is no version")
         for metric in self.metrics:
-            if not isinstance(metric["value"], (int, float)) or not isinstance(metric["std"], (int, float)):
-                raise ValueError(f"the metric {metric['name']!r} has no number")  # noqa: TRY004 - one kind of error here
+            if not all(isinstance(metric[number], (int, float)) for number in ("value", "std", "tolerance")):
+                raise ValueError(f"the metric {metric['name']!r} has no number")
 
     @property
     def reference(self) -> ZooReference:
         """Name and version."""
         return ZooReference(self.name, self.version)
+
+    @property
+    def protocols(self) -> list[str]:
+        """Names of the protocols that its metrics were measured under, in order."""
+        return list(dict.fromkeys(metric["protocol"] for metric in self.metrics))
 
     @property
     def size(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ganzoo.building import build_with_weights, discriminator_builder, generator
 from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError
 from ganzoo.files import write_atomically
 from ganzoo.model_config import ModelConfig, parse_model_config
-from ganzoo.randomness import random_seed, sample_latents
+from ganzoo.randomness import interpolate_latents, random_seed, sample_latents
 from ganzoo.tensors import DATA_DIGEST_KEY, deserialize, serialize
 from ganzoo.version import __version__
 
@@ -90,6 +90,42 @@ class GAN:
             raise UsageError(f"cannot generate {num} samples.", hint="Ask for at least 1.")
         latents = sample_latents(self.config.latent, num, random_seed() if seed is None else seed)
         return self.generate(latents, self.labels(num, labels))
+
+    def interpolate(
+        self,
+        num: int = 1,
+        *,
+        keys: int = 4,
+        frames: int = 96,
+        seed: int | None = None,
+        labels: int | Sequence[int] | None = None,
+    ) -> Iterator[Tensor]:
+        """Generate samples while their latents go in a loop from seed to seed.
+
+        Args:
+            num: how many samples move.
+            keys: seeds on the way, at least 2: the samples of `sample(num, seed=seed)`, of seed + 1, and so on.
+            frames: how many moments of the loop, at least `keys`; the last one leads back to the first.
+            seed: fixes the latents; None takes a random one.
+            labels: as in `sample`; they stay as they are.
+
+        Yields:
+            what `sample` returns, `frames` times.
+
+        Raises:
+            UsageError: as `sample`, or too few keys or frames.
+        """
+        if keys < 2 or frames < keys or num < 1:
+            raise UsageError(
+                f"cannot go through {keys} keys in {frames} frames of {num} samples.",
+                hint="Ask for at least 2 keys, as many frames, and 1 sample.",
+            )
+        first, chosen = random_seed() if seed is None else seed, self._labels(num, labels)
+        latents = [sample_latents(self.config.latent, num, first + key) for key in range(keys)]
+        for frame in range(frames):
+            key, share = divmod(frame * keys / frames, 1)
+            start, end = latents[int(key)], latents[(int(key) + 1) % keys]
+            yield self.generate(interpolate_latents(self.config.latent, start, end, share), chosen)
 
     @torch.no_grad()
     def generate(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -49,3 +49,22 @@ def sample_latents(latent: LatentSpec, num: int, seed: int) -> torch.Tensor:
     source = generator(seed, "sample")
     blocks = [draw_latents(latent, LATENT_BLOCK, source) for _ in range(-(-num // LATENT_BLOCK))]
     return torch.cat(blocks)[:num]
+
+
+def interpolate_latents(latent: LatentSpec, start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
+    """Return latents [num, dim] on the way from start (share 0) to end (share 1).
+
+    Uniform latents go straight. Normal ones turn, and their length goes straight (White 2016, arXiv:1609.04468,
+    section 2.1): the middle of two of them would be shorter than any that the generator has met.
+    """
+    import torch
+
+    straight = torch.lerp(start, end, share)
+    if latent.distribution == "uniform":
+        return straight
+    start_length, end_length = start.norm(dim=1, keepdim=True), end.norm(dim=1, keepdim=True)
+    start, end = start / start_length, end / end_length
+    angle = (start * end).sum(1, keepdim=True).clamp(-1, 1).acos()
+    turned = (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / angle.sin()
+    # Between parallel or opposite latents no turn is defined.
+    return torch.where(angle.sin() > 1e-4, turned * torch.lerp(start_length, end_length, share), straight)

@@ -201,6 +201,9 @@ class Protocol:
     """Split of the real set that metrics compare with; None when they know the true law."""
     num_real: Annotated[int, Gt(0)] | None = None
     """Real samples, evenly spaced over the split; drawn from the law of an unlimited one. None: the whole split."""
+    real_sha256: str | None = None
+    """Digest of the split, as `ganzoo data prepare` prints it; a measurement against other samples says so. None where
+    the split is not the same everywhere."""
     use: Literal["report", "training"] = "report"
     """Whether it is for publishing, or cheap enough to be run again and again while training."""
 

@@ -14,6 +14,7 @@ import pytest
 from ganzoo import registry
 
 DIGITS = Path(__file__).parent / "data" / "mnist"
+PHOTOGRAPHS = Path(__file__).parent / "data" / "cifar10"
 
 TINY_MLP = {
     "generator_hidden": [8],
@@ -36,6 +37,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def digits() -> Path:
     """A folder with 256 training and 128 test digits as four .gz files."""
     return DIGITS
+
+
+@pytest.fixture
+def photographs() -> Path:
+    """A folder with five batches of 8 training images and one of 16 test images, in CIFAR-10's binary version."""
+    return PHOTOGRAPHS
 
 
 InstallPlugin = Callable[..., Path]

@@ -20,7 +20,7 @@ PLUGINS = ROOT / "plugins"
 LAYERS = [
     {"files", "errors", "specs", "version"},
     {"registry", "references", "manifest", "config", "validation", "model_config", "devices", "randomness"},
-    {"store", "tensors", "losses", "distances", "building", "data"},
+    {"store", "tensors", "losses", "distances", "building", "layers", "data"},
     {"model", "zoo", "hub", "training", "evaluation", "rendering", "bundle", "bench", "importing", "checkout"},
     {"cli"},
 ]

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli import (
+    animate,
     bench,
     bundle,
     data,
@@ -54,6 +55,7 @@ app.command("push", rich_help_panel=WEIGHTS)(push.push)
 app.command("import", rich_help_panel=WEIGHTS)(importing.import_)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("resume", rich_help_panel=TRAINING)(resume.resume)
+app.command("animate", rich_help_panel=TRAINING)(animate.animate)
 app.command("bundle", rich_help_panel=TRAINING)(bundle.bundle)
 app.command("bench", rich_help_panel=TRAINING)(bench.bench)
 app.add_typer(data.app, name="data", rich_help_panel=SURROUNDINGS)

@@ -19,6 +19,10 @@ def bundle(
     manifest: Annotated[
         Path | None, typer.Option(help="The manifest to enter it in; default: the package's weights_manifest.json.")
     ] = None,
+    protocols: Annotated[
+        list[str] | None,
+        typer.Option("--protocol", help="Measure under it (repeatable); default: the first one."),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """For plugin authors: copy a finished run into a package, measure it, and pin it in a manifest."""
@@ -32,6 +36,7 @@ def bundle(
         license=license,
         manifest=manifest or package / MANIFEST_NAME,
         data_dir=data_dir,
+        protocols=protocols or (),
     )
     out.line(entry.reference)
     for metric in entry.metrics:

@@ -23,3 +23,10 @@ Assignments = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change any setting; `ganzoo show RECIPE` lists them."),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file of settings.")]
+TensorBoard = Annotated[
+    bool | None,
+    typer.Option("--tensorboard/--no-tensorboard", help="Write TensorBoard events into the run (extra `logging`)."),
+]
+LiveView = Annotated[
+    bool, typer.Option("--live/--no-live", help="In a terminal of some size: samples and losses while it trains.")
+]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import Assignments, DataDir, Json
+from ganzoo.cli.options import Assignments, DataDir, Json, LiveView, TensorBoard
 
 
 def resume(
@@ -15,6 +15,8 @@ def resume(
     steps: Annotated[int | None, typer.Option(min=1, help="Train on to this step instead of the run's last.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     data_dir: DataDir = None,
+    tensorboard: TensorBoard = None,
+    live: LiveView = True,
     assignments: Assignments = None,
     json: Json = False,
 ) -> None:
@@ -23,6 +25,6 @@ def resume(
     from ganzoo.config import Layer, assignments_layer
     from ganzoo.training import Training
 
-    flags = {"steps": steps, "device": device}
+    flags = {"steps": steps, "device": device, "tensorboard": tensorboard}
     given = Layer("flags", {key: value for key, value in flags.items() if value is not None})
-    watch(Training.resume(run, [assignments_layer(assignments or ()), given], data_dir), json=json)
+    watch(Training.resume(run, [assignments_layer(assignments or ()), given], data_dir), json=json, live=live)

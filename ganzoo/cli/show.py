@@ -15,7 +15,7 @@ from ganzoo.cli.output import flat, out
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
 from ganzoo.manifest import WeightsEntry, Zoo
 from ganzoo.references import NAME, FolderReference, HubReference, ZooReference, parse_reference
-from ganzoo.registry import REGISTRIES
+from ganzoo.registry import REGISTRIES, datasets, recipes
 from ganzoo.specs import Recipe
 from ganzoo.store import Store
 from ganzoo.zoo import location, read_verified, stored
@@ -23,9 +23,13 @@ from ganzoo.zoo import location, read_verified, stored
 
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Weights, recipe, dataset, architecture, metric or run.")],
+    layers: Annotated[bool, typer.Option("--layers", help="Of a recipe: the layers of both nets.")] = False,
     json: Json = False,
 ) -> None:
     """Show one thing in full: every setting of a recipe, every pinned file of weights."""
+    if layers:
+        _show_layers(name, json=json)
+        return
     sections = _sections(name)
     if json:
         out.json(sections)
@@ -58,6 +62,32 @@ def _sections(name: str) -> dict[str, dict[str, Any]]:
         known = {entry.name for entry in zoo.entries}.union(*(registry.names() for registry in REGISTRIES))
         raise zoo.with_problems(UnknownNameError("weights, recipe, dataset, architecture or metric", name, known))
     return sections
+
+
+def _show_layers(name: str, *, json: bool) -> None:
+    """Print both nets of a recipe, layer by layer. Raises UnknownNameError, PluginError, SettingsError."""
+    from ganzoo.layers import summaries
+    from ganzoo.model_config import model_config
+
+    recipe = recipes.get(name)
+    nets = summaries(model_config(recipe, datasets.get(recipe.dataset).sample), f"recipe {name}")
+    if json:
+        out.json({title: dataclasses.asdict(net) for title, net in nets.items()})
+        return
+    for index, (title, net) in enumerate(nets.items()):
+        if index:
+            out.line("")
+        rows = [
+            (layer.name or title, layer.kind, _shape(layer.output_shape), f"{layer.parameters:,}")
+            for layer in net.layers
+        ]
+        out.table(title, ["layer", "kind", "output", "parameters"], [*rows, ("total", "", "", f"{net.parameters:,}")])
+        if net.problem:
+            out.talk(f"No output shapes: the {title} cannot be run without data ({net.problem}).")
+
+
+def _shape(shape: tuple[int | None, ...] | None) -> str:
+    return "" if shape is None else " × ".join("batch" if size is None else str(size) for size in shape)
 
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.options import Assignments, ConfigFile, DataDir, Json
+from ganzoo.cli.options import Assignments, ConfigFile, DataDir, Json, LiveView, TensorBoard
 
 
 def train(
@@ -20,6 +20,8 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
     data_dir: DataDir = None,
+    tensorboard: TensorBoard = None,
+    live: LiveView = True,
     config: ConfigFile = None,
     assignments: Assignments = None,
     json: Json = False,
@@ -33,7 +35,13 @@ def train(
     from ganzoo.registry import recipes
 
     recipes.get(recipe)  # a wrong name is said before torch is imported
-    flags: dict[str, Any] = {"steps": steps, "seed": seed, "device": device, "precision": precision}
+    flags: dict[str, Any] = {
+        "steps": steps,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        "tensorboard": tensorboard,
+    }
     layers = [user_layer(), environment_layer()]
     if config is not None:
         layers.append(file_layer(config))
@@ -42,4 +50,4 @@ def train(
 
     from ganzoo.training import Training
 
-    watch(Training.start(recipe, out_dir, layers, data_dir), json=json)
+    watch(Training.start(recipe, out_dir, layers, data_dir), json=json, live=live)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import typer
 
+from ganzoo.cli.bar import Bar, speed
+from ganzoo.cli.live import LiveView, large_enough
 from ganzoo.cli.output import out
 from ganzoo.training.interruption import Interruption
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ganzoo.training import Record, Training
 
 LINE_SECONDS = 10
@@ -29,8 +29,11 @@ class Display(Protocol):
         """Show the newest record."""
 
 
-def watch(training: Training, *, json: bool) -> None:
-    """Run a training to its end or to Ctrl-C. Raises Exit with 130 after an interruption."""
+def watch(training: Training, *, json: bool, live: bool = True) -> None:
+    """Run a training to its end or to Ctrl-C, with pictures if `live` and there is room for them.
+
+    Raises Exit with 130 after an interruption.
+    """
     settings, run = training.run.settings, training.run
     place = as_reference(run.path)
     out.talk(
@@ -38,7 +41,7 @@ def watch(training: Training, *, json: bool) -> None:
     )
     if training.state.step:
         out.talk(f"from step {training.state.step}")
-    with Interruption() as interruption, _display(training) as display:
+    with Interruption() as interruption, _display(training, live) as display:
         training.should_stop = interruption.requested
         for record in training:
             display.update(record)
@@ -67,18 +70,13 @@ def as_reference(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _display(training: Training) -> Iterator[Display]:
+def _display(training: Training, live: bool) -> Iterator[Display]:
     console = out.progress_console()
     if console is None:
         yield Lines(training)
         return
-    with Bar(training, console) as bar:
-        yield bar
-
-
-def _speed(training: Training, record: Record) -> str:
-    images = record.steps_per_second * record.images / record.step
-    return f"{record.steps_per_second:,.0f} steps/s, {images:,.0f} images/s"
+    with LiveView(training, console) if live and large_enough(console) else Bar(training, console) as display:
+        yield display
 
 
 class Lines:
@@ -93,44 +91,4 @@ class Lines:
             return
         self._last = time.monotonic()
         losses = f"loss_d {record.loss_d:.3f}, loss_g {record.loss_g:.3f}"
-        out.talk(
-            f"step {record.step}/{self._training.run.settings.recipe.steps}: {losses}, {_speed(self._training, record)}"
-        )
-
-
-class Bar:
-    """A progress bar with speed, losses and the time that is left."""
-
-    def __init__(self, training: Training, console: Console) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._training = training
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TextColumn("{task.fields[losses]}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=console,
-        )
-        recipe = training.run.settings.recipe
-        self._task = self._progress.add_task(
-            recipe.name, total=recipe.steps, completed=training.state.step, speed="", losses=""
-        )
-
-    def __enter__(self) -> Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def update(self, record: Record) -> None:
-        """Move the bar."""
-        self._progress.update(
-            self._task,
-            completed=record.step,
-            speed=_speed(self._training, record),
-            losses=f"D {record.loss_d:.3f}  G {record.loss_g:.3f}",
-        )
+        out.talk(f"step {record.step}/{self._training.run.settings.recipe.steps}: {losses}, {speed(record)}")

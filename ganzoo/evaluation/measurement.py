@@ -96,49 +96,57 @@ def evaluate(
     return evaluate_gan(gan, str(reference), protocol, folder)
 
 
-def evaluate_gan(
-    gan: GAN, reference: str, protocol: str | Protocol | None = None, data_dir: Path | None = None
-) -> Evaluation:
+def evaluate_gan(gan: GAN, reference: str, protocol: str | None = None, data_dir: Path | None = None) -> Evaluation:
     """Measure a loaded model under a protocol of its dataset; raises as `evaluate` does."""
     dataset = registry.datasets.get(gan.config.dataset)
-    chosen = protocol if isinstance(protocol, Protocol) else find_protocol(dataset, protocol)
-    metrics = [registry.metrics.get(name) for name in chosen.metrics]
-    extractors = Extractors(gan.device)
-    real = RealSide(dataset, chosen, data_dir, extractors)
-    values: dict[str, list[float]] = {metric.name: [] for metric in metrics}
-    seconds = 0.0
-    for seed in chosen.seeds:
-        started = time.perf_counter()
-        samples = gan.sample(chosen.num_samples, seed=seed).cpu()
-        seconds += time.perf_counter() - started
-        inputs = metric_inputs(gan, samples, real, extractors)
-        for metric in metrics:
-            values[metric.name].append(metric.compute(inputs))
-    return Evaluation(
-        reference=reference,
-        weights_sha256=gan.weights_sha256,
-        dataset=dataset.name,
-        protocol=chosen,
-        real_digest=real.digest,
-        extractors=tuple(extractors.used()),
-        deviation=real.deviation,
-        metrics=tuple(
-            MetricValue(
-                name=metric.name,
-                value=statistics.fmean(values[metric.name]),
-                std=statistics.stdev(values[metric.name]) if len(chosen.seeds) > 1 else 0.0,
-                better=metric.better,
-                protocol=chosen.name,
-            )
-            for metric in metrics
-        ),
-        samples_per_second=round(chosen.num_samples * len(chosen.seeds) / seconds, 1),
-        device=str(gan.device),
-        dtype="float32",
-        ganzoo=__version__,
-        torch=torch.__version__,
-        python=platform.python_version(),
-    )
+    return Evaluator(dataset, find_protocol(dataset, protocol), gan.device, data_dir).measure(gan, reference)
+
+
+class Evaluator:
+    """One protocol, ready to measure any number of models: what does not depend on the model is computed once."""
+
+    def __init__(self, dataset: DatasetSpec, protocol: Protocol, device: torch.device, data_dir: Path | None) -> None:
+        self.dataset, self.protocol = dataset, protocol
+        self._metrics = [registry.metrics.get(name) for name in protocol.metrics]
+        self._extractors = Extractors(device)
+        self._real = RealSide(dataset, protocol, data_dir, self._extractors)
+
+    def measure(self, gan: GAN, reference: str) -> Evaluation:
+        """Measure one model. Raises EvaluationError, DatasetError, and what loading an extractor raises."""
+        values: dict[str, list[float]] = {metric.name: [] for metric in self._metrics}
+        seconds = 0.0
+        for seed in self.protocol.seeds:
+            started = time.perf_counter()
+            samples = gan.sample(self.protocol.num_samples, seed=seed).cpu()
+            seconds += time.perf_counter() - started
+            inputs = metric_inputs(gan, samples, self._real, self._extractors)
+            for metric in self._metrics:
+                values[metric.name].append(metric.compute(inputs))
+        return Evaluation(
+            reference=reference,
+            weights_sha256=gan.weights_sha256,
+            dataset=self.dataset.name,
+            protocol=self.protocol,
+            real_digest=self._real.digest,
+            extractors=tuple(self._extractors.used()),
+            deviation=self._real.deviation,
+            metrics=tuple(
+                MetricValue(
+                    name=metric.name,
+                    value=statistics.fmean(values[metric.name]),
+                    std=statistics.stdev(values[metric.name]) if len(self.protocol.seeds) > 1 else 0.0,
+                    better=metric.better,
+                    protocol=self.protocol.name,
+                )
+                for metric in self._metrics
+            ),
+            samples_per_second=round(self.protocol.num_samples * len(self.protocol.seeds) / seconds, 1),
+            device=str(gan.device),
+            dtype="float32",
+            ganzoo=__version__,
+            torch=torch.__version__,
+            python=platform.python_version(),
+        )
 
 
 def metric_inputs(gan: GAN, samples: Tensor, real: RealSide, extractors: Extractors) -> MetricInputs:

@@ -80,9 +80,9 @@ class RealSide:
         opened = open_dataset(self._dataset, self._protocol.split, self._data_dir)
         self._digest = opened.digest
         if isinstance(opened.data, ArrayData):
-            found, official = len(opened.data.samples), self._dataset.splits[opened.split]
-            if official is not None and found != official - len(opened.data.skipped):
-                self.deviation = f"{found} real samples instead of {official}"
+            self._check_count(opened.data)
+            if self._protocol.real_sha256 not in (None, opened.digest):
+                self.deviation = f"the real samples are not those of the protocol, but sha256 {opened.digest}"
         elif self._protocol.num_real is None:
             raise EvaluationError(
                 f"the protocol {self._protocol.name!r} does not say how many samples of an unlimited set it takes.",
@@ -91,6 +91,17 @@ class RealSide:
         else:
             self._digest = hashlib.sha256(self._drawn(opened.data).numpy().tobytes()).hexdigest()
         return opened.data
+
+    def _check_count(self, data: ArrayData) -> None:
+        """Refuse a split with fewer samples than the protocol takes. Raises EvaluationError."""
+        assert self._protocol.split is not None
+        needed = self._protocol.num_real or self._dataset.splits[self._protocol.split] or 0
+        if len(data.samples) + len(data.skipped) < needed:
+            raise EvaluationError(
+                f"the protocol {self._protocol.name!r} takes {needed:,} real samples; this {self._protocol.split} "
+                f"split of {self._dataset.name} has {len(data.samples):,}.",
+                hint="Pass the folder with the whole set as --data-dir.",
+            )
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:

@@ -1,7 +1,26 @@
-"""Samples -> pictures: grids, curve plots, arrays, and a picture made of characters for the terminal."""
+"""Samples -> pictures: grids, curve plots, arrays, and a picture made of characters for the terminal.
 
-from ganzoo.rendering.files import save_picture, write_samples
-from ganzoo.rendering.picture import picture
-from ganzoo.rendering.terminal import TerminalPicture
+And a run -> pictures: charts of its records, and an animation of its samples.
+"""
 
-__all__ = ["TerminalPicture", "picture", "save_picture", "write_samples"]
+from ganzoo.rendering.animation import MOST_FRAMES, animate_run, check_form, fitted, write_animation
+from ganzoo.rendering.files import save_chart, save_picture, write_samples
+from ganzoo.rendering.history import History
+from ganzoo.rendering.picture import for_terminal, picture
+from ganzoo.rendering.terminal import TerminalPicture, sparkline
+
+__all__ = [
+    "MOST_FRAMES",
+    "History",
+    "TerminalPicture",
+    "animate_run",
+    "check_form",
+    "fitted",
+    "for_terminal",
+    "picture",
+    "save_chart",
+    "save_picture",
+    "sparkline",
+    "write_animation",
+    "write_samples",
+]

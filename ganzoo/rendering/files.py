@@ -11,16 +11,24 @@ import numpy as np
 
 from ganzoo.errors import GanzooError, UsageError
 from ganzoo.files import write_atomically
+from ganzoo.rendering.charts import chart
+from ganzoo.rendering.history import History
 from ganzoo.rendering.picture import picture
 from ganzoo.specs import SampleSpec
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
 
 def save_picture(samples: Tensor, spec: SampleSpec, path: Path) -> None:
     """Write one picture of all samples as a PNG, the whole file or none. Raises OSError."""
     write_atomically(path, _png(samples, spec))
+
+
+def save_chart(history: History, title: str, path: Path) -> None:
+    """Write the charts of a run as a PNG, the whole file or none. Raises OSError."""
+    write_atomically(path, _png_bytes(chart(history, title)))
 
 
 def write_samples(samples: Tensor, spec: SampleSpec, target: str) -> Path:
@@ -54,8 +62,12 @@ def _encoder(path: Path) -> Callable[[Tensor, SampleSpec], bytes]:
 
 
 def _png(samples: Tensor, spec: SampleSpec) -> bytes:
+    return _png_bytes(picture(samples, spec))
+
+
+def _png_bytes(image: Image) -> bytes:
     buffer = io.BytesIO()
-    picture(samples, spec).save(buffer, format="PNG")
+    image.save(buffer, format="PNG")
     return buffer.getvalue()
 
 

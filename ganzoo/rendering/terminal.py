@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,19 +22,42 @@ SHADES = " .:-=+*#%@"
 
 
 class TerminalPicture:
-    """A Rich renderable that fits an image to the terminal's width (and at most `max_width` cells)."""
+    """A Rich renderable that fits an image to the terminal: at most `max_width` cells and `max_height` lines."""
 
-    def __init__(self, image: Image.Image, max_width: int = 80) -> None:
-        self.image, self.max_width = image, max_width
+    def __init__(self, image: Image.Image, max_width: int = 80, max_height: int | None = None) -> None:
+        self.image, self.max_width, self.max_height = image, max_width, max_height
+
+    def size(self, width: int) -> tuple[int, int]:
+        """Return how many cells across and lines down the picture takes where so many cells are free."""
+        width = min(width, self.max_width)
+        if self.max_height is not None:
+            width = min(width, max(1, round(2 * self.max_height * self.image.width / self.image.height)))
+        lines = max(1, round(self.image.height * width / self.image.width / 2))
+        return width, lines if self.max_height is None else min(lines, self.max_height)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = min(options.max_width, self.max_width)
-        height = max(2, round(self.image.height * width / self.image.width / 2) * 2)
+        width, lines = self.size(options.max_width)
+        height = 2 * lines
         pixels = np.asarray(self.image.convert("RGB").resize((width, height), Image.Resampling.BOX))
         coloured = console.color_system is not None and not console.no_color
         for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
             yield from _half_blocks(upper, lower) if coloured else _shades(upper, lower)
             yield Segment.line()
+
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Draw numbers as one line of at most `width` bars, from the lowest to the highest; neighbours are averaged."""
+    if not values:
+        return ""
+    columns = min(width, len(values))
+    edges = [len(values) * index // columns for index in range(columns + 1)]
+    means = [fmean(values[start:stop]) for start, stop in pairwise(edges)]
+    low, high = min(means), max(means)
+    span = (high - low) or 1.0
+    return "".join(BARS[round((mean - low) / span * (len(BARS) - 1))] for mean in means)
 
 
 def _half_blocks(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> Iterator[Segment]:

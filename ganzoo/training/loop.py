@@ -10,10 +10,11 @@ import torch
 
 from ganzoo.errors import DivergedError
 from ganzoo.model import GAN
-from ganzoo.rendering import save_picture
+from ganzoo.rendering import save_chart, save_picture
 from ganzoo.training.run import Run, writing
 from ganzoo.training.state import TRACKED, TrainingState
 from ganzoo.training.step import train_step
+from ganzoo.training.tensorboard import open_events
 
 PICTURE_SAMPLES = 25
 """Samples on each picture, from the same latents every time."""
@@ -32,6 +33,8 @@ class Record:
     """Mean s(D(x)), 0 to 1."""
     score_fake: float
     """Mean s(D(G(z))), 0 to 1."""
+    accuracy: float
+    """Share of real and fake samples whose logit has the right sign, 0 to 1; 0.5 is guessing."""
     seconds: float
     """Time spent in steps since the run began, whatever the number of interruptions."""
     steps_per_second: float
@@ -54,19 +57,23 @@ def training(run: Run, state: TrainingState, should_stop: Callable[[], bool] = n
     stopped = False
     if state.step == last:
         run.save(state)  # the run was killed between its last checkpoint and its weights
-    while state.step < last and not stopped:
-        target = min(last, *(_next_multiple(state.step, interval) for interval in intervals))
-        stopped = advance(state, target, should_stop)
+        return
+    with open_events(run, state) as events:
+        while state.step < last and not stopped:
+            target = min(last, *(_next_multiple(state.step, interval) for interval in intervals))
+            stopped = advance(state, target, should_stop)
 
-        if state.step % settings.log_every == 0 or state.step == last:
-            record = take_record(state)
-            run.append_record(asdict(record))
-            yield record
-        if state.step % settings.sample_every == 0 or state.step == last:
-            save_sample_picture(run, state)
-        if state.step % settings.checkpoint_every == 0 or state.step == last or stopped:
-            _check_state(state)
-            run.save(state)
+            if state.step % settings.log_every == 0 or state.step == last:
+                record = take_record(state)
+                run.append_record(asdict(record))
+                events.add_record(asdict(record))
+                yield record
+            if state.step % settings.sample_every == 0 or state.step == last:
+                save_pictures(run, state)
+                events.add_picture(state.step)
+            if state.step % settings.checkpoint_every == 0 or state.step == last or stopped:
+                _check_state(state)
+                run.save(state)
 
 
 def advance(state: TrainingState, target: int, should_stop: Callable[[], bool]) -> bool:
@@ -132,14 +139,15 @@ def _check_state(state: TrainingState) -> None:
             raise _diverged(f"{name} became NaN or infinite by step {state.step}")
 
 
-def save_sample_picture(run: Run, state: TrainingState) -> None:
-    """Draw the run's fixed latents with the generator of this moment."""
+def save_pictures(run: Run, state: TrainingState) -> None:
+    """Draw the run's fixed latents with the generator of this moment, and the records so far as charts."""
     net = state.trained_generator
     was_training = net.training
     samples = GAN(net.eval(), state.config).sample(PICTURE_SAMPLES, seed=run.settings.seed)
     net.train(was_training)
     with writing(run.path):
         save_picture(samples, state.config.sample, run.sample_path(state.step))
+        save_chart(run.history, f"{state.config.recipe}, seed {run.settings.seed}: step {state.step:,}", run.chart_path)
 
 
 def _next_multiple(step: int, interval: int) -> int:

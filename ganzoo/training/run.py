@@ -2,7 +2,9 @@
 
     run.json                what was asked for (resolved settings), of which data, with which versions
     metrics.jsonl           one record a line
+    charts.png              the records as charts, drawn with every picture
     samples/step-00002000.png
+    tensorboard/            the same as TensorBoard events, where the settings ask for them
     checkpoints/step-00005000.safetensors   the whole training state; the newest few
     config.json, model.safetensors, discriminator.safetensors, training.json
                             the newest checkpoint as a weights folder, which `load`, `sample` and `eval` take
@@ -29,6 +31,7 @@ from ganzoo.config import TrainingSettings, settings_from_json
 from ganzoo.errors import ResumeError, SettingsError, TrainingError
 from ganzoo.files import write_atomically
 from ganzoo.model import DISCRIMINATOR_NAME, GENERATOR_NAME, TRAINING_NAME, save_nets
+from ganzoo.rendering import History
 from ganzoo.training.checkpoints import Checkpoints
 from ganzoo.training.state import TrainingState
 from ganzoo.version import __version__
@@ -58,6 +61,7 @@ class Run:
         self.device_type: str = document["device_type"]
         self.data_dir: Path | None = Path(document["data_dir"]) if document["data_dir"] else None
         self.checkpoints = Checkpoints(path / "checkpoints")
+        self.history = History()
         self._lock = FileLock(path / LOCK_NAME)
 
     def __repr__(self) -> str:
@@ -140,6 +144,7 @@ class Run:
         """Add a line to metrics.jsonl."""
         with writing(self.path), (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+        self.history.add(record)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the lines of metrics.jsonl; a half-written last one is left out."""
@@ -159,6 +164,16 @@ class Run:
         """Return where the picture of a step goes."""
         return self.path / "samples" / f"step-{step:08d}.png"
 
+    @property
+    def chart_path(self) -> Path:
+        """Where the charts go."""
+        return self.path / "charts.png"
+
+    @property
+    def tensorboard_path(self) -> Path:
+        """Where TensorBoard's events go."""
+        return self.path / "tensorboard"
+
     # --- checkpoints and weights ---
 
     def save(self, state: TrainingState) -> None:
@@ -173,6 +188,7 @@ class Run:
             partial.unlink()
         self.checkpoints.load_newest(state)
         self.drop_records_after(state.step)
+        self.history = History(self.records())
 
     def _save_weights(self, state: TrainingState) -> None:
         nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.discriminator}

@@ -19,11 +19,14 @@ from ganzoo.registry import datasets, recipes
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.run import Run, RunData, check_free
 from ganzoo.training.state import TrainingState, check_trainable
+from ganzoo.training.tensorboard import check_tensorboard
 
 if TYPE_CHECKING:
     import torch
 
-CHANGEABLE = frozenset({"device", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "recipe.steps"})
+CHANGEABLE = frozenset(
+    {"device", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "tensorboard", "recipe.steps"}
+)
 """Settings that may change when a run goes on, because they do not change what was computed so far."""
 
 
@@ -83,6 +86,8 @@ class Training:
 def _prepare(settings: TrainingSettings, data_dir: Path | None) -> tuple[TrainingState, str]:
     """Build the state of a run's beginning, and name the data by its digest."""
     device = find_device(settings.device)
+    if settings.tensorboard:
+        check_tensorboard()
     spec = datasets.get(settings.recipe.dataset)
     described = model_config(settings.recipe, spec.sample)
     check_trainable(settings, described)

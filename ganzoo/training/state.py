@@ -20,7 +20,7 @@ from ganzoo.model_config import ModelConfig
 from ganzoo.registry import architectures
 from ganzoo.specs import Adam
 
-TRACKED = ("loss_d", "loss_g", "score_real", "score_fake")
+TRACKED = ("loss_d", "loss_g", "score_real", "score_fake", "accuracy")
 """What is averaged between two records; the scores are the mean s(logit) of the discriminator."""
 
 
@@ -127,6 +127,8 @@ class TrainingState:
         progress = groups["progress"]
         self.step = int(progress["step"])
         self.seconds = float(progress["seconds"])
+        if progress["sums"].shape != self.sums.shape:
+            return  # an older ganzoo tracked other things: the next record means over the steps from here
         self.sums = progress["sums"].to(self.device)
         self.summed_steps = int(progress["summed_steps"])
         self.summed_seconds = float(progress["summed_seconds"])

@@ -19,14 +19,14 @@ def train_step(state: TrainingState) -> None:
     if recipe.update_order == "generator_first":
         fakes, loss_g = update_generator(state)
     for _ in range(recipe.discriminator_steps):
-        loss_d, score_real, score_fake = update_discriminator(state, fakes if recipe.share_fakes else None)
+        loss_d, scores = update_discriminator(state, fakes if recipe.share_fakes else None)
     if recipe.update_order == "discriminator_first":
         _, loss_g = update_generator(state)
     if state.average is not None and recipe.ema_decay is not None:
         update_average(state.average, state.generator, _warmed_up(recipe.ema_decay, state.step))
 
     # Summed on the device: reading a number would make the host wait for it.
-    state.sums += torch.stack([loss_d, loss_g, score_real, score_fake])
+    state.sums += torch.stack([loss_d, loss_g, *scores])
     state.summed_steps += 1
     state.step += 1
 
@@ -34,9 +34,12 @@ def train_step(state: TrainingState) -> None:
 Fakes = tuple[Tensor, Tensor | None]
 """Generated samples [batch, *shape], and the labels int64 [batch] that they were asked for."""
 
+Scores = tuple[Tensor, Tensor, Tensor]
+"""Mean score of the real and of the fake samples, and the accuracy, each 0 to 1."""
 
-def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Real up, fake down. Returns the loss, and the mean score of real and of fake samples before the update."""
+
+def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Tensor, Scores]:
+    """Real up, fake down. Returns the loss and the scores, both from before the update."""
     recipe, discriminator = state.settings.recipe, state.discriminator
     batch = state.batches.next()
     real, real_labels = batch.samples, batch.labels if recipe.conditional else None
@@ -67,7 +70,13 @@ def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Ten
     state.discriminator_optimizer.step()
     if recipe.weight_clip is not None:
         clip_weights(discriminator, recipe.weight_clip)
-    return loss.detach(), real_logits.detach().sigmoid().mean(), fake_logits.detach().sigmoid().mean()
+    return loss.detach(), score(real_logits.detach(), fake_logits.detach())
+
+
+def score(real_logits: Tensor, fake_logits: Tensor) -> Scores:
+    """Return mean score of real and of fake samples, and the share of both that is judged rightly, by the sign."""
+    accuracy = (real_logits.sign() - fake_logits.sign()).mean() / 4 + 0.5  # a logit of 0 is half right
+    return real_logits.sigmoid().mean(), fake_logits.sigmoid().mean(), accuracy
 
 
 def update_generator(state: TrainingState) -> tuple[Fakes, Tensor]:

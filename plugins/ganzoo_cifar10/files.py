@@ -41,6 +41,12 @@ def load(root: Path, split: str, download: bool) -> ArrayData:
         raise MissingDatasetError(f"no CIFAR-10 {split} files under {root}.", hint=_HOW_TO_GET)
     paths, read = found
     batches = [read(path) for path in paths]
+    for path, (_, labels) in zip(paths, batches, strict=True):
+        if len(labels) != len(batches[0][1]):  # a copy that broke off between two images looks whole by itself
+            raise DatasetError(
+                f"{path} holds {len(labels):,} images, {paths[0].name} {len(batches[0][1]):,}.",
+                hint=f"The batches are of one size. {_REPLACE}",
+            )
     return ArrayData(
         samples=np.concatenate([pixels for pixels, _ in batches]).reshape(-1, 3, 32, 32),
         labels=np.concatenate([labels for _, labels in batches]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ _NAMES: dict[tuple[str, str], Any] = {
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _NAMES:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
+            raise pickle.UnpicklingError(f"it names {f'{module}.{name}'!r:.60}")
         return _NAMES[module, name]
 
 
@@ -56,15 +56,19 @@ def read_arrays(content: bytes, width: int) -> tuple[NDArray[np.uint8], NDArray[
     """Return a batch's `data` as uint8 [num, width] and its `labels` as int64 [num]. Raises ValueError."""
     try:
         batch = _Reader(io.BytesIO(content), encoding="bytes").load()
-        data, labels = batch[b"data"], batch[b"labels"]
-        _, shape, dtype, fortran_order, values = data.state
-        code, num = dtype.code, len(labels)
     except Exception as error:  # a damaged pickle raises nearly anything
         raise ValueError(str(error) or type(error).__name__) from error
-    if code not in (b"u1", "u1") or fortran_order or not isinstance(values, bytes):
-        raise ValueError("its pixels are no bytes in C order")
-    if not num or shape != (num, width) or len(values) != num * width:
-        raise ValueError(f"its pixels are {shape} in {len(values)} bytes for {num} labels")
-    if not all(type(label) is int for label in labels):
-        raise ValueError("its labels are no integers")
-    return np.frombuffer(values, np.uint8).reshape(shape), np.array(labels, np.int64)
+    try:
+        data, labels = batch[b"data"], batch[b"labels"]
+        _, shape, dtype, fortran_order, values = data.state
+        code = dtype.code
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError("it holds no dictionary with an array `data` and a list `labels`") from error
+    if code not in (b"u1", "u1") or not isinstance(values, bytes):
+        raise ValueError("its pixels are no bytes")
+    if not isinstance(labels, list) or not all(type(label) is int and 0 <= label < 256 for label in labels):
+        raise ValueError("its labels are no list of small integers")
+    if not labels or shape != (len(labels), width) or len(values) != len(labels) * width:
+        raise ValueError(f"its pixels are {shape!r:.60} in {len(values):,} bytes, for {len(labels):,} labels")
+    order: Literal["C", "F"] = "F" if fortran_order else "C"
+    return np.frombuffer(values, np.uint8).reshape(len(labels), width, order=order), np.array(labels, np.int64)

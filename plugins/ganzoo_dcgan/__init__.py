@@ -50,7 +50,7 @@ def _build_discriminator(config: DCGANConfig, sample: SampleSpec) -> nn.Module:
 
 DCGAN = ArchitectureSpec(
     name="dcgan",
-    summary="convolutional generator and discriminator with batch normalisation, for images of any even shape",
+    summary="convolutional generator and discriminator with batch normalisation, for images whose sides halve evenly",
     paper="Radford et al. 2015, arXiv:1511.06434; layer sizes of published PyTorch tutorials for 32 × 32 images",
     license="MIT",
     config=DCGANConfig,

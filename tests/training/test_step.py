@@ -91,6 +91,46 @@ def test_quadratic_mlp_updates_the_discriminator_first_with_fakes_of_its_own(dig
     assert_same_weights(state.discriminator, discriminator)
 
 
+def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> None:
+    settings = {
+        "loss": "wasserstein",
+        "weight_clip": 0.01,
+        "discriminator_steps": 3,
+        "update_order": "discriminator_first",
+        "share_fakes": False,
+        "discriminator_loss": "sum",
+        "config.batch_norm": False,
+        "ema_decay": None,
+        # The loss has no gradient for the last bias but rounding, which Adam would blow up.
+        "optimizers.generator.eps": 1e-3,
+        "optimizers.discriminator.eps": 1e-3,
+        "optimizers.discriminator.learning_rate": 1e-2,
+    }
+    state, twin = (make_state(digits, **settings) for _ in range(2))
+    recipe = state.settings.recipe
+    generator, critic = twin.generator, twin.discriminator
+    optimizer_g = unfused(generator, recipe.optimizers.generator)
+    optimizer_d = unfused(critic, recipe.optimizers.discriminator)
+    for _ in range(3):
+        train_step(state)
+
+        for _ in range(3):
+            real = twin.batches.next().samples
+            fake = generator(randomness.draw_latents(recipe.latent, 16, twin.latent_source)).detach()
+            optimizer_d.zero_grad()
+            (critic(fake).mean() - critic(real).mean()).backward()
+            optimizer_d.step()
+            with torch.no_grad():
+                for parameter in critic.parameters():
+                    parameter.clamp_(-0.01, 0.01)
+        fake = generator(randomness.draw_latents(recipe.latent, 16, twin.latent_source))
+        optimizer_g.zero_grad()
+        (-critic(fake).mean()).backward()
+        optimizer_g.step()
+    assert_same_weights(state.generator, generator)
+    assert_same_weights(state.discriminator, critic)
+
+
 def test_the_generators_update_leaves_no_gradient_in_the_discriminator(digits: Path) -> None:
     from ganzoo.training.step import update_generator
 

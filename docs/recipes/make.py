@@ -1,0 +1,402 @@
+"""Write a page for each first-party recipe, and their index, from the installed specs, the manifest and the pictures.
+
+$ python docs/recipes/make.py
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.building import discriminator_builder, generator_builder, num_parameters, outline
+from ganzoo.errors import GanzooError, MissingDatasetError
+from ganzoo.losses import LOSSES, REGULARIZERS
+from ganzoo.manifest import WeightsEntry, Zoo
+from ganzoo.model_config import ModelConfig, model_config
+from ganzoo.registry import FIRST_PARTY, architectures, datasets, metrics, recipes
+from ganzoo.specs import Adam, ArchitectureSpec, DatasetSpec, Protocol, Recipe
+
+HERE = Path(__file__).parent
+PICTURES = HERE.parent / "images"
+GENERATED = "<!-- Written by docs/recipes/make.py: change that, or the recipe, and run it again. -->"
+
+
+def main() -> None:
+    """Write the pages, and say which recipes have none."""
+    written, problems = pages()
+    for name, problem in problems.items():
+        print(f"no page for {name}: {problem}", file=sys.stderr)
+    for name, text in written.items():
+        (HERE / name).write_text(text, encoding="utf-8")
+
+
+def pages() -> tuple[dict[str, str], dict[str, str]]:
+    """Return the text of each page by its file's name, and why the other recipes have none, by recipe."""
+    written: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    rows = []
+    for name, origins in recipes.origins().items():
+        if [origin.distribution for origin in origins] != [FIRST_PARTY]:
+            continue
+        try:
+            recipe = recipes.get(name)
+            dataset, architecture = datasets.get(recipe.dataset), architectures.get(recipe.architecture)
+            written[f"{name}.md"] = page(recipe, dataset, architecture)
+        except GanzooError as error:
+            problems[name] = str(error)
+            continue
+        rows.append(index_row(recipe))
+    return {"README.md": index(rows), **written}, problems
+
+
+# --- the index ---
+
+
+def index(rows: Iterable[Sequence[str]]) -> str:
+    """Return README.md."""
+    return document(
+        "# Recipes",
+        "A page for each: its nets, its loss, what was published and what differs, how to train it, and its numbers.",
+        table(["recipe", "makes", "nets", "data", "loss", "quality"], rows),
+    )
+
+
+def index_row(recipe: Recipe) -> list[str]:
+    """Return a recipe's line of the index, with the first number of its default weights."""
+    quality = "–"
+    for entry in entries(recipe):
+        if entry.default and entry.metrics:
+            metric = entry.metrics[0]
+            quality = f"{metric['name']} {metric['value']:.3g} (`{metric['protocol']}`)"
+    link = f"[{recipe.name}]({recipe.name}.md)"
+    return [link, recipe.summary, recipe.architecture, recipe.dataset, recipe.loss, quality]
+
+
+# --- a page ---
+
+
+def page(recipe: Recipe, dataset: DatasetSpec, architecture: ArchitectureSpec) -> str:
+    """Return a recipe's page. Raises GanzooError when its nets cannot be built."""
+    return document(
+        f"# {recipe.name}",
+        sentence(mentioning(recipe.summary, recipe)),
+        looks(recipe),
+        "## Data",
+        data(dataset),
+        "## Nets",
+        nets(recipe, dataset, architecture),
+        "## Loss and updates",
+        updates(recipe, dataset),
+        "## What was published, and what differs",
+        f"Follows {mentioning(recipe.source, recipe).rstrip('.')}." if recipe.source else "",
+        mentioning(recipe.notes, recipe),
+        "## Train it",
+        training(recipe, dataset),
+        "## Its numbers",
+        numbers(recipe, dataset),
+    )
+
+
+def looks(recipe: Recipe) -> str:
+    """Return the picture, when there is one."""
+    path = PICTURES / f"{recipe.name}.png"
+    return f"![Samples of {recipe.name}](../images/{path.name})" if path.is_file() else ""
+
+
+def data(dataset: DatasetSpec) -> str:
+    """Say what the samples are and where they come from."""
+    splits = ", ".join(f"{name} {'unlimited' if num is None else f'{num:,}'}" for name, num in dataset.splits.items())
+    shape = " × ".join(map(str, dataset.sample.shape))
+    classes = dataset.sample.classes
+    lines = [
+        f"`{dataset.name}`: {dataset.summary}.",
+        f"A sample is a{'n image' if dataset.sample.kind == 'image' else ' curve'} of shape {shape}",
+        f"({splits}{f'; {len(classes)} classes' if classes else ''}).",
+        f"Licence: {dataset.license.rstrip('.')}." if dataset.license else "",
+        f"Home: {linked(dataset.homepage).rstrip('.')}." if dataset.homepage else "",
+    ]
+    return " ".join(filter(None, lines))
+
+
+def nets(recipe: Recipe, dataset: DatasetSpec, architecture: ArchitectureSpec) -> str:
+    """Return both nets, layer by layer."""
+    config, source = model_config(recipe, dataset.sample), f"recipe {recipe.name}"
+    generator = outline(generator_builder(config, source))
+    discriminator = outline(discriminator_builder(config, source))
+    latents = torch.empty(2, recipe.latent.dim, device="meta")
+    samples = torch.empty(2, *dataset.sample.shape, device="meta")
+    latent = "standard normal" if recipe.latent.distribution == "normal" else "uniform on [-1, 1]"
+    labels = " Both nets are given the label." if recipe.conditional else ""
+    return paragraphs(
+        f"Architecture `{architecture.name}`: {architecture.summary}. From {linked(architecture.paper)}.{labels}",
+        f"**Generator**, {num_parameters(generator):,} parameters, from {recipe.latent.dim} {latent} numbers:",
+        layers(generator, latents, config),
+        f"**Discriminator**, {num_parameters(discriminator):,} parameters, to one raw logit:",
+        layers(discriminator, samples, config),
+    )
+
+
+def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
+    """Return a table with a row for each layer with a matrix or kernel, and what follows it in the same row."""
+    rows: list[tuple[list[str], Tensor, int]] = []
+
+    def record(layer: nn.Module, _: Any, output: Tensor) -> None:
+        weights = any(parameter.dim() > 1 for parameter in layer.parameters())
+        if weights or not rows:
+            rows.append(([], output, 0))
+        names, _, count = rows[-1]
+        rows[-1] = ([*names, described(layer)], output, count + num_parameters(layer))
+
+    for module in net.modules():
+        if not list(module.children()):
+            module.register_forward_hook(record)
+    labels = [] if config.sample.classes is None else [torch.zeros(2, dtype=torch.int64, device="meta")]
+    net(inputs, *labels)
+    return table(
+        ["layer", "output", "parameters"],
+        [(", ".join(names), " × ".join(map(str, output.shape[1:])), f"{count:,}") for names, output, count in rows],
+    )
+
+
+def described(layer: nn.Module) -> str:
+    """Return a layer's kind, sizes and settings, as short as they can be said."""
+    name = type(layer).__name__
+    if isinstance(layer, nn.Linear):
+        return f"{name} {layer.in_features} → {layer.out_features}"
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        kernel = "×".join(map(str, dict.fromkeys(layer.kernel_size)))
+        return f"{name} {layer.in_channels} → {layer.out_channels}, kernel {kernel}, stride {layer.stride[0]}"
+    if isinstance(layer, nn.Embedding):
+        return f"{name} of {layer.num_embeddings} labels, joined to the input"
+    if isinstance(layer, nn.LeakyReLU):
+        return f"{name} {layer.negative_slope:g}"
+    if isinstance(layer, nn.Dropout):
+        return f"{name} {layer.p:g}"
+    return f"{name} (eps {layer.eps:g})" if getattr(layer, "eps", 1e-5) != 1e-5 else name
+
+
+def updates(recipe: Recipe, dataset: DatasetSpec) -> str:
+    """Return the loss and its paper, and how a step goes."""
+    loss = LOSSES[recipe.loss]
+    regularizers = [
+        f"Added for the discriminator, with weight {weight:g}: {linked(sentence(first_sentence(REGULARIZERS[name])))}"
+        for name, weight in recipe.regularizers.items()
+    ]
+    smoothing = f"The discriminator's target for real samples is {1 - recipe.label_smoothing:g}."
+    clipping = f"After each update every parameter of the discriminator is clipped to ±{recipe.weight_clip}."
+    halved = "The discriminator's loss is the mean of its real and its fake half, not their sum."
+    fakes = "Both nets see the same fakes." if recipe.share_fakes else "Each update draws fresh fakes."
+    turns = "the discriminator" + (f" {recipe.discriminator_steps} times" if recipe.discriminator_steps > 1 else "")
+    order = [turns, "the generator" if recipe.discriminator_steps == 1 else "the generator once"]
+    if recipe.update_order == "generator_first":
+        order.reverse()
+    average = f"A moving average of the generator (decay {recipe.ema_decay}) is what is saved and sampled."
+    return paragraphs(
+        f"`{loss.name}`, with r and f the discriminator's logits of real and generated samples and "
+        f"s(t) = 1 / (1 + exp(-t)): each net minimises its own.",
+        "\n".join(f"    {side}" for side in loss.formula.split("; ")),
+        sentence(linked(loss.paper)),
+        *regularizers,
+        " ".join(
+            [
+                *([smoothing] if recipe.label_smoothing else []),
+                *([halved] if recipe.discriminator_loss == "mean" else []),
+                f"A step updates {order[0]}, then {order[1]}. {fakes}",
+                *([clipping] if recipe.weight_clip is not None else []),
+                *([average] if recipe.ema_decay is not None else []),
+            ]
+        ),
+        optimizers(recipe) + f" {length(recipe, dataset)}",
+    )
+
+
+def optimizers(recipe: Recipe) -> str:
+    """Return one sentence, or one for each net when they differ."""
+    generator, discriminator = recipe.optimizers.generator, recipe.optimizers.discriminator
+    if generator == discriminator:
+        return f"Both nets: {adam(generator)}."
+    return f"Generator: {adam(generator)}. Discriminator: {adam(discriminator)}."
+
+
+def adam(spec: Adam) -> str:
+    """Return an optimizer's settings."""
+    eps = f", eps {spec.eps:g}" if spec.eps != 1e-8 else ""
+    decay = f", weight decay {spec.weight_decay:g}" if spec.weight_decay else ""
+    return f"Adam, learning rate {spec.learning_rate:g}, betas {spec.betas[0]:g} and {spec.betas[1]:g}{eps}{decay}"
+
+
+def length(recipe: Recipe, dataset: DatasetSpec) -> str:
+    """Return the steps, and the epochs where the training split is finite."""
+    text = f"{recipe.steps:,} steps in batches of {recipe.batch_size}"
+    num = dataset.splits.get("train")
+    if num is None:
+        return f"{text}."
+    epochs = recipe.steps * recipe.discriminator_steps / (num // recipe.batch_size)
+    return f"{text}: the discriminator sees the training set {epochs:.3g} times."
+
+
+def training(recipe: Recipe, dataset: DatasetSpec) -> str:
+    """Return the commands, and which files they want."""
+    name, folder = recipe.name, f"runs/{recipe.name}"
+    commands = [
+        (f"ganzoo train {name} --seed 0 --out {folder}", ""),
+        (f"ganzoo resume {folder}", "after an interruption: the very same result"),
+        (f"ganzoo sample {folder} --num 64 --seed 0 --out samples.png", ""),
+    ]
+    classes = dataset.sample.classes
+    if recipe.conditional and classes:
+        commands.append((f"ganzoo sample {folder} --label {classes[-1]} --out samples.png", "one class only"))
+    if dataset.protocols:
+        commands.append((f"ganzoo eval {folder}", ""))
+    width = max(len(command) for command, _ in commands)
+    block = [f"$ {command:{width}}  # {remark}" if remark else f"$ {command}" for command, remark in commands]
+    return paragraphs(
+        "\n".join(["```console", *block, "```"]),
+        expected_files(dataset),
+        f"`ganzoo show {name}` lists every setting; `--set KEY=VALUE` changes one.",
+    )
+
+
+def expected_files(dataset: DatasetSpec) -> str:
+    """Say where the training data comes from, in the words of the dataset's own error about missing files."""
+    if dataset.splits["train"] is None:
+        return "The samples are drawn as they are needed: there is nothing to download."
+    with tempfile.TemporaryDirectory() as empty:
+        try:
+            dataset.load(Path(empty), "train", False)
+        except MissingDatasetError as error:
+            by_hand = linked(error.hint.replace(empty, "FOLDER"))
+            return f"Without `--data-dir` ganzoo looks into its store, and downloads what it can. By hand: {by_hand}"
+    return ""
+
+
+def numbers(recipe: Recipe, dataset: DatasetSpec) -> str:
+    """Return metrics, protocol and cost of every published training."""
+    parts = []
+    for entry in entries(recipe):
+        parts += [f"**`{entry.reference}`**", cost(entry)]
+        if entry.metrics:
+            parts += [metric_table(entry), *map(protocol_sentence, protocols(entry, dataset))]
+            parts.append(f"`ganzoo eval {entry.reference}` measures again.")
+    if not parts:
+        return "No weights are published yet."
+    return paragraphs(*parts)
+
+
+def cost(entry: WeightsEntry) -> str:
+    """Say what the training took."""
+    facts = entry.training
+    return (
+        f"{facts['steps']:,} steps ({facts['images']:,} real samples) took {duration(facts['seconds'])} on "
+        f"{device(facts['device'])} with torch {facts['torch']}. The files are {size(entry.size)}, "
+        f"licence {entry.license}."
+    )
+
+
+def device(name: str) -> str:
+    """Write `cpu (1 threads)` for people."""
+    return name.replace("cpu", "a CPU").replace("(1 threads)", "(1 thread)")
+
+
+def size(num_bytes: int) -> str:
+    """Return a size in its own unit."""
+    return f"{num_bytes / 1e6:.3g} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.3g} kB"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its own unit."""
+    for unit, length_of_one in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length_of_one:
+            return f"{seconds / length_of_one:.3g} {unit}"
+    return f"{seconds:.3g} seconds"
+
+
+def metric_table(entry: WeightsEntry) -> str:
+    """Return one row for each number."""
+    rows = []
+    for metric in entry.metrics:
+        better, summary = "", ""
+        if metric["name"] in metrics.names():
+            spec = metrics.get(metric["name"])
+            better, summary = f"{spec.better} is better", spec.summary
+        value = f"{metric['value']:.4g} ± {metric['std']:.2g}"
+        rows.append((metric["name"], value, better, f"`{metric['protocol']}`", summary))
+    return table(["metric", "value", "", "protocol", "what it is"], rows)
+
+
+def protocols(entry: WeightsEntry, dataset: DatasetSpec) -> list[Protocol]:
+    """Return the protocols that an entry was measured under, as the dataset has them."""
+    names = {metric["protocol"] for metric in entry.metrics}
+    return [protocol for protocol in dataset.protocols if protocol.name in names]
+
+
+def protocol_sentence(protocol: Protocol) -> str:
+    """Say how a protocol samples."""
+    real = "" if protocol.num_real is None else f"{protocol.num_real:,} samples of "
+    against = f", against {real}the {protocol.split} split" if protocol.split else ""
+    return (
+        f"`{protocol.name}`: {protocol.num_samples:,} samples for each of {len(protocol.seeds)} seeds{against}; "
+        "mean and standard deviation over the seeds."
+    )
+
+
+def entries(recipe: Recipe) -> list[WeightsEntry]:
+    """Return our own published trainings of a recipe."""
+    return [
+        entry
+        for entry in Zoo().matching()
+        if entry.recipe == recipe.name and entry.owner.partition(" ")[0] == FIRST_PARTY
+    ]
+
+
+# --- text ---
+
+
+def document(*parts: str) -> str:
+    """Return a page of Markdown."""
+    return paragraphs(GENERATED, *parts) + "\n"
+
+
+def paragraphs(*parts: str) -> str:
+    """Join what is not empty."""
+    return "\n\n".join(part for part in parts if part)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [list(head), ["---"] * len(head), *map(list, rows)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def sentence(text: str) -> str:
+    """Begin with a capital and end with a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def first_sentence(function: Callable[..., Any]) -> str:
+    """Return the first line of a docstring."""
+    return (function.__doc__ or "").strip().splitlines()[0]
+
+
+def mentioning(text: str, recipe: Recipe) -> str:
+    """Link a recipe's text, the names of the other recipes to their pages included."""
+    others = "|".join(sorted({name for name in recipes.names() if name != recipe.name}, key=len, reverse=True))
+    return re.sub(rf"(?<![\w/-])({others})(?![\w@/-])", r"[\1](\1.md)", linked(text))
+
+
+def linked(text: str) -> str:
+    """Turn arXiv numbers and addresses into links, and settings into code."""
+    text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
+    text = re.sub(r"(?<![(<])https://[^\s,;)]*[^\s,;).]", r"<\g<0>>", text)
+    return re.sub(r"--[a-z][a-z-]*(?: [\w.]+=[^\s),]+| FOLDER\b)?", r"`\g<0>`", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""A training in a terminal of some size: the newest samples, and how losses and scores went, under the bar."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ganzoo.cli.bar import Bar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL.Image import Image
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+    from ganzoo.training import Record, Training
+
+SMALLEST = (76, 20)
+"""Columns and lines that a terminal needs to show more than a bar."""
+
+_NUMBERS_WIDTH = 34
+_OTHER_LINES = 4  # the bar, an empty one under it, and two at the end
+_REFRESH_SECONDS = 0.5  # a picture of coloured cells is some 50 kB for the terminal to take
+
+
+def large_enough(console: Console) -> bool:
+    """Return whether there is room for pictures."""
+    return console.width >= SMALLEST[0] and console.height >= SMALLEST[1]
+
+
+class LiveView:
+    """Bar, sample picture, losses and scores, drawn anew at most twice a second."""
+
+    def __init__(self, training: Training, console: Console) -> None:
+        from rich.live import Live
+
+        self._training, self._console = training, console
+        self._bar = Bar(training, console, losses=False)
+        self._live = Live(console=console, auto_refresh=False, get_renderable=self._render)
+        self._shown: tuple[Path, Image] | None = None
+        self._last = 0.0
+
+    def __enter__(self) -> LiveView:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.refresh()
+        self._live.stop()
+
+    def update(self, record: Record) -> None:
+        """Show the newest record, now or together with one that follows at once."""
+        self._bar.update(record)
+        if time.monotonic() - self._last >= _REFRESH_SECONDS:
+            self._live.refresh()
+            self._last = time.monotonic()
+
+    def _render(self) -> RenderableType:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        if not large_enough(self._console):  # it was made smaller
+            return self._bar.renderable
+        lines = self._console.height - _OTHER_LINES
+        numbers, picture = self._numbers(lines), self._picture(lines)
+        table = Table.grid(padding=(0, 2))
+        if picture is None:
+            table.add_row(numbers)
+        else:
+            table.add_row(picture, numbers)
+        # The last line stays empty: the terminal writes its ^C there.
+        return Group(self._bar.renderable, Text(""), table, Text(""))
+
+    def _picture(self, lines: int) -> RenderableType | None:
+        """Return the newest sample picture, which is opened when it is new, and which step it is of."""
+        from PIL import Image
+        from rich.align import Align
+        from rich.console import Group
+        from rich.text import Text
+
+        from ganzoo.rendering import TerminalPicture, for_terminal
+
+        path = self._newest()
+        if path is None:
+            return None
+        if self._shown is None or self._shown[0] != path:
+            with Image.open(path) as image:
+                self._shown = (path, for_terminal(image, self._training.state.config.sample))
+        drawn = TerminalPicture(self._shown[1], self._console.width - _NUMBERS_WIDTH - 2, lines - 1)
+        caption = Text(f"step {int(path.stem.removeprefix('step-')):,}", style="dim")
+        return Align(Group(drawn, caption), width=drawn.size(self._console.width)[0])
+
+    def _newest(self) -> Path | None:
+        """Return the sample picture of this step, or of the last one that had one."""
+        run, step = self._training.run, self._training.state.step
+        every = run.settings.sample_every
+        steps = (step, step // every * every, (step - 1) // every * every)  # that of this step may not be drawn yet
+        return next((path for path in map(run.sample_path, steps) if path.is_file()), None)
+
+    def _numbers(self, lines: int) -> Text:
+        """Return as many of the numbers as fit, each over its sparkline, and with its range where there is room."""
+        from rich.text import Text
+
+        from ganzoo.rendering import sparkline
+
+        series = self._training.run.history.series
+        roomy = 4 * len(series) <= lines
+        text = Text()
+        for name, values in list(series.items())[: lines // 2]:
+            means = [point.mean for point in values.points()]
+            text.append(f"{name:<{_NUMBERS_WIDTH - 12}}", style="bold").append(f"{values.newest:>12.4g}\n")
+            text.append(f"{sparkline(means, _NUMBERS_WIDTH)}\n", style="cyan")
+            if roomy:
+                text.append(f"{min(means):.3g} to {max(means):.3g}\n\n", style="dim")
+        return text

@@ -1,0 +1,67 @@
+"""Published numbers against measured ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganzoo.evaluation.measurement import Evaluation, evaluate_gan
+from ganzoo.manifest import WeightsEntry
+from ganzoo.zoo import load
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of an entry, measured again."""
+
+    reference: str
+    metric: str
+    protocol: str
+    published: float
+    measured: float
+    tolerance: float
+    """Largest difference that the entry allows."""
+    deviation: str | None
+    """How the measurement departs from its protocol; such a one confirms nothing."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the published number was found again."""
+        return self.deviation is None and abs(self.measured - self.published) <= self.tolerance
+
+
+def evaluate_entry(
+    entry: WeightsEntry, device: str = "cpu", data_dir: Path | None = None, protocol: str | None = None
+) -> list[Evaluation]:
+    """Measure weights under every protocol of their entry, or under one; raises as `evaluate` does.
+
+    Args:
+        entry: the weights.
+        device: where samples are generated and features extracted.
+        data_dir: a folder with the dataset's files, or with a folder of the dataset's name that has them.
+        protocol: one protocol instead of the entry's own.
+    """
+    gan = load(str(entry.reference), device=device)
+    if data_dir is not None and (data_dir / entry.dataset).is_dir():
+        data_dir = data_dir / entry.dataset
+    names = entry.protocols if protocol is None else [protocol]
+    return [evaluate_gan(gan, str(entry.reference), name, data_dir) for name in names]
+
+
+def compare(entry: WeightsEntry, evaluation: Evaluation) -> list[Comparison]:
+    """Hold a measurement to what the entry states under the same protocol."""
+    measured = {metric.name: metric.value for metric in evaluation.metrics}
+    return [
+        Comparison(
+            reference=str(entry.reference),
+            metric=stated["name"],
+            protocol=stated["protocol"],
+            published=stated["value"],
+            # What a protocol no longer measures is not found again.
+            measured=measured.get(stated["name"], float("nan")),
+            tolerance=stated["tolerance"],
+            deviation=evaluation.deviation,
+        )
+        for stated in entry.metrics
+        if stated["protocol"] == evaluation.protocol.name
+    ]

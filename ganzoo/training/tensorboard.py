@@ -1,0 +1,114 @@
+"""A run as TensorBoard events, where its settings ask for them: numbers, sample pictures, and the graphs of both nets.
+
+    tensorboard/                 scalars of each record, each sample picture
+    tensorboard/generator/       its graph (TensorBoard shows one graph for a folder)
+    tensorboard/discriminator/   its graph
+
+Nothing here draws a random number or touches a net of the run: graphs are traced on copies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ganzoo.errors import TrainingError
+from ganzoo.training.run import Run, writing
+from ganzoo.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+_BATCH = 2
+_NO_SCALARS = frozenset({"step"})
+
+
+def check_tensorboard() -> None:
+    """Find before anything is trained that the package is there. Raises TrainingError."""
+    if find_spec("tensorboard") is None:
+        raise TrainingError("TensorBoard events need the extra `logging`.", hint="pip install 'ganzoo[logging]'")
+
+
+class Events:
+    """The event files of a run; without a writer, everything asked of it is left undone."""
+
+    def __init__(self, run: Run, writer: SummaryWriter | None) -> None:
+        self._run, self._writer = run, writer
+
+    def add_record(self, record: Mapping[str, Any]) -> None:
+        """Write the numbers of a record, and see them on their way to the disk."""
+        if self._writer is None:
+            return
+        with writing(self._run.path):
+            for name, value in record.items():
+                if name not in _NO_SCALARS and type(value) in (int, float):
+                    self._writer.add_scalar(f"training/{name}", value, record["step"])
+            self._writer.flush()
+
+    def add_picture(self, step: int) -> None:
+        """Write the sample picture of a step, as it was drawn."""
+        if self._writer is None:
+            return
+        with writing(self._run.path):
+            pixels = np.asarray(Image.open(self._run.sample_path(step)).convert("RGB"))
+            self._writer.add_image("samples", pixels, step, dataformats="HWC")
+            self._writer.flush()
+
+
+@contextlib.contextmanager
+def open_events(run: Run, state: TrainingState) -> Iterator[Events]:
+    """Open the event files of a run for the steps that are to come; what was written of later ones is taken back."""
+    if not run.settings.tensorboard:
+        yield Events(run, None)
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with writing(run.path):
+        _add_graphs(run, state)
+        writer = SummaryWriter(str(run.tensorboard_path), purge_step=state.step + 1)
+    try:
+        yield Events(run, writer)
+    finally:
+        with writing(run.path):
+            writer.close()
+
+
+def _add_graphs(run: Run, state: TrainingState) -> None:
+    """Write the graphs of both nets, once in the life of a run; of a net that cannot be traced, why."""
+    sample, classes = state.config.sample, state.config.sample.classes
+    labels = () if classes is None else (torch.zeros(_BATCH, dtype=torch.int64),)
+    nets: dict[str, tuple[nn.Module, Tensor]] = {
+        "generator": (state.trained_generator, torch.zeros(_BATCH, state.config.latent.dim)),
+        "discriminator": (state.discriminator, torch.zeros(_BATCH, *sample.shape)),
+    }
+    for name, (net, inputs) in nets.items():
+        folder = run.tensorboard_path / name
+        if not folder.exists():
+            _add_graph(folder, net, (inputs, *labels))
+
+
+def _add_graph(folder: Path, net: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    copy = deepcopy(net).cpu().eval()
+    with (
+        SummaryWriter(str(folder)) as writer,
+        torch.random.fork_rng(devices=[]),
+        warnings.catch_warnings(action="ignore"),  # tracing is deprecated, and says so of every shape that it reads
+        contextlib.redirect_stdout(io.StringIO()),  # where failures are printed, but our stdout is data
+    ):
+        try:
+            writer.add_graph(copy, inputs)
+        except Exception as error:  # a plugin's net may do what cannot be traced
+            writer.add_text("graph", f"This net cannot be traced: {error}")

@@ -1,0 +1,38 @@
+"""Words: an unlimited set of word images in the manner of MJSynth. The recipe is in `ganzoo_words.recipes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganzoo.specs import DatasetSpec, SampleSpec, SyntheticData
+
+if TYPE_CHECKING:
+    import torch
+
+
+def _draw(num: int, generator: torch.Generator) -> torch.Tensor:
+    from ganzoo_words.law import draw_images
+
+    return draw_images(num, generator)
+
+
+def _draw_texts(num: int, generator: torch.Generator) -> list[str]:
+    from ganzoo_words.law import draw_texts
+
+    return draw_texts(num, generator)
+
+
+def _load(root: Path, split: str, download: bool) -> SyntheticData:
+    return SyntheticData(draw=_draw, draw_texts=_draw_texts)
+
+
+WORDS = DatasetSpec(
+    name="words",
+    summary="grey 32 × 128 images of English words in twelve typefaces, drawn in the manner of MJSynth; unlimited",
+    homepage="rendered on the fly; after Jaderberg et al. 2014, arXiv:1406.2227, section 2",
+    license="none needed: computed, not collected; the typefaces are under the SIL Open Font License or Apache-2.0",
+    sample=SampleSpec(kind="image", shape=(1, 32, 128)),
+    splits={"train": None},
+    load=_load,
+)

@@ -1,0 +1,113 @@
+"""Letters of the shipped typefaces, drawn once in each size, and how they stand in a word.
+
+Lengths are in ems unless they are said to be pixels. x runs to the right and y down; the baseline is y = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from io import BytesIO
+from string import ascii_letters
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageFont
+
+FONTS = (
+    "Breip.ttf",
+    "Cantarell-ExtraBold.otf",
+    "Cantarell-Regular.otf",
+    "ComicNeue-Bold.otf",
+    "Courier Prime Bold.otf",
+    "DancingScript-Bold.otf",
+    "GFSDidotItalic.otf",
+    "Inconsolata.otf",
+    "LobsterTwo-Bold.otf",
+    "Quattrocento-Regular.otf",
+    "RobotoSlab-Bold.otf",
+    "YanoneKaffeesatz-Bold.otf",
+)
+"""Files in `fonts/`, which has their licences and says where they are from. Their order is part of a seed's meaning."""
+
+HEAVY = np.array([name.endswith(("ExtraBold.otf", "Slab-Bold.otf", "Two-Bold.otf")) for name in FONTS])
+"""[fonts], whether the strokes are thick enough to be drawn as outlines alone."""
+
+THIN = np.array([name.startswith("Breip") for name in FONTS])
+"""[fonts], whether the strokes are so thin that they need contrast to be read."""
+
+SIZES = (12, 16, 24, 32, 48)
+"""Pixels to the em in which letters are kept: twelve fonts of 52 letters in these sizes take about 4 MB."""
+
+_METRICS_SIZE = 256  # so large that hinting hardly moves an edge
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """One letter in one size."""
+
+    ink: NDArray[np.uint8]
+    """[height, width], 0 to 255."""
+    left: int
+    """Pixels from the pen to the first column."""
+    top: int
+    """Pixels from the baseline to the first row; mostly negative."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the letters of some words stand."""
+
+    pens: NDArray[np.float64]
+    """[num, letters], x of each letter's pen; those behind a word's end are meaningless."""
+    left: NDArray[np.float64]
+    """[num], and so the other three: the box around the ink of each word."""
+    top: NDArray[np.float64]
+    right: NDArray[np.float64]
+    bottom: NDArray[np.float64]
+
+
+@cache
+def _content(font: int) -> bytes:
+    return resources.files(__package__).joinpath("fonts", FONTS[font]).read_bytes()
+
+
+@cache
+def _face(font: int, size: int) -> ImageFont.FreeTypeFont:
+    # The basic layout engine is in every build of Pillow; the other one would space letters differently where it is.
+    return ImageFont.truetype(BytesIO(_content(font)), size, layout_engine=ImageFont.Layout.BASIC)
+
+
+@cache
+def glyph(font: int, size: int, letter: str) -> Glyph:
+    """Return an ASCII letter of FONTS[font], `size` pixels to the em."""
+    mask, (left, top) = _face(font, size).getmask2(letter, mode="L", anchor="ls")
+    width, height = mask.size
+    return Glyph(np.frombuffer(bytes(mask), np.uint8).reshape(height, width), int(left), int(top))
+
+
+@cache
+def _metrics(font: int) -> NDArray[np.float64]:
+    """Advance, left, top, right and bottom of each of the 52 letters: [52, 5]."""
+    face = _face(font, _METRICS_SIZE)
+    rows = [(face.getlength(letter), *face.getbbox(letter, anchor="ls")) for letter in ascii_letters]
+    return np.array(rows) / _METRICS_SIZE
+
+
+def lay_out(words: list[str], fonts: NDArray[np.int64], tracking: NDArray[np.float64]) -> Layout:
+    """Set words of ASCII letters, each in its own font [num], with additional space between letters [num]."""
+    longest = max(map(len, words))
+    codes = np.array([[ascii_letters.index(letter) for letter in word.ljust(longest, "a")] for word in words])
+    behind = np.arange(longest) >= np.array(list(map(len, words)))[:, None]
+    table = np.stack([_metrics(font) for font in range(len(FONTS))])
+    advance, left, top, right, bottom = np.moveaxis(table[fonts[:, None], codes], -1, 0)
+    steps = advance + tracking[:, None]
+    pens = np.cumsum(steps, axis=1) - steps
+    return Layout(
+        pens,
+        left=np.where(behind, np.inf, pens + left).min(axis=1),
+        top=np.where(behind, np.inf, top).min(axis=1),
+        right=np.where(behind, -np.inf, pens + right).max(axis=1),
+        bottom=np.where(behind, -np.inf, bottom).max(axis=1),
+    )

@@ -1,0 +1,39 @@
+"""The law of the set: which word, in which case and style."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ganzoo_words.lexicon import lexicon
+from ganzoo_words.rendering import render
+from ganzoo_words.styles import NUMBERS, choose_styles
+
+_CASES = (str.lower, str.capitalize, str.upper)  # each as likely, as in MJSynth
+
+
+def draw_images(num: int, generator: torch.Generator) -> Tensor:
+    """Return word images, float32 [num, 1, 32, 128] in [-1, 1], on the generator's device. They are made on the CPU."""
+    numbers, seed = _draw(num, generator)
+    images, _ = render(_words(numbers), choose_styles(numbers[:, 2:]), torch.Generator().manual_seed(seed))
+    return images[:, None].to(generator.device).float().div_(127.5).sub_(1)
+
+
+def draw_texts(num: int, generator: torch.Generator) -> list[str]:
+    """Return the words that `draw_images` renders from the same state, and leave the generator as that would."""
+    numbers, _ = _draw(num, generator)
+    return _words(numbers)
+
+
+def _draw(num: int, generator: torch.Generator) -> tuple[NDArray[np.float64], int]:
+    """Return uniform numbers [num, 2 + NUMBERS] and the seed of the noise: all that is taken from the generator."""
+    numbers = torch.rand(num, 2 + NUMBERS, generator=generator, device=generator.device)
+    seed = torch.randint(1 << 62, (), generator=generator, device=generator.device)
+    return numbers.cpu().double().numpy(), int(seed)
+
+
+def _words(numbers: NDArray[np.float64]) -> list[str]:
+    words = lexicon()
+    return [_CASES[int(case * len(_CASES))](words[int(which * len(words))]) for which, case in numbers[:, :2].tolist()]

@@ -1,0 +1,12 @@
+"""The word list: common English words, lower case, sorted, written for ganzoo."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+
+@cache
+def lexicon() -> tuple[str, ...]:
+    """Return the words of `words.txt`."""
+    return tuple(resources.files(__package__).joinpath("words.txt").read_text(encoding="ascii").split())

@@ -1,0 +1,137 @@
+"""How a word is drawn: typeface, geometry, shades, wear; and the law from which that is chosen.
+
+The law imitates what MJSynth shows in greyscale at height 32: shades and contrasts as spread as there, half of the
+words darker than their ground, most of them nearly straight, some bent, outlined, shadowed, textured, blurred.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganzoo_words.glyphs import FONTS, HEAVY, THIN
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Styles:
+    """One style for each word: every field is [num]. Shades are 0 to 255; ems and pixels as said."""
+
+    font: NDArray[np.int64]
+    """Index into FONTS."""
+    tracking: Numbers
+    """Space between letters beyond the font's own, ems."""
+    rotation: Numbers
+    """Radians, clockwise."""
+    shear: Numbers
+    """Columns by which a row one row lower is moved to the left; slanted like italics when positive."""
+    bend: Numbers
+    """How far the ends lie below the middle, in half widths of the word."""
+    taper: Numbers
+    """By which share the right end is higher than the middle, and the left end lower."""
+    fill: Numbers
+    """Share of the image's height that the ink takes."""
+    rise: Numbers
+    """Share of the free height that is above the ink."""
+    margin_left: Numbers
+    """Pixels left of the ink."""
+    margin_right: Numbers
+    """Pixels right of it."""
+    ground: Numbers
+    """Shade behind the word."""
+    text: Numbers
+    """Shade of the word."""
+    border: Numbers
+    """Shade of a line around the letters; NaN for none."""
+    shadow: Numbers
+    """Shade of a shadow; NaN for none."""
+    shadow_x: Numbers
+    """Pixels by which the shadow is to the right."""
+    shadow_y: Numbers
+    """Pixels by which it is lower."""
+    texture: Numbers
+    """Standard deviation of the ground's unevenness, in shades."""
+    hardness: Numbers
+    """How sharp the edges of its patches are."""
+    wear: Numbers
+    """Standard deviation of the text's unevenness, in shades."""
+    blur: Numbers
+    """Standard deviation of the blur, pixels."""
+    noise: Numbers
+    """Standard deviation of the noise, in shades."""
+    compression: Numbers
+    """Multiple of the JPEG standard's table for luminance by which coefficients are rounded; 1 is quality 50."""
+
+    def part(self, start: int, stop: int) -> Styles:
+        """Return the styles [start, stop)."""
+        return Styles(**{field.name: getattr(self, field.name)[start:stop] for field in dataclasses.fields(self)})
+
+
+NUMBERS = 27
+"""Uniform numbers that choose a style."""
+
+
+def choose_styles(numbers: Numbers) -> Styles:
+    """Return the styles that numbers [num, NUMBERS], uniform on [0, 1), choose."""
+    column: Iterator[Numbers] = iter(numbers.T)
+
+    def between(low: float, high: float) -> Numbers:
+        return low + (high - low) * next(column)
+
+    def about_zero(limit: float, power: float) -> Numbers:
+        """Within ± limit; the greater the power, the nearer to zero."""
+        signed = 2 * next(column) - 1
+        values: Numbers = limit * np.sign(signed) * np.abs(signed) ** power
+        return values
+
+    def chance(probability: float) -> NDArray[np.bool_]:
+        happens: NDArray[np.bool_] = next(column) < probability
+        return happens
+
+    font = np.floor(between(0, len(FONTS))).astype(np.int64)
+    contrast = 40 * (230 / 40) ** between(0, 1) ** 0.85
+    contrast = np.where(THIN[font], np.maximum(contrast, 90), contrast)
+    darker = chance(0.5)
+    # The ground is anywhere that leaves room for the text on its side.
+    low = (255 - contrast) * between(0, 1) ** np.where(darker, 1.9, 1.0)  # dark words are nearly black
+    text, ground = np.where(darker, low, low + contrast), np.where(darker, low + contrast, low)
+
+    effect, beyond = next(column), between(0.3, 1.0)
+    outlined = HEAVY[font] & (effect < 0.15)
+    bordered = ~outlined & (effect < 0.25)
+    shadowed = (effect >= 0.25) & (effect < 0.42)
+    away = np.where(text < ground, 0.0, 255.0)  # the end of the scale on the text's side
+    opposite = 255 - away
+    border = np.where(bordered, ground + beyond * (opposite - ground), np.where(outlined, text, np.nan))
+    shadow = np.where(shadowed, ground + 0.6 * beyond * (np.where(chance(0.7), 0, opposite) - ground), np.nan)
+    text = np.where(outlined, ground, text)
+
+    return Styles(
+        font=font,
+        tracking=np.where(chance(0.2), between(0.05, 0.3), between(-0.01, 0.06)),
+        rotation=about_zero(0.2, 2.5),
+        shear=about_zero(0.35, 2.0),
+        bend=np.where(chance(0.15), about_zero(0.3, 1.0), 0.0),
+        taper=about_zero(0.25, 2.0),
+        fill=between(0.66, 1.0),
+        rise=between(0.2, 0.8),
+        margin_left=between(0.5, 9),
+        margin_right=between(0.5, 9),
+        ground=ground,
+        text=text,
+        border=border,
+        shadow=shadow,
+        shadow_x=between(-2.5, 2.5),
+        shadow_y=between(0.5, 2.5),
+        texture=contrast * between(0, 1) ** 5 * 0.28,
+        hardness=between(0.5, 4),
+        wear=contrast * between(0, 1) ** 4 * 0.25,
+        blur=between(0.2, 0.6),
+        noise=0.3 + contrast * between(0, 1) ** 4 * 0.04,
+        compression=between(0.08, 0.85),
+    )

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ganzoo.building import num_parameters
+from ganzoo.errors import SettingsError
+from ganzoo.registry import recipes
+from ganzoo.specs import LatentSpec, SampleSpec
+from ganzoo_dcgan import DCGAN, DCGANConfig
+from tests.conftest import Ganzoo, assert_two_lines
+
+LATENT = LatentSpec(dim=100)
+COLOUR = SampleSpec(kind="image", shape=(3, 32, 32))
+WORD = SampleSpec(kind="image", shape=(1, 32, 128))
+SMALL = DCGANConfig(generator_widths=(8, 6, 4), discriminator_widths=(4, 6, 8))
+
+
+def nets(config: DCGANConfig, sample: SampleSpec = COLOUR) -> tuple[nn.Module, nn.Module]:
+    return DCGAN.build_generator(config, LATENT, sample), DCGAN.build_discriminator(config, sample)
+
+
+def described(net: nn.Module) -> list[str]:
+    """A line for each layer: what issue and paper say of it, and nothing else."""
+    lines = []
+    for layer in net.layers:  # type: ignore[union-attr]
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            line = f"{type(layer).__name__} {layer.in_channels}-{layer.out_channels} k{layer.kernel_size[0]}"
+            line += f" s{layer.stride[0]} p{layer.padding[0]}"
+            line += f" o{layer.output_padding[0]}" if isinstance(layer, nn.ConvTranspose2d) else ""
+        else:
+            line = type(layer).__name__
+        lines.append(line)
+    return lines
+
+
+@pytest.mark.parametrize("name", ["cifar10-dcgan", "cifar10-wgan", "cifar10-wgan-gp"])
+def test_the_nets_have_the_published_layers(name: str) -> None:
+    recipe = recipes.get(name)
+    config = DCGANConfig(**recipe.config)
+    assert (recipe.architecture, recipe.latent) == ("dcgan", LATENT)
+    generator, discriminator = nets(config)
+    assert described(generator) == [
+        *("ConvTranspose2d 100-512 k4 s1 p0 o0", "BatchNorm2d", "ReLU"),
+        *("ConvTranspose2d 512-256 k3 s2 p1 o1", "BatchNorm2d", "ReLU"),
+        *("ConvTranspose2d 256-128 k3 s2 p1 o1", "BatchNorm2d", "ReLU"),
+        *("ConvTranspose2d 128-3 k3 s2 p1 o1", "Tanh"),
+    ]
+    norm = [] if name == "cifar10-wgan-gp" else ["BatchNorm2d"]
+    assert described(discriminator) == [
+        *("Conv2d 3-64 k4 s2 p1", "LeakyReLU"),
+        *("Conv2d 64-128 k4 s2 p1", *norm, "LeakyReLU"),
+        *("Conv2d 128-256 k4 s2 p1", *norm, "LeakyReLU"),
+        "Conv2d 256-1 k4 s1 p0",
+    ]
+    slopes = {layer.negative_slope for layer in discriminator.modules() if isinstance(layer, nn.LeakyReLU)}
+    assert slopes == {0.2}
+    # Kernels, and a scale and a shift for each normalised channel, or a bias where nothing normalises.
+    kernels = 100 * 512 * 16 + 512 * 256 * 9 + 256 * 128 * 9 + 128 * 3 * 9
+    assert num_parameters(generator) == kernels + 2 * (512 + 256 + 128) + 3 == 2_299_011
+    kernels = 3 * 64 * 16 + 64 * 128 * 16 + 128 * 256 * 16 + 256 * 16
+    shifts = (64 + 128 + 256 if name == "cifar10-wgan-gp" else 64 + 2 * (128 + 256)) + 1
+    assert num_parameters(discriminator) == kernels + shifts
+
+
+@pytest.mark.parametrize("sample", [COLOUR, WORD], ids=["3x32x32", "1x32x128"])
+def test_shapes_and_ranges(sample: SampleSpec) -> None:
+    generator, discriminator = nets(SMALL, sample)
+    images = generator(torch.randn(5, 100))
+    assert images.shape == (5, *sample.shape)
+    assert images.abs().max() <= 1
+    assert discriminator(images).shape == (5,)
+    assert discriminator(images[:1]).shape == (1,)
+
+
+def outputs(**config: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and logits of nets with large weights, so that whatever squashes them is seen."""
+    torch.manual_seed(0)
+    generator, discriminator = nets(dataclasses.replace(SMALL, weight_std=2.0, **config))
+    images = generator(torch.randn(16, 100))
+    return images.detach(), discriminator(images).detach()
+
+
+def test_images_reach_both_ends_and_logits_are_not_squashed() -> None:
+    images, logits = outputs()
+    assert images.min() < -0.9
+    assert images.max() > 0.9
+    assert logits.min() < 0
+    assert logits.max() > 1
+
+
+def test_the_published_sigmoids_are_a_setting() -> None:
+    images, logits = outputs(output="sigmoid", discriminator_output="sigmoid")
+    for values in (images, logits):
+        assert 0 <= values.min() < 0.1
+        assert 0.9 < values.max() <= 1
+
+
+def test_initial_kernels_have_the_papers_deviation() -> None:
+    torch.manual_seed(0)
+    for net in nets(DCGANConfig()):
+        kernels = [layer.weight for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
+        assert len(kernels) == 4
+        for kernel in kernels:
+            assert float(kernel.detach().mean()) == pytest.approx(0, abs=1e-3)
+            assert float(kernel.detach().std()) == pytest.approx(0.02, rel=0.05)
+
+
+def test_without_a_deviation_kernels_begin_as_pytorchs() -> None:
+    torch.manual_seed(0)
+    theirs = nn.ConvTranspose2d(100, 8, 4, bias=False)
+    torch.manual_seed(0)
+    generator = DCGAN.build_generator(dataclasses.replace(SMALL, weight_std=None), LATENT, COLOUR)
+    assert torch.equal(generator.layers[0].weight, theirs.weight)  # type: ignore[index, union-attr]
+
+
+@pytest.mark.parametrize(("norm", "alone"), [("none", True), ("batch", False)])
+def test_only_without_norm_does_the_discriminator_judge_each_image_by_itself(norm: str, alone: bool) -> None:
+    torch.manual_seed(0)
+    discriminator = DCGAN.build_discriminator(
+        dataclasses.replace(SMALL, discriminator_norm=norm, weight_std=0.5),  # type: ignore[arg-type]
+        COLOUR,
+    )
+    images = torch.rand(4, 3, 32, 32) * 2 - 1
+    together = discriminator(images)
+    apart = torch.cat([discriminator(image[None]) for image in images])
+    assert torch.allclose(together, apart, rtol=1e-4) == alone
+
+
+@pytest.mark.parametrize("shape", [(3, 28, 28), (1, 32, 36), (3, 4, 4), (15,), (32, 32)])
+def test_shapes_that_cannot_be_halved_so_often_are_one_clear_line(shape: tuple[int, ...]) -> None:
+    sample = SampleSpec(kind="image", shape=shape)
+    with pytest.raises(SettingsError, match="height and width divisible by 8") as generators:
+        DCGAN.build_generator(SMALL, LATENT, sample)
+    with pytest.raises(SettingsError, match="height and width divisible by 8") as discriminators:
+        DCGAN.build_discriminator(SMALL, sample)
+    for caught in (generators, discriminators):
+        assert str(list(shape)) in str(caught.value)
+        assert "widths" in caught.value.hint
+
+
+def test_digits_of_28_pixels_take_two_layers_that_halve() -> None:
+    config = DCGANConfig(generator_widths=(8, 4), discriminator_widths=(4, 8))
+    generator, discriminator = nets(config, SampleSpec(kind="image", shape=(1, 28, 28)))
+    images = generator(torch.randn(2, 100))
+    assert images.shape == (2, 1, 28, 28)
+    assert discriminator(images).shape == (2,)
+
+
+def test_an_unfitting_dataset_is_two_lines_on_the_command_line_and_leaves_no_folder(
+    ganzoo: Ganzoo, digits: Path, tmp_path: Path
+) -> None:
+    setting = ["--set", "architecture=dcgan", "--set", "config={}"]
+    result = ganzoo("train", "mnist-mlp", "--data-dir", digits, "--out", tmp_path / "run", *setting)
+    assert_two_lines(result, 2, "divisible by 8, not [1, 28, 28]", "generator_widths")
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_are_refused_in_one_line(digits: Path, tmp_path: Path) -> None:
+    import ganzoo
+
+    with pytest.raises(SettingsError, match="'dcgan' takes no labels"):
+        ganzoo.train(
+            "mnist-cgan", out=tmp_path / "run", data_dir=digits, settings={"architecture": "dcgan", "config": {}}
+        )

@@ -23,8 +23,14 @@ def _draw_texts(num: int, generator: torch.Generator) -> list[str]:
     return draw_texts(num, generator)
 
 
+def _vocabulary() -> frozenset[str]:
+    from ganzoo_words.lexicon import lexicon
+
+    return frozenset(lexicon())
+
+
 def _load(root: Path, split: str, download: bool) -> SyntheticData:
-    return SyntheticData(draw=_draw, draw_texts=_draw_texts)
+    return SyntheticData(draw=_draw, draw_texts=_draw_texts, vocabulary=_vocabulary)
 
 
 WORDS = DatasetSpec(

@@ -132,6 +132,8 @@ class SyntheticData:
     """(num, generator) -> float32 [num, *shape], on the generator's device."""
     draw_texts: Callable[[int, torch.Generator], list[str]] | None = None
     """(num, generator) -> what is written on the samples that `draw` gives from the same state; None without texts."""
+    vocabulary: Callable[[], frozenset[str]] | None = None
+    """() -> every word that a sample may show, in lower case; None without words."""
 
 
 class Features(Structural):
@@ -188,7 +190,7 @@ class Protocol:
     """Everything that fixes a metric's value. Change anything and the name must change too."""
 
     name: str
-    """Unique and versioned, such as `quadratic-exact-v1`."""
+    """Unique and versioned, such as `quadratic-exact-v2`."""
     metrics: tuple[str, ...]
     """Names of registered metrics, in the order of the report."""
     num_samples: Annotated[int, Gt(0)]
@@ -313,6 +315,10 @@ def _no_texts() -> None:
     return None
 
 
+def _no_vocabulary() -> frozenset[str]:
+    raise EvaluationError("no vocabulary is at hand.", hint="Evaluate a model under a protocol.")
+
+
 def _computed(name: str, compute: Callable[[], Any]) -> Any:
     return compute()
 
@@ -335,8 +341,12 @@ class MetricInputs:
     """Name of a registered extractor -> its features of the real samples, from the store where they are known."""
     real_texts: Callable[[], Sequence[str] | None] = _no_texts
     """What is written on the real samples; None for a set without texts."""
+    vocabulary: Callable[[], frozenset[str]] = _no_vocabulary
+    """Every word of the protocol's split, in lower case; raises EvaluationError for a set without texts."""
     shared: Callable[[str, Callable[[], Any]], Any] = _computed
     """(name, compute) -> what `compute` returns, computed once for all metrics of these samples that ask by a name."""
+    real_shared: Callable[[str, Callable[[], Any]], Any] = _computed
+    """As `shared`, for what depends on the real samples alone: computed once for all seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import ganzoo
 from ganzoo.errors import EvaluationError, MissingDatasetError, UnknownNameError
-from ganzoo.evaluation.measurement import find_protocol
+from ganzoo.evaluation.extractors import Extractors
+from ganzoo.evaluation.measurement import find_protocol, metric_inputs
+from ganzoo.evaluation.real import RealSide
 from ganzoo.registry import datasets, metrics
-from ganzoo.specs import DatasetSpec, SampleSpec
+from ganzoo.specs import DatasetSpec, Protocol, SampleSpec, SyntheticData
 from ganzoo_quadratic import QUADRATIC
 from tests.test_model import make_gan
 
@@ -19,8 +23,8 @@ TINY = {"seed": 0, "steps": 1, "batch_size": 16, "config.generator_hidden": [8],
 def test_curves_are_measured_without_any_data(tmp_path: Path) -> None:
     run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=TINY)
     result = ganzoo.evaluate(run.path)
-    assert [metric.name for metric in result.metrics] == ["curve-w1", "curve-rmse", "point-in-band", "curve-in-band"]
-    assert {metric.protocol for metric in result.metrics} == {"quadratic-exact-v1"}
+    assert tuple(metric.name for metric in result.metrics) == find_protocol(QUADRATIC, None).metrics
+    assert {metric.protocol for metric in result.metrics} == {"quadratic-exact-v2"}
     assert result.real_digest is None
     document = json.loads(json.dumps(result.to_json()))
     assert document["protocol"]["num_samples"] == 10_000
@@ -64,9 +68,50 @@ def test_a_dataset_without_protocol_says_so() -> None:
         find_protocol(bare, None)
 
 
-@pytest.mark.parametrize("name", ["mnist", "quadratic"])
+@pytest.mark.parametrize("name", ["mnist", "quadratic", "words"])
 def test_every_protocol_names_registered_metrics(name: str) -> None:
     for protocol in datasets.get(name).protocols:
         assert protocol.metrics
         for metric in protocol.metrics:
             assert metrics.get(metric).better in ("lower", "higher")
+
+
+def drawn_words(vocabulary: frozenset[str] | None) -> DatasetSpec:
+    """An unlimited set of tiny images that show one of two words."""
+
+    def draw(num: int, generator: torch.Generator) -> torch.Tensor:
+        return torch.rand(num, 1, 4, 4, generator=generator)
+
+    data = SyntheticData(draw=draw, vocabulary=None if vocabulary is None else lambda: vocabulary)
+    sample = SampleSpec(kind="image", shape=(1, 4, 4))
+    return replace(QUADRATIC, name="drawn-words", sample=sample, load=lambda root, split, download: data)
+
+
+def real_side(dataset: DatasetSpec, data_dir: Path | None = None) -> RealSide:
+    protocol = Protocol(name="words-v0", metrics=("x",), num_samples=2, seeds=(0, 1), split="train", num_real=3)
+    return RealSide(dataset, protocol, data_dir, Extractors(torch.device("cpu")))
+
+
+def test_what_depends_on_the_real_side_alone_is_computed_once_for_all_seeds() -> None:
+    gan, real, computed = make_gan(), real_side(drawn_words(frozenset({"a"}))), []
+
+    def compute() -> int:
+        computed.append(1)
+        return len(computed)
+
+    for seed in (0, 1):
+        inputs = metric_inputs(gan, gan.sample(2, seed=seed), real, real._extractors)
+        assert [inputs.real_shared("readings", compute) for _ in range(2)] == [1, 1]
+    for seed in (0, 1):
+        inputs = metric_inputs(gan, gan.sample(2, seed=seed), real, real._extractors)
+        assert [inputs.shared("readings", compute) for _ in range(2)] == [2 + seed] * 2
+
+
+def test_the_vocabulary_of_a_law_is_what_it_says() -> None:
+    assert real_side(drawn_words(frozenset({"apple", "stone"}))).vocabulary() == {"apple", "stone"}
+
+
+def test_a_set_without_words_has_no_vocabulary(digits: Path) -> None:
+    for side in (real_side(drawn_words(None)), real_side(datasets.get("mnist"), digits)):
+        with pytest.raises(EvaluationError, match="does not say which words"):
+            side.vocabulary()

@@ -6,7 +6,6 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ganzoo import registry
 from ganzoo.errors import EvaluationError, UnknownNameError
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import extract
+from ganzoo.evaluation.memo import Memo
 from ganzoo.evaluation.real import RealSide
 from ganzoo.evaluation.records import run_data_dir
 from ganzoo.model import GAN
@@ -151,12 +151,7 @@ class Evaluator:
 
 def metric_inputs(gan: GAN, samples: Tensor, real: RealSide, extractors: Extractors) -> MetricInputs:
     """Collect what metrics may look at; everything dear is computed when first asked for, and once."""
-    known: dict[str, Any] = {}
-
-    def shared(name: str, compute: Callable[[], Any]) -> Any:
-        if name not in known:
-            known[name] = compute()
-        return known[name]
+    shared = Memo()
 
     def features(name: str) -> Features:
         spec, extractor = extractors.get(name)
@@ -171,7 +166,9 @@ def metric_inputs(gan: GAN, samples: Tensor, real: RealSide, extractors: Extract
         features=features,
         real_features=real.features,
         real_texts=real.texts,
+        vocabulary=real.vocabulary,
         shared=shared,
+        real_shared=real.shared,
     )
 
 

@@ -16,6 +16,7 @@ from ganzoo.data import open_dataset, to_float
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import extract, read_stored, stored_folder, write_stored
+from ganzoo.evaluation.memo import Memo
 from ganzoo.specs import ArrayData, DatasetSpec, Features, Protocol, SyntheticData
 
 LAW_SEED = 0
@@ -30,6 +31,7 @@ class RealSide:
         self._features: dict[str, Features] = {}
         self._digest: str | None = None
         self.deviation: str | None = None
+        self.shared = Memo()
 
     @property
     def digest(self) -> str | None:
@@ -46,6 +48,10 @@ class RealSide:
         if isinstance(data, SyntheticData):
             return None if data.draw_texts is None else data.draw_texts(self._num, self._law_source())
         return None if data.texts is None else [text.decode() for text in data.texts[self._index].tolist()]
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return the words of the whole split, in lower case. Raises EvaluationError for a set without texts."""
+        return self._vocabulary
 
     def features(self, name: str) -> Features:
         """Return the features of the real samples under an extractor, computed once for each machine."""
@@ -96,6 +102,18 @@ class RealSide:
                 f"split of {self._dataset.name} has {len(data.samples):,}.",
                 hint="Pass the folder with the whole set as --data-dir.",
             )
+
+    @cached_property
+    def _vocabulary(self) -> frozenset[str]:
+        data = self._data
+        if isinstance(data, SyntheticData) and data.vocabulary is not None:
+            return data.vocabulary()
+        if isinstance(data, ArrayData) and data.texts is not None:
+            return frozenset(text.decode().lower() for text in np.unique(data.texts).tolist())
+        raise EvaluationError(
+            f"the dataset {self._dataset.name!r} does not say which words its samples show.",
+            hint="Choose a metric that needs none.",
+        )
 
     @cached_property
     def _samples(self) -> Tensor:

@@ -75,6 +75,24 @@ CURVE_IN_BAND = MetricSpec(
     better="higher",
     compute=_metric("curves_in_band"),
 )
+CURVE_ENERGY = MetricSpec(
+    name="curve-energy",
+    summary="energy distance between 2,000 curves and as many from the true law; about 0.002 for the law itself",
+    better="lower",
+    compute=_metric("energy_distance"),
+)
+CURVE_P = MetricSpec(
+    name="curve-p",
+    summary="p-value of the permutation test on curve-energy, 1/201 to 1; its power grows with the count, here 2,000",
+    better="higher",
+    compute=_metric("p_value"),
+)
+CURVE_MODES = MetricSpec(
+    name="curve-modes",
+    summary="share of ten equal bins of a in [1, 2] that hold at least a tenth of their fair share, 0 to 1",
+    better="higher",
+    compute=_metric("bins_of_a"),
+)
 
 QUADRATIC = DatasetSpec(
     name="quadratic",
@@ -90,10 +108,25 @@ QUADRATIC = DatasetSpec(
     load=_load,
     protocols=(
         Protocol(
-            name="quadratic-exact-v1",
-            metrics=("curve-w1", "curve-rmse", "point-in-band", "curve-in-band"),
+            name="quadratic-exact-v2",
+            metrics=(
+                "curve-w1",
+                "curve-rmse",
+                "point-in-band",
+                "curve-in-band",
+                "curve-energy",
+                "curve-p",
+                "curve-modes",
+            ),
             num_samples=10_000,
             seeds=(0, 1, 2, 3, 4),
+        ),
+        Protocol(
+            name="quadratic-quick-v1",
+            metrics=("curve-w1", "curve-modes"),
+            num_samples=2_000,
+            seeds=(0,),
+            use="training",
         ),
     ),
 )

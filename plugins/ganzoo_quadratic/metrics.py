@@ -7,7 +7,15 @@ from torch import Tensor
 
 from ganzoo.errors import EvaluationError
 from ganzoo.specs import CurveAxes, MetricInputs
-from ganzoo_quadratic.law import family, fit_a
+from ganzoo_quadratic.energy import energy_test
+from ganzoo_quadratic.law import draw_curves, family, fit_a
+
+NUM_TESTED = 2_000
+"""Generated curves, the first ones, and as many from the true law, in the two-sample test."""
+NUM_PERMUTATIONS = 200
+LAW_SEED = 2013
+"""Seed of the curves from the true law and of the permutations."""
+NUM_BINS = 10
 
 
 def wasserstein_of_a(inputs: MetricInputs) -> float:
@@ -44,6 +52,40 @@ def points_in_band(inputs: MetricInputs) -> float:
 def curves_in_band(inputs: MetricInputs) -> float:
     """Share of curves with every point between the lowest and the highest real curve."""
     return float(_inside(*_curves(inputs)).all(dim=1).double().mean())
+
+
+def bins_of_a(inputs: MetricInputs) -> float:
+    """Share of ten equal bins of [1, 2] that hold at least a tenth of their fair share of the fitted a."""
+    curves, axes = _curves(inputs)
+    counts = fit_a(curves, _x(axes)).histc(bins=NUM_BINS, min=1, max=2)
+    return float((counts >= 0.1 * len(curves) / NUM_BINS).double().mean())
+
+
+def energy_distance(inputs: MetricInputs) -> float:
+    """Energy distance between generated curves and curves from the true law."""
+    return _tested(inputs)[0]
+
+
+def p_value(inputs: MetricInputs) -> float:
+    """p-value of the permutation test on the energy distance."""
+    return _tested(inputs)[1]
+
+
+def _tested(inputs: MetricInputs) -> tuple[float, float]:
+    curves, axes = _curves(inputs)
+    if len(curves) < NUM_TESTED:
+        raise EvaluationError(
+            f"the two-sample test takes {NUM_TESTED} curves, not {len(curves)}.",
+            hint=f"Choose a protocol with {NUM_TESTED} samples or more.",
+        )
+
+    def compute() -> tuple[float, float]:
+        generator = torch.Generator().manual_seed(LAW_SEED)
+        real = draw_curves(axes.x, NUM_TESTED, generator).double()
+        return energy_test(curves[:NUM_TESTED], real, NUM_PERMUTATIONS, generator)
+
+    found: tuple[float, float] = inputs.shared("energy test of curves", compute)
+    return found
 
 
 def _inside(curves: Tensor, axes: CurveAxes) -> Tensor:

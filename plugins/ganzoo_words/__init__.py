@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.specs import DatasetSpec, SampleSpec, SyntheticData
+from ganzoo.specs import DatasetSpec, Protocol, SampleSpec, SyntheticData
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +23,14 @@ def _draw_texts(num: int, generator: torch.Generator) -> list[str]:
     return draw_texts(num, generator)
 
 
+def _vocabulary() -> frozenset[str]:
+    from ganzoo_words.lexicon import lexicon
+
+    return frozenset(lexicon())
+
+
 def _load(root: Path, split: str, download: bool) -> SyntheticData:
-    return SyntheticData(draw=_draw, draw_texts=_draw_texts)
+    return SyntheticData(draw=_draw, draw_texts=_draw_texts, vocabulary=_vocabulary)
 
 
 WORDS = DatasetSpec(
@@ -35,4 +41,30 @@ WORDS = DatasetSpec(
     sample=SampleSpec(kind="image", shape=(1, 32, 128)),
     splits={"train": None},
     load=_load,
+    protocols=(
+        Protocol(
+            name="words-ocr-v1",
+            metrics=(
+                "ocr-words",
+                "ocr-confidence",
+                "ocr-real-words",
+                "ocr-real-confidence",
+                "ocr-real-exact",
+                "ocr-real-cer",
+            ),
+            num_samples=1_000,
+            seeds=(0, 1, 2),
+            split="train",
+            num_real=1_000,
+        ),
+        Protocol(
+            name="words-ocr-quick-v1",
+            metrics=("ocr-words", "ocr-confidence"),
+            num_samples=200,
+            seeds=(0,),
+            split="train",
+            num_real=200,
+            use="training",
+        ),
+    ),
 )

@@ -57,6 +57,13 @@ def draw_texts(num: int, generator: torch.Generator) -> list[str]:
     return draw(num, generator)
 
 
+def test_every_text_is_in_the_vocabulary_in_lower_case() -> None:
+    assert data().vocabulary is not None
+    vocabulary = data().vocabulary()
+    assert {text.lower() for text in draw_texts(500, seeded(0))} <= vocabulary
+    assert all(word == word.lower() for word in vocabulary)
+
+
 @pytest.mark.parametrize("num", [0, 1, 100])
 def test_images_are_what_the_spec_says(num: int) -> None:
     images = data().draw(num, seeded(0))

@@ -1,0 +1,61 @@
+"""What a text recogniser reads in word images: of generated ones, and of the real ones as the line to reach.
+
+The images are grey, 32 × 128, one word each. What is read is compared in lower case and without spaces. The recogniser
+is PP-OCRv6 (small) from the rapidocr package, held to one sha256; it needs no network. Install it with the `ocr` extra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ganzoo.specs import MetricInputs, MetricSpec
+
+
+def _metric(name: str) -> Callable[[MetricInputs], float]:
+    """Defer heavy imports to the first call."""
+
+    def compute(inputs: MetricInputs) -> float:
+        from ganzoo_ocr import metrics
+
+        value: float = getattr(metrics, name)(inputs)
+        return value
+
+    return compute
+
+
+OCR_WORDS = MetricSpec(
+    name="ocr-words",
+    summary="share of the images that are read as a word of the dataset, upper and lower case alike, 0 to 1",
+    better="higher",
+    compute=_metric("words"),
+)
+OCR_CONFIDENCE = MetricSpec(
+    name="ocr-confidence",
+    summary="mean confidence of the recogniser, 0 to 1; 0 for an image in which it reads nothing",
+    better="higher",
+    compute=_metric("confidence"),
+)
+OCR_REAL_WORDS = MetricSpec(
+    name="ocr-real-words",
+    summary="ocr-words of the real images: the line to reach, the same for every model",
+    better="higher",
+    compute=_metric("real_words"),
+)
+OCR_REAL_CONFIDENCE = MetricSpec(
+    name="ocr-real-confidence",
+    summary="ocr-confidence of the real images: the line to reach, the same for every model",
+    better="higher",
+    compute=_metric("real_confidence"),
+)
+OCR_REAL_EXACT = MetricSpec(
+    name="ocr-real-exact",
+    summary="share of the real images that are read as what is written on them, upper and lower case alike, 0 to 1",
+    better="higher",
+    compute=_metric("real_exact"),
+)
+OCR_REAL_CER = MetricSpec(
+    name="ocr-real-cer",
+    summary="character error rate on the real images: edits for each written character, case ignored, 0 upwards",
+    better="lower",
+    compute=_metric("real_character_error_rate"),
+)

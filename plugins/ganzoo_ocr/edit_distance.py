@@ -1,0 +1,14 @@
+"""The edit distance between two texts."""
+
+from __future__ import annotations
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Return the least number of inserted, deleted and replaced characters from one text to the other (Levenshtein)."""
+    above = list(range(len(second) + 1))
+    for row, left in enumerate(first, start=1):
+        current = [row]
+        for column, right in enumerate(second):
+            current.append(min(above[column + 1] + 1, current[column] + 1, above[column] + (left != right)))
+        above = current
+    return above[-1]

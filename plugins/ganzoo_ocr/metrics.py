@@ -1,0 +1,79 @@
+"""The metrics: shares, means and error rates over readings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from ganzoo.errors import EvaluationError
+from ganzoo.specs import MetricInputs
+from ganzoo_ocr.edit_distance import edit_distance
+from ganzoo_ocr.recogniser import HEIGHT, WIDTH, Reading, read
+
+
+def words(inputs: MetricInputs) -> float:
+    """Share of the generated images that are read as a word of the dataset."""
+    return _share_of_words(inputs, _readings(inputs))
+
+
+def confidence(inputs: MetricInputs) -> float:
+    """Mean confidence in the generated images."""
+    return fmean(reading.confidence for reading in _readings(inputs))
+
+
+def real_words(inputs: MetricInputs) -> float:
+    """Share of the real images that are read as a word of the dataset."""
+    return _share_of_words(inputs, _real_readings(inputs))
+
+
+def real_confidence(inputs: MetricInputs) -> float:
+    """Mean confidence in the real images."""
+    return fmean(reading.confidence for reading in _real_readings(inputs))
+
+
+def real_exact(inputs: MetricInputs) -> float:
+    """Share of the real images that are read as what is written on them."""
+    return fmean(found == written for found, written in _real_pairs(inputs))
+
+
+def real_character_error_rate(inputs: MetricInputs) -> float:
+    """Edits between what is read and what is written on the real images, for each written character."""
+    pairs = _real_pairs(inputs)
+    return sum(edit_distance(found, written) for found, written in pairs) / sum(len(written) for _, written in pairs)
+
+
+def _share_of_words(inputs: MetricInputs, readings: Sequence[Reading]) -> float:
+    vocabulary = inputs.vocabulary()
+    return fmean(reading.text in vocabulary for reading in readings)
+
+
+def _readings(inputs: MetricInputs) -> Sequence[Reading]:
+    _check(inputs)
+    found: Sequence[Reading] = inputs.shared("ocr readings", lambda: read(inputs.samples))
+    return found
+
+
+def _real_readings(inputs: MetricInputs) -> Sequence[Reading]:
+    _check(inputs)
+    found: Sequence[Reading] = inputs.real_shared("ocr readings", lambda: read(inputs.real()))
+    return found
+
+
+def _real_pairs(inputs: MetricInputs) -> list[tuple[str, str]]:
+    """Return what is read and what is written, both in lower case, for each real image."""
+    _check(inputs)
+    texts = inputs.real_texts()
+    if texts is None:
+        raise EvaluationError(
+            "nobody knows what is written on these real images.", hint="Choose a metric that needs no texts."
+        )
+    readings = _real_readings(inputs)
+    return [(reading.text, text.lower()) for reading, text in zip(readings, texts, strict=True)]
+
+
+def _check(inputs: MetricInputs) -> None:
+    if inputs.sample.kind != "image" or inputs.sample.shape != (1, HEIGHT, WIDTH) or not len(inputs.samples):
+        raise EvaluationError(
+            f"this metric reads grey word images, {HEIGHT} × {WIDTH}.",
+            hint="Choose a metric of the model's own dataset.",
+        )

@@ -1,0 +1,88 @@
+"""Word images -> what is read in them, with PP-OCRv6 (small) as the rapidocr package carries it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ganzoo.errors import EvaluationError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MODEL = "PP-OCRv6_rec_small.onnx"
+SHA256 = "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884"
+"""rapidocr 3.9 and 3.10 carry this file; numbers from another one compare with none."""
+
+HEIGHT, WIDTH = 32, 128
+INPUT_SHAPE = [3, 48, 192]
+"""What images are resized to (bilinear): the recogniser's height and their own aspect, so nothing is padded."""
+
+MAX_THREADS = 8
+
+_HINT = "Install it with: pip install 'ganzoo[ocr]'"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read in one image."""
+
+    text: str
+    """In lower case and without spaces; empty when nothing is read."""
+    confidence: float
+    """Mean probability of its characters, 0 to 1; 0 for an empty text."""
+
+
+def read(images: torch.Tensor) -> Sequence[Reading]:
+    """Read images in [-1, 1], float32 [num, 1, 32, 128], each by itself, so that no reading depends on another image.
+
+    Raises EvaluationError when the recogniser is not installed or is another one.
+    """
+    engine = _recogniser()
+    grey = images[:, 0].add(1).mul(127.5).round().clamp(0, 255).byte().numpy()
+
+    def read_one(image: NDArray[np.uint8]) -> Reading:
+        found = engine(np.repeat(image[:, :, None], 3, axis=2), use_det=False, use_cls=False, use_rec=True)
+        return Reading(text="".join(found.txts[0].split()).lower(), confidence=float(found.scores[0]))
+
+    with ThreadPoolExecutor(min(torch.get_num_threads(), MAX_THREADS)) as threads:
+        return list(threads.map(read_one, grey))
+
+
+@cache
+def _recogniser() -> Any:
+    try:
+        import onnxruntime  # noqa: F401 - rapidocr imports it late and does not ask for it
+        from rapidocr import RapidOCR
+    except ImportError as error:
+        raise EvaluationError(f"reading words needs {error.name or 'rapidocr'}.", hint=_HINT) from error
+    return RapidOCR(
+        params={
+            "Global.log_level": "critical",
+            "Rec.model_path": str(_model_path()),
+            "Rec.rec_img_shape": INPUT_SHAPE,
+            # Images are read side by side instead: one of them is too small to share.
+            "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+        }
+    )
+
+
+def _model_path() -> Path:
+    """Return the pinned model inside the installed package. Raises EvaluationError when it holds another one."""
+    spec = find_spec("rapidocr")
+    assert spec is not None
+    assert spec.origin is not None
+    path = Path(spec.origin).parent / "models" / MODEL
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+        raise EvaluationError(f"the installed rapidocr does not hold the {MODEL} of these metrics.", hint=_HINT)
+    return path

@@ -23,7 +23,9 @@ from ganzoo.training.state import TrainingState, check_trainable
 if TYPE_CHECKING:
     import torch
 
-CHANGEABLE = frozenset({"device", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "recipe.steps"})
+CHANGEABLE = frozenset(
+    {"device", "data", "log_every", "sample_every", "checkpoint_every", "keep_checkpoints", "recipe.steps"}
+)
 """Settings that may change when a run goes on, because they do not change what was computed so far."""
 
 
@@ -72,6 +74,7 @@ class Training:
         try:
             yield from training(self.run, self.state, self.should_stop)
         finally:
+            self.state.batches.close()
             self.run.unlock()
 
     @property
@@ -86,8 +89,8 @@ def _prepare(settings: TrainingSettings, data_dir: Path | None) -> tuple[Trainin
     spec = datasets.get(settings.recipe.dataset)
     described = model_config(settings.recipe, spec.sample)
     check_trainable(settings, described)
-    dataset = open_dataset(spec, "train", data_dir)
-    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device)
+    dataset = open_dataset(spec, settings.recipe.split, data_dir)
+    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device, settings.data)
     return TrainingState(settings, described, batches, device), dataset.digest
 
 

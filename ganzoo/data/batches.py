@@ -144,7 +144,9 @@ class StreamedBatches:
     def next(self) -> Batch:
         """Return the next batch. Raises DatasetError when the packed copy is gone or was cut."""
         if self._prefetcher is None:
-            self._prefetcher = Prefetcher(self._file, self._order.batch, self._taken, pinned=self._device.type == "cuda")
+            self._prefetcher = Prefetcher(
+                self._file, self._order.batch, self._taken, pinned=self._device.type == "cuda"
+            )
         try:
             index, samples = self._prefetcher.next()
         except DatasetError:

@@ -63,6 +63,10 @@ def _left(folder: Path, limit: str, usage: str) -> list[int]:
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
     except (OSError, ValueError):  # no such group, or "max"
         return []
-    names = ("total_inactive_file", "total_active_file") if "total_cache" in statistics else ("inactive_file", "active_file")
+    names = (
+        ("total_inactive_file", "total_active_file")
+        if "total_cache" in statistics
+        else ("inactive_file", "active_file")
+    )
     cached = sum(int(statistics.get(name, 0)) for name in names)
     return [max(0, allowed - used + cached)]

@@ -65,9 +65,7 @@ class RowFile:
     def will_read(self, file: FileIO, row: int) -> None:
         """Let the disk begin with a row that is read soon, where the system can be told."""
         if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(
-                file.fileno(), self.offset + row * self.row_size, self.row_size, os.POSIX_FADV_WILLNEED
-            )
+            os.posix_fadvise(file.fileno(), self.offset + row * self.row_size, self.row_size, os.POSIX_FADV_WILLNEED)
 
     def empty(self, num: int, *, pinned: bool = False) -> Tensor:
         """Return an unfilled tensor [num, *shape] on the CPU, in memory that a GPU can read itself if `pinned`."""
@@ -84,7 +82,7 @@ class RowFile:
 
 def bytes_of(tensor: Tensor) -> memoryview:
     """Return the memory of a contiguous tensor on the CPU."""
-    return memoryview(tensor.numpy()).cast("B")
+    return tensor.numpy().data.cast("B")
 
 
 def resident(rows: RowFile, device: torch.device) -> Tensor:

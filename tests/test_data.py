@@ -177,8 +177,10 @@ def test_a_packed_copy_is_never_half_there(home: Path, monkeypatch: pytest.Monke
         ArrayData(samples=np.zeros((3, 1, 2, 2), np.uint8), labels=np.zeros(2, np.int64)),
         ArrayData(samples=np.zeros((3, 1, 2, 2), np.uint8), labels=np.array([0, 1, 2])),
         ArrayData(samples=np.zeros((3, 1, 2, 2), np.uint8), labels=np.array([0, 1, -1])),
+        ArrayData(samples=np.zeros((3, 1, 2, 2), np.uint8), texts=np.array([b"a", b"b"], "S64")),
+        ArrayData(samples=np.zeros((3, 1, 2, 2), np.uint8), texts=np.array([b"a", b"b", b"c"], "S9")),
     ],
-    ids=["shape", "dtype", "empty", "too few labels", "label too large", "negative label"],
+    ids=["shape", "dtype", "empty", "few labels", "label too large", "negative label", "few texts", "short texts"],
 )
 def test_what_does_not_fit_the_spec_is_refused(data: ArrayData) -> None:
     with pytest.raises(DatasetError, match="tiny"):
@@ -198,8 +200,6 @@ def test_texts_are_packed_beside_their_samples_and_count_for_the_digest(home: Pa
     assert opened.data.texts is not None
     assert opened.data.texts.tolist() == [b"word 0", b"word 1", b"word 2", b"word 3", b"word 4"]
     assert opened.digest != plain.digest
-    with pytest.raises(DatasetError, match="not S64 each"):
-        open_dataset(spec_of(dataclasses.replace(numbered(5), texts=np.array([b"a"] * 4, "S64"))), "again")
 
 
 def test_opening_a_packed_copy_reads_nothing_of_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,7 +310,7 @@ def test_a_piece_that_is_not_what_was_asked_for_is_refused() -> None:
 
 def test_a_disk_that_is_too_small_is_named_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
-    with pytest.raises(StoreError, match="needs 0.0 GB more in the store"):
+    with pytest.raises(StoreError, match=r"tiny needs .* GB more in the store"):
         open_dataset(streamed(numbered(4)), "train")
 
 
@@ -431,8 +431,7 @@ def test_a_packed_copy_that_fails_while_training_is_one_clear_line(home: Path, h
         os.truncate(path, 200)
     for _ in range(2):
         with pytest.raises(DatasetError, match=reason) as caught:
-            for _ in range(60):
-                from_disk.next()
+            [from_disk.next() for _ in range(60)]
         assert str(path) in str(caught.value)
         assert caught.value.hint
     assert threads() == []

@@ -19,13 +19,16 @@ import pytest
 from PIL import Image, ImageDraw
 
 import ganzoo as zoo
+from ganzoo.cli.watch import watch
+from ganzoo.config import Layer
 from ganzoo.data import open_dataset
 from ganzoo.data.packing import PIECE
 from ganzoo.errors import DatasetError, MissingDatasetError
 from ganzoo.specs import ArrayData, StreamedData
+from ganzoo.training import Training
 from ganzoo_mjsynth import MJSYNTH, official, parquet, tars
 from ganzoo_mjsynth.images import decode
-from tests.conftest import Ganzoo, assert_two_lines, set_options
+from tests.conftest import Ganzoo, assert_two_lines
 
 WORDS = ("zoo", "Giraffe", "OKAPI", "tapir", "Incomprehensibilities", "owl")
 
@@ -109,7 +112,7 @@ def test_colours_become_their_luminance() -> None:
     [
         (b"", "no bytes"),
         (b"GIF89a", "no JPEG or PNG"),
-        (rendered("tapir")[:400], "truncated"),
+        (rendered("tapir")[:400], "(?i)truncated"),
         (grey_png(np.zeros((5000, 5000), np.uint8)), "5000 × 5000"),
     ],
     ids=["empty", "foreign", "cut off", "huge"],
@@ -154,7 +157,7 @@ def test_damaged_and_missing_images_are_skipped_and_counted_by_name(tmp_path: Pa
     for item, reason in zip(
         piece.skipped, ("no such file", "no bytes", "truncated", "no word", "no word"), strict=True
     ):
-        assert reason in item
+        assert reason in item.lower()
 
 
 @pytest.mark.parametrize("block", [7, 64, 1 << 20])
@@ -236,6 +239,12 @@ def write_tar(path: Path, members: Sequence[tuple[str, bytes]]) -> Path:
     return path
 
 
+def offset_of(path: Path, number: int) -> int:
+    """Where a member's header begins."""
+    with tarfile.open(path) as archive:
+        return archive.getmembers()[number].offset
+
+
 def members_of(words: Sequence[str], label: Callable[[str], tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     found = []
     for number, word in enumerate(words):
@@ -290,11 +299,10 @@ def test_a_member_without_its_partner_is_skipped_and_counted(tmp_path: Path) -> 
     ]
 
 
-@pytest.mark.parametrize("size", [512, 700, 2048, 6000, 0.999])
-def test_a_truncated_tar_is_one_clear_line(tmp_path: Path, size: float) -> None:
+@pytest.mark.parametrize("size", [512, 700, 2048, 6000, None])
+def test_a_truncated_tar_is_one_clear_line(tmp_path: Path, size: int | None) -> None:
     path = write_tar(tmp_path / "train-0.tar", members_of(WORDS, LABELS["txt"]))
-    end = tarfile.open(path).getmembers()[-1].offset_data + 512
-    os.truncate(path, int(size if size > 1 else end))
+    os.truncate(path, offset_of(path, -1) + 1024 if size is None else size)
     with pytest.raises(DatasetError, match=r"train-0\.tar is no whole tar") as caught:
         load(tmp_path)
     assert "again" in caught.value.hint
@@ -303,7 +311,7 @@ def test_a_truncated_tar_is_one_clear_line(tmp_path: Path, size: float) -> None:
 def test_a_tar_with_a_damaged_header_is_one_clear_line(tmp_path: Path) -> None:
     path = write_tar(tmp_path / "train-0.tar", members_of(WORDS, LABELS["txt"]))
     content = bytearray(path.read_bytes())
-    offset = tarfile.open(path).getmembers()[4].offset
+    offset = offset_of(path, 4)
     content[offset : offset + 200] = random.Random(0).randbytes(200)
     path.write_bytes(content)
     with pytest.raises(DatasetError, match=f"breaks off at byte {offset:,}"):
@@ -444,7 +452,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGKILL, 2), (signal.SIGKILL, 1), (signal.SIGINT, 2)])
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGKILL, 2), (signal.SIGINT, 1)])
 def test_a_packing_that_was_stopped_goes_on_to_the_same_bytes(
     tmp_path: Path, number: signal.Signals, workers: int
 ) -> None:
@@ -479,6 +487,9 @@ def test_a_packing_that_was_stopped_goes_on_to_the_same_bytes(
 
 
 TINY = {
+    "split": "val",
+    "data": "streamed",
+    "device": "cpu",
     "steps": 3,
     "seed": 0,
     "batch_size": 4,
@@ -488,10 +499,9 @@ TINY = {
 }
 
 
-def test_mjsynth_dcgan_trains_on_the_split_that_is_there(tmp_path: Path, ganzoo: Ganzoo) -> None:
+def test_mjsynth_dcgan_trains_on_the_split_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = official_folder(tmp_path / "data", "val")
-    options = set_options({**TINY, "split": "val", "data": "streamed"})
-    result = ganzoo("train", "mjsynth-dcgan", "--out", tmp_path / "run", "--data-dir", root, *options)
-    assert result.returncode == 0, result.stderr
-    assert "data streamed from disk" in result.stderr
+    job = Training.start("mjsynth-dcgan", tmp_path / "run", [Layer("test", TINY)], root)
+    watch(job, json=False)
+    assert "data streamed from disk" in capsys.readouterr().err
     assert zoo.load(tmp_path / "run").sample(2, seed=0).shape == (2, 1, 32, 128)

@@ -52,7 +52,7 @@ def bench(settings: TrainingSettings, data_dir: Path | None, *, rounds: int, ste
     Raises UsageError for a recipe that the plain loop cannot express, and what `train` raises.
     """
     device = find_device(settings.device)
-    dataset = open_dataset(datasets.get(settings.recipe.dataset), "train", data_dir)
+    dataset = open_dataset(datasets.get(settings.recipe.dataset), settings.recipe.split, data_dir)
     loops: dict[str, Callable[[], None]] = {"plain": _plain_loop(settings, dataset, device)}
     for precision in ("fp32", "bf16"):
         state = _state(settings, precision, dataset, device)
@@ -85,7 +85,7 @@ def _state(settings: TrainingSettings, precision: str, dataset: OpenedDataset, d
     from ganzoo.config import Layer, resolve_again
 
     settings = resolve_again(settings, [Layer("bench", {"precision": precision})])
-    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device)
+    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device, settings.data)
     return TrainingState(settings, model_config(settings.recipe, dataset.spec.sample), batches, device)
 
 

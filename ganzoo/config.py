@@ -42,6 +42,9 @@ class TrainingSettings:
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Type of the products in both nets; parameters, losses and optimizers stay float32."""
+    data: Literal["auto", "resident", "streamed"] = "auto"
+    """Where samples wait for their turn: all of them on the device, or in the packed copy on disk; `auto` streams what
+    would take more than 40 % of the device's free memory. The batches are the same."""
     log_every: Steps = 100
     """Steps between two lines of metrics.jsonl."""
     sample_every: Steps = 2000

@@ -271,6 +271,8 @@ class Recipe:
     """Values for the architecture's config."""
     dataset: str
     """Name of a registered dataset."""
+    split: str = "train"
+    """Split of the dataset that is trained on."""
     latent: LatentSpec
     """The generator's input."""
     optimizers: Optimizers

@@ -18,7 +18,7 @@ CORE = ROOT / "ganzoo"
 PLUGINS = ROOT / "plugins"
 
 LAYERS = [
-    {"files", "errors", "specs", "version"},
+    {"files", "errors", "specs", "version", "workers"},
     {"registry", "references", "manifest", "config", "validation", "model_config", "devices", "randomness"},
     {"store", "tensors", "losses", "distances", "building", "layers", "data"},
     {"model", "zoo", "hub", "training", "evaluation", "rendering", "bundle", "bench", "importing", "checkout"},

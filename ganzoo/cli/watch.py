@@ -37,7 +37,8 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
     settings, run = training.run.settings, training.run
     place = as_reference(run.path)
     out.talk(
-        f"{settings.recipe.name} on {training.state.device} ({settings.precision}), seed {settings.seed}, into {place}"
+        f"{settings.recipe.name} on {training.state.device} ({settings.precision}), seed {settings.seed}, "
+        f"data {training.state.batches.place}, into {place}"
     )
     if training.state.step:
         out.talk(f"from step {training.state.step}")

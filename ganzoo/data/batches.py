@@ -1,23 +1,30 @@
-"""Batches for training, from data that is resident on the device or drawn there.
+"""Batches for training: from data that is resident on the device, streamed from the disk, or drawn.
 
 Where a set of batches stands is a small dictionary of tensors, so that a resumed run sees the very batches that an
-uninterrupted one would.
+uninterrupted one would. Resident and streamed batches of one seed are the same.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ganzoo import randomness
+from ganzoo.data.memory import free_memory
 from ganzoo.data.packed import OpenedDataset
+from ganzoo.data.rows import RowFile, resident
 from ganzoo.data.scaling import to_float
+from ganzoo.data.streaming import Prefetcher
 from ganzoo.errors import DatasetError
-from ganzoo.specs import ArrayData, SyntheticData
+from ganzoo.specs import SyntheticData
+
+RESIDENT_SHARE = 0.4
+"""A dataset becomes resident when it takes no more than this part of the device's free memory."""
+
+Place = Literal["auto", "resident", "streamed"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,11 @@ class Batch:
 class Batches(Protocol):
     """An endless sequence of batches that can be left and taken up again."""
 
+    place: str
+    """Where the samples come from, in words."""
+
     def next(self) -> Batch:
-        """Return the next batch, on the device."""
+        """Return the next batch, on the device. Raises DatasetError when the disk fails."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return where the sequence stands."""
@@ -42,48 +52,72 @@ class Batches(Protocol):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue where another sequence of the same data, batch size and seed stood."""
 
+    def close(self) -> None:
+        """Let go of files and threads; `next` takes them up again."""
 
-def open_batches(dataset: OpenedDataset, batch_size: int, seed: int, device: torch.device) -> Batches:
-    """Return the training batches of a dataset. Raises DatasetError when it is smaller than one batch."""
+
+def open_batches(
+    dataset: OpenedDataset, batch_size: int, seed: int, device: torch.device, place: Place = "auto"
+) -> Batches:
+    """Return the training batches of a dataset.
+
+    `place` says whether samples lie on the device or are read from the packed copy as they are needed; `auto` streams
+    what would take more than 40 % of the device's free memory.
+    Raises DatasetError when the dataset is smaller than one batch.
+    """
     if isinstance(dataset.data, SyntheticData):
         return DrawnBatches(dataset.data, batch_size, seed, device)
-    if len(dataset.data.samples) < batch_size:
+    samples, labels = dataset.data.samples, dataset.data.labels
+    if len(samples) < batch_size:
         raise DatasetError(
-            f"{dataset.spec.name} {dataset.split} has {len(dataset.data.samples)} samples, fewer than one batch of "
-            f"{batch_size}.",
-            hint=f"Set batch_size to {len(dataset.data.samples)} or less.",
+            f"{dataset.spec.name} {dataset.split} has {len(samples)} samples, fewer than one batch of {batch_size}.",
+            hint=f"Set batch_size to {len(samples)} or less.",
         )
-    return ResidentBatches(dataset.data, batch_size, seed, device)
+    if place == "auto":
+        place = "resident" if samples.nbytes <= RESIDENT_SHARE * free_memory(device) else "streamed"
+    device_labels = None if labels is None else resident(RowFile.of(labels), device)
+    if place == "resident":
+        order = Order(len(samples), batch_size, seed, device)
+        return ResidentBatches(resident(RowFile.of(samples), device), device_labels, order)
+    order = Order(len(samples), batch_size, seed, torch.device("cpu"))
+    return StreamedBatches(RowFile.of(samples), device_labels, order, device)
+
+
+class Order:
+    """Which samples are in which batch: each epoch is a fresh permutation, its incomplete last batch left out.
+
+    The permutation of an epoch follows from the seed alone, so a batch follows from its number.
+    """
+
+    def __init__(self, num: int, batch_size: int, seed: int, device: torch.device) -> None:
+        self._num, self._batch_size, self._seed, self._device = num, batch_size, seed, device
+        self._per_epoch = num // batch_size
+        self._epoch = -1
+        self._permutation = torch.empty(0)
+
+    def batch(self, number: int) -> Tensor:
+        """Return the indices int64 [batch] of a batch, on the order's device."""
+        epoch, position = divmod(number, self._per_epoch)
+        if epoch != self._epoch:
+            source = randomness.generator(self._seed, "order", epoch)
+            self._epoch, self._permutation = epoch, torch.randperm(self._num, generator=source).to(self._device)
+        return self._permutation[position * self._batch_size : (position + 1) * self._batch_size]
 
 
 class ResidentBatches:
-    """Whole dataset on the device; each epoch is a fresh permutation, its incomplete last batch left out.
+    """Whole dataset on the device. Where it stands is the number of batches taken."""
 
-    Where it stands is the number of batches taken: the permutation of an epoch follows from the seed alone.
-    """
+    place = "resident"
 
-    def __init__(self, data: ArrayData, batch_size: int, seed: int, device: torch.device) -> None:
-        self._samples = torch.from_numpy(np.array(data.samples)).to(device)
-        self._labels = None if data.labels is None else torch.from_numpy(np.array(data.labels)).to(device)
-        self._batch_size, self._seed = batch_size, seed
-        self._per_epoch = len(self._samples) // batch_size
+    def __init__(self, samples: Tensor, labels: Tensor | None, order: Order) -> None:
+        self._samples, self._labels, self._order = samples, labels, order
         self._taken = 0
-        self._epoch = -1
-        self._order = torch.empty(0)
 
     def next(self) -> Batch:
         """Return the next batch."""
-        epoch, position = divmod(self._taken, self._per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._permutation(epoch)
+        index = self._order.batch(self._taken)
         self._taken += 1
-        index = self._order[position * self._batch_size : (position + 1) * self._batch_size]
-        labels = None if self._labels is None else self._labels[index]
-        return Batch(to_float(self._samples[index]), labels)
-
-    def _permutation(self, epoch: int) -> Tensor:
-        source = randomness.generator(self._seed, "order", epoch)
-        return torch.randperm(len(self._samples), generator=source).to(self._samples.device)
+        return Batch(to_float(self._samples[index]), None if self._labels is None else self._labels[index])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the number of batches taken."""
@@ -93,9 +127,55 @@ class ResidentBatches:
         """Continue after that many batches."""
         self._taken = int(state["taken"])
 
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class StreamedBatches:
+    """Samples read from the packed copy by a thread that is a few batches ahead; labels on the device."""
+
+    place = "streamed from disk"
+
+    def __init__(self, file: RowFile, labels: Tensor | None, order: Order, device: torch.device) -> None:
+        self._file, self._labels, self._order, self._device = file, labels, order, device
+        self._taken = 0
+        self._prefetcher: Prefetcher | None = None
+
+    def next(self) -> Batch:
+        """Return the next batch. Raises DatasetError when the packed copy is gone or was cut."""
+        if self._prefetcher is None:
+            self._prefetcher = Prefetcher(
+                self._file, self._order.batch, self._taken, pinned=self._device.type == "cuda"
+            )
+        try:
+            index, samples = self._prefetcher.next()
+        except DatasetError:
+            self.close()
+            raise
+        self._taken += 1
+        labels = None if self._labels is None else self._labels[index.to(self._device)]
+        return Batch(to_float(samples.to(self._device, non_blocking=True)), labels)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the number of batches taken, whatever was read ahead."""
+        return {"taken": torch.tensor(self._taken)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue after that many batches."""
+        self.close()
+        self._taken = int(state["taken"])
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._prefetcher is not None:
+            self._prefetcher.close()
+            self._prefetcher = None
+
 
 class DrawnBatches:
     """Batches from a dataset's law, drawn on the device; where it stands is the generator's state."""
+
+    place = "drawn"
 
     def __init__(self, data: SyntheticData, batch_size: int, seed: int, device: torch.device) -> None:
         self._draw, self._batch_size = data.draw, batch_size
@@ -112,3 +192,6 @@ class DrawnBatches:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from that state."""
         self._source.set_state(state["generator"])
+
+    def close(self) -> None:
+        """Nothing is open."""

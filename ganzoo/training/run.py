@@ -46,7 +46,7 @@ class RunData:
     """What a run is trained on."""
 
     digest: str
-    """sha256 of the training split."""
+    """sha256 of the split that is trained on."""
     folder: Path | None
     """Where its files were given; None for the store's own."""
 

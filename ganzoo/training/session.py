@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CHANGEABLE = frozenset(
     {
         "device",
+        "data",
         "log_every",
         "sample_every",
         "checkpoint_every",
@@ -87,6 +88,7 @@ class Training:
         try:
             yield from training(self.run, self.state, self.should_stop)
         finally:
+            self.state.batches.close()
             self.run.unlock()
 
     @property
@@ -103,8 +105,8 @@ def _prepare(settings: TrainingSettings, data_dir: Path | None) -> tuple[Trainin
     spec = datasets.get(settings.recipe.dataset)
     described = model_config(settings.recipe, spec.sample)
     check_trainable(settings, described)
-    dataset = open_dataset(spec, "train", data_dir)
-    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device)
+    dataset = open_dataset(spec, settings.recipe.split, data_dir)
+    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device, settings.data)
     state = TrainingState(settings, described, batches, device)
     if settings.eval_every is not None:
         check_measurable(state, data_dir)

@@ -1,0 +1,52 @@
+"""Processes that help this one, and end when it does, however it ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+Piece = tuple[int, int]
+"""Where a piece of work begins and where it stops."""
+
+
+def ordered(work: Callable[[int, int], Result], pieces: Iterator[Piece], workers: int) -> Generator[Result]:
+    """Yield work(start, stop) of each piece in order, computed in so many processes, or in this one for 1.
+
+    No more than two pieces beyond one for each worker are computed before they are asked for. `work` must be picklable.
+    Raises what `work` raises, and BrokenProcessPool when a process is killed.
+    """
+    if workers == 1:
+        for start, stop in pieces:
+            yield work(start, stop)
+        return
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
+    try:
+        waiting: list[Future[Result]] = [executor.submit(work, *piece) for piece in islice(pieces, workers + 2)]
+        while waiting:
+            result = waiting.pop(0).result()
+            waiting += [executor.submit(work, *piece) for piece in islice(pieces, 1)]
+            yield result
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _prepare() -> None:
+    """Leave Ctrl-C to the process that is helped, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,28 @@
+"""MJSynth: the dataset. The recipe is in `ganzoo_mjsynth.recipes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganzoo.specs import DatasetSpec, SampleSpec, StreamedData
+
+
+def _load(root: Path, split: str, download: bool) -> StreamedData:
+    from ganzoo_mjsynth.layouts import load
+
+    return load(root, split, download)
+
+
+MJSYNTH = DatasetSpec(
+    name="mjsynth",
+    summary="rendered English words in grey, scaled to height 32, padded with the last column or squeezed to width 128",
+    homepage="https://www.robots.ox.ac.uk/~vgg/data/text/",
+    license=(
+        "none stated; its authors ask to cite Jaderberg et al. 2014, Synthetic Data and Artificial Neural Networks for "
+        "Natural Scene Text Recognition, and Jaderberg et al. 2016, Reading Text in the Wild with Convolutional Neural "
+        "Networks"
+    ),
+    sample=SampleSpec(kind="image", shape=(1, 32, 128)),
+    splits={"train": 7_224_612, "val": 802_734, "test": 891_927},
+    load=_load,
+)

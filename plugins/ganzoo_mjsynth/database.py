@@ -1,0 +1,94 @@
+"""The LMDB form, as text recognisers use it: `image-%09d` (a JPEG or PNG), `label-%09d` (the word), `num-samples`.
+
+Numbers begin at 1. A number without its image or its word is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ganzoo.errors import DatasetError
+from ganzoo.specs import ArrayData, StreamedData
+from ganzoo_mjsynth.items import Item, collect
+from ganzoo_mjsynth.names import near, split_named
+
+FILE = "data.mdb"
+
+
+def find(root: Path, split: str) -> Path | None:
+    """Return the folder with a split's database: one whose name says it; `root` itself is train when its does not."""
+    for path in near(root, FILE):
+        default = "train" if path.parent == root else None
+        if (split_named(path.parent.resolve().name) or default) == split:
+            return path.parent
+    return None
+
+
+def load(place: Path) -> StreamedData:
+    """Open a database and ask how much it holds. Raises DatasetError."""
+    with _Database(place) as transaction:
+        num = _num_samples(place, transaction)
+    return StreamedData(num=num, read=partial(read, str(place)), sources=(place / FILE,))
+
+
+def read(place: str, start: int, stop: int) -> ArrayData:
+    """Read the items [start, stop). Raises DatasetError.
+
+    The database is opened for each piece: it is mapped, and its pages would count as this process's memory.
+    """
+    with _Database(Path(place)) as transaction:
+        return collect(_items(transaction, start, stop), stop - start)
+
+
+def _items(transaction: Any, start: int, stop: int) -> Iterator[Item]:
+    for number in range(start + 1, stop + 1):
+        name = f"image-{number:09d}"
+        image, label = transaction.get(name.encode()), transaction.get(f"label-{number:09d}".encode())
+        if image is None or label is None:
+            yield Item(name, "", b"", "there is no such key" if image is None else "it has no label")
+        else:
+            yield Item(name, label.decode("utf-8", "replace"), image)
+
+
+def _num_samples(place: Path, transaction: Any) -> int:
+    stored = transaction.get(b"num-samples")
+    if stored is None or not stored.isdigit() or not int(stored):
+        raise DatasetError(
+            f"{place / FILE} does not say its num-samples.",
+            hint="Make it again; its keys are as in MJSynth's LMDB form.",
+        )
+    return int(stored)
+
+
+class _Database:
+    """An open database, whose `with` gives a read transaction."""
+
+    def __init__(self, place: Path) -> None:
+        try:
+            import lmdb
+        except ImportError as error:
+            raise DatasetError(
+                f"{place} is an LMDB, which needs the package lmdb.", hint="pip install 'ganzoo[shards]'"
+            ) from error
+        try:
+            self._environment = lmdb.open(str(place), readonly=True, lock=False, readahead=False, create=False)
+        except lmdb.Error as error:
+            raise DatasetError(f"{place / FILE} is no LMDB: {error}.", hint="Make it again.") from error
+        pages = self._environment.info()["last_pgno"] + 1
+        size, needed = (place / FILE).stat().st_size, pages * self._environment.stat()["psize"]
+        if size < needed:  # reading behind the end of a mapped file kills the process
+            self._environment.close()
+            raise DatasetError(
+                f"{place / FILE} is cut off: {size:,} bytes of {needed:,}.", hint="Copy or make it again."
+            )
+
+    def __enter__(self) -> Any:
+        self._transaction = self._environment.begin(buffers=False)
+        return self._transaction
+
+    def __exit__(self, *_: object) -> None:
+        self._transaction.abort()
+        self._environment.close()

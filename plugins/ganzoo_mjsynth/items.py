@@ -1,0 +1,53 @@
+"""Word images of any layout -> one piece of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ganzoo.specs import ArrayData
+from ganzoo_mjsynth.images import HEIGHT, WIDTH, decode
+
+MAX_TEXT = 64
+"""Bytes of a text, in UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a layout says of one word image."""
+
+    name: str
+    """Where it is, for the list of what was skipped."""
+    text: str
+    """The word."""
+    image: bytes
+    """A JPEG or PNG."""
+    problem: str = ""
+    """Why there is no image or no word, when there is none."""
+
+
+def collect(items: Iterable[Item], num: int) -> ArrayData:
+    """Decode at most `num` items into samples uint8 [kept, 1, 32, 128] and texts; skip those that cannot be read."""
+    samples = np.empty((num, 1, HEIGHT, WIDTH), np.uint8)
+    texts: list[bytes] = []
+    skipped: list[str] = []
+    for item in items:
+        try:
+            text = _checked_text(item)
+            decode(item.image, samples[len(texts), 0])
+        except ValueError as error:
+            skipped.append(f"{item.name}: {error}")
+        else:
+            texts.append(text)
+    return ArrayData(samples=samples[: len(texts)], texts=np.array(texts, f"S{MAX_TEXT}"), skipped=tuple(skipped))
+
+
+def _checked_text(item: Item) -> bytes:
+    if item.problem:
+        raise ValueError(item.problem)
+    text = item.text.encode()
+    if not text or len(text) > MAX_TEXT:
+        raise ValueError(f"its word has {len(text)} bytes, not 1 to {MAX_TEXT}")
+    return text

@@ -1,0 +1,35 @@
+"""Which split a file or folder belongs to, as its name says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+WORDS = {
+    "train": frozenset({"train", "training"}),
+    "val": frozenset({"val", "valid", "validation"}),
+    "test": frozenset({"test", "testing"}),
+}
+"""Split -> the words that mean it."""
+
+
+def split_named(name: str) -> str | None:
+    """Return the split that one of a name's words means: `train` for `MJ_train` or `train-00000-of-00018`."""
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    return next((split for split, meaning in WORDS.items() if words & meaning), None)
+
+
+def files_of(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
+    """Return the files near `root` whose own name, or else that of the folder they are in, means a split, in order."""
+    return tuple(
+        path
+        for path in near(root, pattern)
+        if path.is_file() and split == (split_named(path.stem) or split_named(path.parent.name))
+    )
+
+
+def near(root: Path, pattern: str) -> Iterator[Path]:
+    """Yield what fits a pattern in `root`, in its folders and in theirs, in order of its path."""
+    for prefix in ("", "*/", "*/*/"):
+        yield from sorted(path for path in root.glob(prefix + pattern) if not path.name.startswith("."))

@@ -115,3 +115,13 @@ def test_a_set_without_words_has_no_vocabulary(digits: Path) -> None:
     for side in (real_side(drawn_words(None)), real_side(datasets.get("mnist"), digits)):
         with pytest.raises(EvaluationError, match="does not say which words"):
             side.vocabulary()
+
+
+def test_the_vocabulary_of_a_packed_split_is_all_its_words_not_only_those_compared_with() -> None:
+    side = real_side(datasets.get("mjsynth"), Path(__file__).parent / "data" / "mjsynth")
+    texts = side.texts()
+    assert texts is not None
+    assert len(texts) == 3
+    assert {text.lower() for text in texts} < side.vocabulary()
+    assert len(side.vocabulary()) == 24
+    assert all(word == word.lower() for word in side.vocabulary())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganzoo.specs import DatasetSpec, SampleSpec, StreamedData
+from ganzoo.specs import DatasetSpec, Protocol, SampleSpec, StreamedData
 
 
 def _load(root: Path, split: str, download: bool) -> StreamedData:
@@ -25,4 +25,30 @@ MJSYNTH = DatasetSpec(
     sample=SampleSpec(kind="image", shape=(1, 32, 128)),
     splits={"train": 7_224_612, "val": 802_734, "test": 891_927},
     load=_load,
+    protocols=(
+        Protocol(
+            name="mjsynth-ocr-v1",
+            metrics=(
+                "ocr-words",
+                "ocr-confidence",
+                "ocr-real-words",
+                "ocr-real-confidence",
+                "ocr-real-exact",
+                "ocr-real-cer",
+            ),
+            num_samples=1_000,
+            seeds=(0, 1, 2),
+            split="test",
+            num_real=1_000,
+        ),
+        Protocol(
+            name="mjsynth-ocr-quick-v1",
+            metrics=("ocr-words", "ocr-confidence"),
+            num_samples=200,
+            seeds=(0,),
+            split="test",
+            num_real=200,
+            use="training",
+        ),
+    ),
 )

@@ -125,8 +125,9 @@ _ROWS = 1000
 
 def _radii(features: Tensor, k: int) -> Tensor:
     """Distance of each row to its k-th nearest neighbour among the others, [num]."""
-    # The nearest of all is the row itself.
-    return torch.cat([torch.cdist(rows, features).kthvalue(k + 1).values for rows in features.split(_ROWS)])
+    # The nearest of all is the row itself. topk of so few takes a tenth of the time of kthvalue.
+    nearest = (torch.cdist(rows, features).topk(k + 1, largest=False) for rows in features.split(_ROWS))
+    return torch.cat([found.values[:, -1] for found in nearest])
 
 
 def inception_score(logits: Tensor) -> float:

@@ -10,13 +10,14 @@ import torch
 import ganzoo
 from ganzoo.errors import EvaluationError, MissingDatasetError, UnknownNameError
 from ganzoo.evaluation.extractors import Extractors
-from ganzoo.evaluation.measurement import find_protocol, metric_inputs
+from ganzoo.evaluation.measurement import evaluate_gan, find_protocol, metric_inputs
 from ganzoo.evaluation.real import RealSide
 from ganzoo.registry import datasets, metrics
 from ganzoo.specs import DatasetSpec, Protocol, SampleSpec, SyntheticData
 from ganzoo_quadratic import QUADRATIC
 from tests.test_model import make_gan
 
+DIGITS = SampleSpec(kind="image", shape=(1, 28, 28))
 TINY = {"seed": 0, "steps": 1, "batch_size": 16, "config.generator_hidden": [8], "config.discriminator_hidden": [8]}
 
 
@@ -32,14 +33,24 @@ def test_curves_are_measured_without_any_data(tmp_path: Path) -> None:
     assert ganzoo.evaluate(run.path).metrics == result.metrics
 
 
-def test_digits_are_compared_with_the_real_split(tmp_path: Path, digits: Path) -> None:
-    run = ganzoo.train("mnist-mlp", out=tmp_path / "run", data_dir=digits, settings=TINY)
-    result = ganzoo.evaluate(run.path, data_dir=digits)
-    (metric,) = result.metrics
-    assert metric.name == "fd-pool7"
-    assert metric.value > 1
-    assert metric.std > 0
+def test_digits_are_compared_with_the_real_split(digits: Path) -> None:
+    small = replace(datasets.get("mnist").protocols[0], num_samples=300, seeds=(0, 1))
+    result = evaluate_gan(make_gan(DIGITS), "gan", small, digits)
+    found = {metric.name: metric for metric in result.metrics}
+    assert list(found) == [
+        "fd-lenet",
+        "lenet-precision",
+        "lenet-recall",
+        "lenet-density",
+        "lenet-coverage",
+        "class-imbalance",
+    ]
+    assert found["fd-lenet"].value > 1
+    assert found["fd-lenet"].std > 0
+    assert found["lenet-recall"].value < 0.1
     assert len(result.real_digest or "") == 64
+    assert [extractor["name"] for extractor in result.extractors] == ["lenet-mnist"]
+    assert result.deviation == "128 real samples instead of 10000"
 
 
 def test_missing_real_samples_are_no_number(tmp_path: Path, digits: Path) -> None:
@@ -50,8 +61,8 @@ def test_missing_real_samples_are_no_number(tmp_path: Path, digits: Path) -> Non
 
 def test_an_unknown_protocol_is_refused(tmp_path: Path) -> None:
     make_gan().save(tmp_path / "gan")
-    with pytest.raises(UnknownNameError, match="Did you mean 'mnist-pool7-v1'"):
-        ganzoo.evaluate(tmp_path / "gan", protocol="mnist-pool7-v2")
+    with pytest.raises(UnknownNameError, match="Did you mean 'mnist-lenet-v1'"):
+        ganzoo.evaluate(tmp_path / "gan", protocol="mnist-lenet-v2")
 
 
 def test_a_metric_that_does_not_fit_is_no_number(tmp_path: Path) -> None:

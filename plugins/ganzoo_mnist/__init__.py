@@ -1,10 +1,25 @@
-"""MNIST handwritten digits: the dataset and its metrics. The recipes are in `ganzoo_mnist.recipes`."""
+"""MNIST handwritten digits: the dataset, its classifier and its metrics. The recipes are in `ganzoo_mnist.recipes`."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ganzoo.specs import ArrayData, DatasetSpec, MetricInputs, MetricSpec, Protocol, SampleSpec
+from ganzoo.specs import (
+    ArrayData,
+    DatasetSpec,
+    Extractor,
+    ExtractorSpec,
+    MetricInputs,
+    MetricSpec,
+    Protocol,
+    SampleSpec,
+)
+
+if TYPE_CHECKING:
+    import torch
 
 
 def _load(root: Path, split: str, download: bool) -> ArrayData:
@@ -13,17 +28,88 @@ def _load(root: Path, split: str, download: bool) -> ArrayData:
     return load(root, split, download)
 
 
-def _fd_pool7(inputs: MetricInputs) -> float:
-    from ganzoo_mnist.metrics import fd_pool7
+def _load_lenet(device: torch.device) -> Extractor:
+    from ganzoo_mnist.lenet import load
 
-    return fd_pool7(inputs)
+    return load(device)
 
 
-FD_POOL7 = MetricSpec(
-    name="fd-pool7",
-    summary="Fréchet distance to real digits on 7×7 mean-pooled pixels; no learned extractor, so never call it FID",
+def _metric(name: str) -> Callable[[MetricInputs], float]:
+    """Defer the import of torch to the first call."""
+
+    def compute(inputs: MetricInputs) -> float:
+        from ganzoo_mnist import metrics
+
+        value: float = getattr(metrics, name)(inputs)
+        return value
+
+    return compute
+
+
+LENET = ExtractorSpec(
+    name="lenet-mnist",
+    summary="128 features of a small convolutional classifier trained on the MNIST training digits",
+    resize="none: 28 × 28 pixels / 255",
+    batch_size=500,
+    load=_load_lenet,
+)
+
+FD_LENET = MetricSpec(
+    name="fd-lenet",
+    summary="Fréchet distance to real digits on the features of lenet-mnist; not FID",
     better="lower",
-    compute=_fd_pool7,
+    compute=_metric("fd_lenet"),
+)
+LENET_PRECISION = MetricSpec(
+    name="lenet-precision",
+    summary="share of digits within reach of a real one (k = 5, features of lenet-mnist), 0 to 1",
+    better="higher",
+    compute=_metric("precision"),
+)
+LENET_RECALL = MetricSpec(
+    name="lenet-recall",
+    summary="share of real digits within reach of a generated one (k = 5, features of lenet-mnist), 0 to 1",
+    better="higher",
+    compute=_metric("recall"),
+)
+LENET_DENSITY = MetricSpec(
+    name="lenet-density",
+    summary="real digits within whose reach a digit lies, over k = 5 (features of lenet-mnist), 0 to above 1",
+    better="higher",
+    compute=_metric("density"),
+)
+LENET_COVERAGE = MetricSpec(
+    name="lenet-coverage",
+    summary="share of real digits that have a generated one within their reach (k = 5, lenet-mnist), 0 to 1",
+    better="higher",
+    compute=_metric("coverage"),
+)
+CLASS_IMBALANCE = MetricSpec(
+    name="class-imbalance",
+    summary="total variation distance of the digits read by lenet-mnist to uniform: 0, to 0.9 for a single class",
+    better="lower",
+    compute=_metric("class_imbalance"),
+)
+LABEL_ACCURACY = MetricSpec(
+    name="label-accuracy",
+    summary="share of digits that lenet-mnist reads as the class they were asked for, 0 to 1",
+    better="higher",
+    compute=_metric("label_accuracy"),
+)
+
+_REPORT = Protocol(
+    name="mnist-lenet-v1",
+    metrics=(
+        "fd-lenet",
+        "lenet-precision",
+        "lenet-recall",
+        "lenet-density",
+        "lenet-coverage",
+        "class-imbalance",
+    ),
+    num_samples=10_000,
+    seeds=(0, 1, 2, 3, 4),
+    split="test",
 )
 
 MNIST = DatasetSpec(
@@ -35,12 +121,15 @@ MNIST = DatasetSpec(
     splits={"train": 60_000, "test": 10_000},
     load=_load,
     protocols=(
+        _REPORT,
+        dataclasses.replace(_REPORT, name="mnist-lenet-conditional-v1", metrics=("label-accuracy", *_REPORT.metrics)),
         Protocol(
-            name="mnist-pool7-v1",
-            metrics=("fd-pool7",),
-            num_samples=10_000,
-            seeds=(0, 1, 2, 3, 4),
+            name="mnist-lenet-quick-v1",
+            metrics=("fd-lenet", "class-imbalance"),
+            num_samples=2_000,
+            seeds=(0,),
             split="test",
+            use="training",
         ),
     ),
 )

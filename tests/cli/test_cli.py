@@ -49,7 +49,7 @@ def test_list_is_a_table_or_json(ganzoo: Ganzoo) -> None:
     assert list(only["dataset"]) == ["mnist"]
 
 
-@pytest.mark.parametrize("name", ["mnist-mlp", "mnist", "mlp", "fd-pool7", "quadratic-mlp@v1"])
+@pytest.mark.parametrize("name", ["mnist-mlp", "mnist", "mlp", "fd-lenet", "quadratic-mlp@v1"])
 def test_show_tells_everything_of_one_name(ganzoo: Ganzoo, name: str) -> None:
     assert name.partition("@")[0] in ganzoo("show", name).stdout
     assert json.loads(ganzoo("show", name, "--json").stdout)
@@ -124,9 +124,9 @@ def test_train_eval_sample_and_resume(ganzoo: Ganzoo, digits: Path, tmp_path: Pa
     trained = ganzoo("train", "mnist-mlp", "--out", "run", *options)
     assert (trained.returncode, trained.stdout) == (0, "./run\n")
     assert "seed 0" in trained.stderr
-    report = json.loads(ganzoo("eval", "./run", "--data-dir", digits).stdout)
-    assert report["metrics"][0]["name"] == "fd-pool7"
-    assert report["protocol"]["name"] == "mnist-pool7-v1"
+    report = json.loads(ganzoo("eval", "./run", "--protocol", "mnist-lenet-quick-v1", "--data-dir", digits).stdout)
+    assert report["metrics"][0]["name"] == "fd-lenet"
+    assert report["protocol"]["name"] == "mnist-lenet-quick-v1"
     assert ganzoo("sample", "./run", "--out", "single/", "-n", "3", "--seed", "0").returncode == 0
     assert len(list((tmp_path / "cwd" / "single").iterdir())) == 3
     longer = ganzoo("resume", "run", "--steps", "30", "--json")

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from ganzoo.errors import DatasetError, EvaluationError, MissingDatasetError
-from ganzoo.specs import ArrayData, MetricInputs, SampleSpec
-from ganzoo_mnist import FD_POOL7, MNIST
+from ganzoo.errors import DatasetError, MissingDatasetError
+from ganzoo.specs import ArrayData
+from ganzoo_mnist import MNIST
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -164,27 +163,3 @@ def test_a_download_without_network_says_how_to_get_the_files(tmp_path: Path, mo
     with pytest.raises(MissingDatasetError, match="cannot download MNIST") as caught:
         load(tmp_path, download=True)
     assert "--data-dir" in caught.value.hint
-
-
-def images(data: ArrayData) -> torch.Tensor:
-    return torch.from_numpy(data.samples.copy()).float() / 127.5 - 1
-
-
-def test_fd_pool7_sees_difference_and_sameness(digits: Path) -> None:
-    real, other = images(load(digits)), images(load(digits, "test"))
-
-    def distance(samples: torch.Tensor) -> float:
-        return FD_POOL7.compute(MetricInputs(samples=samples, sample=MNIST.sample, real=lambda: real))
-
-    assert distance(real) == pytest.approx(0, abs=1e-9)
-    noise = torch.rand(other.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    assert 0 < distance(other) < distance((other + 0.5).clamp(-1, 1)) < distance(noise)
-
-
-def test_fd_pool7_refuses_other_images() -> None:
-    with pytest.raises(EvaluationError, match="28 × 28"):
-        FD_POOL7.compute(
-            MetricInputs(
-                samples=torch.zeros(3, 3, 32, 32), sample=SampleSpec(kind="image", shape=(3, 32, 32)), real=torch.empty
-            )
-        )

@@ -114,6 +114,7 @@ def evaluate_gan(
         inputs = metric_inputs(gan, samples, real, extractors)
         for metric in metrics:
             values[metric.name].append(metric.compute(inputs))
+    deviations = [*([real.deviation] if real.deviation else []), *extractors.deviations()]
     return Evaluation(
         reference=reference,
         weights_sha256=gan.weights_sha256,
@@ -121,7 +122,7 @@ def evaluate_gan(
         protocol=chosen,
         real_digest=real.digest,
         extractors=tuple(extractors.used()),
-        deviation=real.deviation,
+        deviation="; ".join(deviations) or None,
         metrics=tuple(
             MetricValue(
                 name=metric.name,

@@ -42,5 +42,6 @@ MNIST = DatasetSpec(
             seeds=(0, 1, 2, 3, 4),
             split="test",
         ),
+        Protocol(name="mnist-fid10k-v1", metrics=("fid", "kid"), num_samples=10_000, seeds=(0,), split="test"),
     ),
 )

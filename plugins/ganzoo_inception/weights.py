@@ -130,7 +130,7 @@ def content_sha256(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         if not name.startswith("fc."):
             digest.update(name.encode())
-            digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy())
+            digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

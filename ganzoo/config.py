@@ -22,7 +22,7 @@ from ganzoo.specs import Recipe
 from ganzoo.validation import SETTINGS_HINT, plain, validated
 
 ENVIRONMENT_PREFIX = "GANZOO_"
-PROGRAM_VARIABLES = frozenset({"HOME", "PLUGINS", "DEBUG", "HUB_SECONDS"})
+PROGRAM_VARIABLES = frozenset({"HOME", "PLUGINS", "DEBUG", "HUB_SECONDS", "INCEPTION_WEIGHTS"})
 """GANZOO_ variables that steer the program and are no training settings."""
 
 _FIXED_FIELDS = frozenset({"name", "summary", "source", "notes", "api_version"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -32,16 +34,24 @@ def gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
 def frechet_distance_of_gaussians(mean1: Tensor, covariance1: Tensor, mean2: Tensor, covariance2: Tensor) -> float:
     """|m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½): Dowson and Landau 1982; Heusel et al., arXiv:1706.08500, equation 6.
 
-    The trace of (C1 C2)^½ is the sum of the singular values of C1^½ C2^½, which needs no root of an unsymmetric matrix.
+    With C1 = F Fᵀ the trace of (C1 C2)^½ is the sum of the roots of the eigenvalues of Fᵀ C2 F, which is symmetric: two
+    seconds for 2048 features, where the eigenvalues of C1 C2 itself take half a minute.
     """
-    cross = torch.linalg.svdvals(_root(covariance1) @ _root(covariance2)).sum()
+    factor = _factor(covariance1)
+    cross = torch.linalg.eigvalsh(factor.T @ covariance2 @ factor).clamp(min=0).sqrt().sum()
     distance = (mean1 - mean2).square().sum() + covariance1.trace() + covariance2.trace() - 2 * cross
     return max(0.0, float(distance))
 
 
-def _root(covariance: Tensor) -> Tensor:
+def _factor(covariance: Tensor) -> Tensor:
+    """Return F [dim, rank] with F Fᵀ = C."""
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if not failed:
+        return factor
+    # Singular, as with fewer samples than features.
     values, vectors = torch.linalg.eigh(covariance)
-    return vectors * values.clamp(min=0).sqrt() @ vectors.T
+    kept = values > values[-1].clamp(min=0) * len(values) * torch.finfo(values.dtype).eps
+    return vectors[:, kept] * values[kept].sqrt()
 
 
 def kernel_distance(first: Tensor, second: Tensor, *, subsets: int = 100, subset_size: int = 1000) -> float:
@@ -130,11 +140,25 @@ def _radii(features: Tensor, k: int) -> Tensor:
     return torch.cat([found.values[:, -1] for found in nearest])
 
 
-def inception_score(logits: Tensor) -> float:
-    """Return the exponential of E[KL(p(y|x) || p(y))] of logits [num, classes], in one split.
+def inception_score(logits: Tensor, *, splits: int = 10) -> float:
+    """Return the exponential of E[KL(p(y|x) || p(y))] of logits [num, classes], in the mean over splits.
 
-    Salimans et al., arXiv:1606.03498, section 4.
+    Salimans et al., arXiv:1606.03498, section 4. The samples are shuffled with numpy's legacy generator from seed 2020,
+    as torch-fidelity shuffles them, so that both give the same number.
+
+    Raises EvaluationError for fewer samples than splits.
     """
-    log_p = logits.double().log_softmax(1)
-    divergence = (log_p.exp() * (log_p - log_p.exp().mean(0).log())).sum(1)
-    return float(divergence.mean().exp())
+    import numpy as np
+
+    num = len(logits)
+    if num < splits:
+        raise EvaluationError(f"an Inception Score needs {splits} samples or more.", hint="Take more samples.")
+    log_p = logits[torch.from_numpy(np.random.RandomState(2020).permutation(num))].double().log_softmax(1)
+    bounds = [split * num // splits for split in range(splits + 1)]
+    scores = [_score(log_p[start:stop]) for start, stop in itertools.pairwise(bounds)]
+    return sum(scores) / splits
+
+
+def _score(log_p: Tensor) -> float:
+    marginal = log_p.logsumexp(0) - math.log(len(log_p))
+    return float((log_p.exp() * (log_p - marginal)).sum(1).mean().exp())

@@ -165,6 +165,8 @@ class Extractor:
     float32 [batch, classes], where it has a classifier. Each image's row depends on no other image."""
     sha256: str
     """Digest of its weights, 64 hex digits: numbers from other weights compare with none."""
+    deviation: str | None = None
+    """How its weights depart from those that its name stands for, so that its numbers compare with none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +181,9 @@ class ExtractorSpec:
     """How images are brought to the net's input; part of every number."""
     batch_size: Annotated[int, Interval(ge=1, le=1 << 16)]
     """Images in each pass, counted from the first one: fixed, so that no number depends on it."""
-    load: Callable[[torch.device], Extractor]
-    """Raises EvaluationError, saying how to get the weights, when they are not to be had."""
+    load: Callable[[torch.device, Path], Extractor]
+    """(device, folder) -> the net. `folder` is its own place in the store, for weights that it downloads; it need not
+    exist yet. Raises EvaluationError, saying how to get the weights, when they are not to be had."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 

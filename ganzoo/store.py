@@ -2,6 +2,8 @@
 
     blobs/<sha256>                  verified weights files, named by their content
     datasets/<name>/                downloads and packed copies (`ganzoo.data`)
+    extractors/<name>/              weights that an extractor downloaded
+    statistics/<dataset>/<key>/     features of real images (`ganzoo.evaluation.features`)
 
 Every file is written beside its place, flushed, and moved, so that a reader sees the whole file or none. Every byte of
 a blob is hashed again whenever it is read.

@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganzoo.distances import frechet_distance
+from ganzoo.distances import (
+    frechet_distance,
+    frechet_distance_of_gaussians,
+    inception_score,
+    kernel_distance,
+    neighbourhoods,
+)
 from ganzoo.errors import EvaluationError
 
 
@@ -49,3 +55,39 @@ def test_a_single_feature_will_do() -> None:
 def test_too_few_or_broken_features_are_refused(features: torch.Tensor) -> None:
     with pytest.raises(EvaluationError):
         frechet_distance(torch.zeros(5, 3), features)
+
+
+def test_two_singular_gaussians_that_do_not_lie_along_the_axes() -> None:
+    scale1 = torch.linspace(0, 2, 256).double().sub(1).clamp(min=0)  # half of them do not vary
+    scale2 = torch.linspace(0.5, 0, 256).double()
+    mean1, mean2 = torch.zeros(256).double(), torch.full((256,), 0.1).double()
+    rotation = torch.eye(256).double() - 2 / 256  # a reflection: the covariances are not diagonal
+    c1, c2 = (rotation @ scale.square().diag() @ rotation for scale in (scale1, scale2))
+    expected = float((mean1 - mean2).square().sum() + (scale1 - scale2).square().sum())
+    assert frechet_distance_of_gaussians(mean1, c1, mean2, c2) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(("num1", "num2"), [(300, 400), (40, 400), (400, 40), (40, 30)])
+def test_torch_fidelity_gives_the_same_distances(num1: int, num2: int) -> None:
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+    from torch_fidelity.metric_prc import calculate_precision_recall_full
+
+    source = torch.Generator().manual_seed(0)
+    first, second = torch.rand(num1, 64, generator=source) ** 2, torch.rand(num2, 64, generator=source)
+    statistics = [fid_features_to_statistics(features.double()) for features in (first, second)]
+    fid = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    assert frechet_distance(first, second) == pytest.approx(fid, rel=1e-4)
+    kid = kid_features_to_metric(first, second, kid_subset_size=20, verbose=False)["kernel_inception_distance_mean"]
+    assert kernel_distance(first, second, subset_size=20) == pytest.approx(kid, rel=1e-4)
+    near = neighbourhoods(first, second, k=3)
+    assert (near.precision, near.recall) == pytest.approx(calculate_precision_recall_full(first, second), abs=1e-6)
+
+
+def test_torch_fidelity_gives_the_same_inception_score() -> None:
+    from torch_fidelity.metric_isc import isc_features_to_metric
+
+    logits = 3 * torch.randn(203, 17, generator=torch.Generator().manual_seed(0))
+    assert inception_score(logits) == pytest.approx(isc_features_to_metric(logits)["inception_score_mean"], rel=1e-9)
+    with pytest.raises(EvaluationError, match="10 samples or more"):
+        inception_score(logits[:9])

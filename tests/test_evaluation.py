@@ -79,7 +79,7 @@ def test_a_dataset_without_protocol_says_so() -> None:
         find_protocol(bare, None)
 
 
-@pytest.mark.parametrize("name", ["mnist", "quadratic", "words"])
+@pytest.mark.parametrize("name", ["mnist", "quadratic", "words", "mjsynth", "cifar10"])
 def test_every_protocol_names_registered_metrics(name: str) -> None:
     for protocol in datasets.get(name).protocols:
         assert protocol.metrics

@@ -6,6 +6,7 @@ import torch
 
 from ganzoo import registry
 from ganzoo.specs import Extractor, ExtractorSpec
+from ganzoo.store import home
 
 
 class Extractors:
@@ -19,8 +20,12 @@ class Extractors:
         """Return an extractor. Raises UnknownNameError, PluginError, and EvaluationError without its weights."""
         if name not in self._loaded:
             spec = registry.extractors.get(name)
-            self._loaded[name] = (spec, spec.load(self.device))
+            self._loaded[name] = (spec, spec.load(self.device, home() / "extractors" / name))
         return self._loaded[name]
+
+    def deviations(self) -> list[str]:
+        """Return what is wrong with the weights of those that were asked for."""
+        return [extractor.deviation for _, extractor in self._loaded.values() if extractor.deviation is not None]
 
     def used(self) -> list[dict[str, str | int]]:
         """Return what a report says of those that were asked for."""

@@ -37,7 +37,12 @@ def to_uint8(images: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def extract(spec: ExtractorSpec, extractor: Extractor, images: Tensor, device: torch.device) -> ExtractedFeatures:
-    """Run an extractor over images in [-1, 1], float32 [num, channels, height, width]."""
+    """Run an extractor over images in [-1, 1], float32 [num, channels, height, width].
+
+    Raises EvaluationError for values that are not finite, which no byte could show.
+    """
+    if not images.isfinite().all():
+        raise EvaluationError("the images hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
     blocks = [extractor.outputs(to_uint8(block).to(device)) for block in images.split(spec.batch_size)]
     joined = {name: torch.cat([block[name].cpu() for block in blocks]) for name in blocks[0]}
     return ExtractedFeatures(spec.name, joined["values"], joined.get("logits"))

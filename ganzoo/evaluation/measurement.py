@@ -122,6 +122,7 @@ class Evaluator:
             inputs = metric_inputs(gan, samples, self._real, self._extractors)
             for metric in self._metrics:
                 values[metric.name].append(metric.compute(inputs))
+        deviations = [*([self._real.deviation] if self._real.deviation else []), *self._extractors.deviations()]
         return Evaluation(
             reference=reference,
             weights_sha256=gan.weights_sha256,
@@ -129,7 +130,7 @@ class Evaluator:
             protocol=self.protocol,
             real_digest=self._real.digest,
             extractors=tuple(self._extractors.used()),
-            deviation=self._real.deviation,
+            deviation="; ".join(deviations) or None,
             metrics=tuple(
                 MetricValue(
                     name=metric.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganzoo.specs import ArrayData, DatasetSpec, SampleSpec
+from ganzoo.specs import ArrayData, DatasetSpec, Protocol, SampleSpec
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -23,4 +23,39 @@ CIFAR10 = DatasetSpec(
     sample=SampleSpec(kind="image", shape=(3, 32, 32), classes=CLASSES),
     splits={"train": 50_000, "test": 10_000},
     load=_load,
+    protocols=(
+        # For a CPU: some minutes for the samples, and once as many for the real images.
+        Protocol(
+            name="cifar10-inception-2k-v1",
+            metrics=(
+                "kid",
+                "inception-precision",
+                "inception-recall",
+                "inception-density",
+                "inception-coverage",
+            ),
+            num_samples=2_000,
+            seeds=(0,),
+            split="test",
+            num_real=2_000,
+        ),
+        # What papers report.
+        Protocol(
+            name="cifar10-fid50k-v1",
+            metrics=("fid", "kid"),
+            num_samples=50_000,
+            seeds=(0,),
+            split="train",
+        ),
+        Protocol(name="cifar10-fid10k-v1", metrics=("fid",), num_samples=10_000, seeds=(0,), split="test"),
+        Protocol(
+            name="cifar10-inception-500-v1",
+            metrics=("inception-density", "inception-coverage"),
+            num_samples=500,
+            seeds=(0,),
+            split="test",
+            num_real=500,
+            use="training",
+        ),
+    ),
 )

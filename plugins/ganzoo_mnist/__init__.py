@@ -131,5 +131,6 @@ MNIST = DatasetSpec(
             split="test",
             use="training",
         ),
+        Protocol(name="mnist-fid10k-v1", metrics=("fid", "kid"), num_samples=10_000, seeds=(0,), split="test"),
     ),
 )

@@ -1,0 +1,158 @@
+"""The weights of the 2015 Inception: found, or downloaded, and told apart from any others.
+
+Files are safetensors or `.pth`; a `.pth` is a pickle, of which only tensors are accepted (`weights_only`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.request import urlopen
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from ganzoo.errors import EvaluationError
+
+VARIABLE = "GANZOO_INCEPTION_WEIGHTS"
+NAME = "weights-inception-2015-12-05-6726825d.pth"
+URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{NAME}"
+OTHER_NAME = "pt_inception-2015-12-05-6726825d.pth"
+"""The name that pytorch-fid gives the same file in torch hub's cache."""
+
+FILE_SHA256 = "6726825d"
+"""How the sha256 of the official file begins; its name says so."""
+CONTENT_SHA256 = "c9ce7f36d5ee9536ecde7e5b5b679a59d152a85abff7981e0d6c0e5d706e3557"
+"""`content_sha256` of the official values, in whatever file."""
+
+SECONDS = 20.0
+"""How long a download may be silent."""
+MAX_BYTES = 200_000_000
+"""The official file has less than half of it."""
+
+HOW_TO_GET = f"Fetch {URL} on any machine, and set {VARIABLE} to the file."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What a file holds."""
+
+    path: Path
+    """Where it was found."""
+    tensors: Mapping[str, Tensor]
+    """Under torch-fidelity's names; `fc.weight` [1008, 2048] and `fc.bias` [1008] only when there is a final layer."""
+    sha256: str
+    """Of the values without the final layer, `content_sha256`."""
+    pinned: bool
+    """Whether this is the official file, or holds its very values."""
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether the final layer is there."""
+        return "fc.weight" in self.tensors
+
+
+def find(folder: Path) -> Weights:
+    """Return the weights: those that GANZOO_INCEPTION_WEIGHTS names, else torch hub's, else those in `folder`.
+
+    When there are none they are downloaded into `folder`. Only a file that the user names may hold other values than
+    the official ones. Raises EvaluationError.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        return read(Path(named).expanduser(), f"Set {VARIABLE} to the Inception weights: {URL}")
+    checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
+    places = [checkpoints / NAME, checkpoints / OTHER_NAME, folder / NAME]
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        path = folder / NAME
+        download(URL, path)
+    weights = read(path, f"Delete {path}, and it is fetched again.")
+    if not weights.pinned:
+        raise EvaluationError(
+            f"{path} does not hold the Inception weights of 2015-12-05: it is damaged, or another network's.",
+            hint=f"Delete it, and it is fetched again; or set {VARIABLE} to the right file.",
+        )
+    return weights
+
+
+def read(path: Path, hint: str) -> Weights:
+    """Read a weights file of either form. Raises EvaluationError."""
+    try:
+        if not path.is_file():
+            raise EvaluationError(f"{path} is no file.", hint=hint)  # a FIFO could be waited for without end
+        content = path.read_bytes()
+    except OSError as error:
+        raise EvaluationError(f"cannot read {path}: {error.strerror}.", hint=hint) from error
+    tensors = _parse(content, path, hint)
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise EvaluationError(f"{path} is damaged: it holds NaN or infinite values.", hint=hint)
+    found = content_sha256(tensors)
+    official = hashlib.sha256(content).hexdigest().startswith(FILE_SHA256)
+    # Zeros stand in for a missing final layer where a reader insists on one.
+    if not {"fc.weight", "fc.bias"} <= tensors.keys() or not tensors["fc.weight"].any():
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
+    return Weights(path=path, tensors=tensors, sha256=found, pinned=official or found == CONTENT_SHA256)
+
+
+def _parse(content: bytes, path: Path, hint: str) -> dict[str, Tensor]:
+    try:
+        if content.startswith((b"PK\x03\x04", b"\x80")):
+            tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        else:
+            tensors = load_safetensors(content)
+    except SafetensorError as error:
+        raise EvaluationError(f"{path} is neither safetensors nor a .pth file: {error}.", hint=hint) from error
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise EvaluationError(f"{path} cannot be read as a .pth file of tensors: it is damaged.", hint=hint) from error
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items()
+    ):
+        raise EvaluationError(f"{path} holds something else than named tensors.", hint=hint)
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
+
+
+def content_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Return the digest of names and raw bytes in the order of names, without the final layer.
+
+    Files with and without that layer give the same features, and so the same digest.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if not name.startswith("fc."):
+            digest.update(name.encode())
+            digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def download(url: str, path: Path, *, sha256: str = FILE_SHA256) -> None:
+    """Fetch a file whose sha256 begins as given: the whole file, or none. Raises EvaluationError within seconds."""
+    print(f"Downloading the Inception weights (95 MB) into {path.parent}.", file=sys.stderr)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    digest, size = hashlib.sha256(), 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with urlopen(url, timeout=SECONDS) as answer, partial.open("xb") as file:
+            while (block := answer.read(1 << 20)) and size <= MAX_BYTES:
+                digest.update(block)
+                size += len(block)
+                file.write(block)
+        if not digest.hexdigest().startswith(sha256):
+            raise EvaluationError(f"{url} sent another file, or only a part of it.", hint=HOW_TO_GET)
+        partial.replace(path)
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise EvaluationError(
+            f"no Inception weights here, and they cannot be downloaded: {reason}.", hint=HOW_TO_GET
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)

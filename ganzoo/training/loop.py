@@ -117,6 +117,7 @@ def take_record(state: TrainingState) -> Record:
     """Read the means since the last record, and begin anew. Raises DivergedError."""
     _check_finite(state)
     means = dict(zip(TRACKED, (state.sums / state.summed_steps).tolist(), strict=True))
+    means["accuracy"] = (2 + means.pop("sign_real") - means.pop("sign_fake")) / 4
     speed = state.summed_steps / state.summed_seconds if state.summed_seconds else 0.0
     state.sums.zero_()
     state.summed_steps, state.summed_seconds = 0, 0.0

@@ -20,8 +20,8 @@ from ganzoo.model_config import ModelConfig
 from ganzoo.registry import architectures
 from ganzoo.specs import Adam
 
-TRACKED = ("loss_d", "loss_g", "score_real", "score_fake", "accuracy")
-"""What is averaged between two records; the scores are the mean s(logit) of the discriminator."""
+TRACKED = ("loss_d", "loss_g", "score_real", "score_fake", "sign_real", "sign_fake")
+"""What is averaged between two records; of the discriminator, the mean s(logit) and the mean sign of the logit."""
 
 
 def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:

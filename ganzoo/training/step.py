@@ -26,7 +26,7 @@ def train_step(state: TrainingState) -> None:
         update_average(state.average, state.generator, _warmed_up(recipe.ema_decay, state.step))
 
     # Summed on the device: reading a number would make the host wait for it.
-    state.sums += torch.stack([loss_d, loss_g, *scores])
+    state.sums += torch.cat([torch.stack([loss_d, loss_g]), scores])
     state.summed_steps += 1
     state.step += 1
 
@@ -34,12 +34,9 @@ def train_step(state: TrainingState) -> None:
 Fakes = tuple[Tensor, Tensor | None]
 """Generated samples [batch, *shape], and the labels int64 [batch] that they were asked for."""
 
-Scores = tuple[Tensor, Tensor, Tensor]
-"""Mean score of the real and of the fake samples, and the accuracy, each 0 to 1."""
 
-
-def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Tensor, Scores]:
-    """Real up, fake down. Returns the loss and the scores, both from before the update."""
+def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Tensor, Tensor]:
+    """Real up, fake down. Returns the loss and the scores [4], both from before the update."""
     recipe, discriminator = state.settings.recipe, state.discriminator
     batch = state.batches.next()
     real, real_labels = batch.samples, batch.labels if recipe.conditional else None
@@ -73,10 +70,10 @@ def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Ten
     return loss.detach(), score(real_logits.detach(), fake_logits.detach())
 
 
-def score(real_logits: Tensor, fake_logits: Tensor) -> Scores:
-    """Return mean score of real and of fake samples, and the share of both that is judged rightly, by the sign."""
-    accuracy = (real_logits.sign() - fake_logits.sign()).mean() / 4 + 0.5  # a logit of 0 is half right
-    return real_logits.sigmoid().mean(), fake_logits.sigmoid().mean(), accuracy
+def score(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Return [4]: mean s(logit) of real and of fake samples, mean sign of their logits."""
+    logits = torch.stack([real_logits, fake_logits])  # as one tensor, for each operation costs the same however small
+    return torch.cat([logits.sigmoid(), logits.sign()]).mean(1)
 
 
 def update_generator(state: TrainingState) -> tuple[Fakes, Tensor]:

@@ -22,7 +22,22 @@ TINY = {"seed": 0, "steps": 20, "batch_size": 16, "config.generator_hidden": [8]
 
 @pytest.mark.parametrize(
     "command",
-    ["list", "show", "pull", "verify", "rm", "sample", "train", "resume", "eval", "bundle", "bench", "data", "plugins"],
+    [
+        "list",
+        "show",
+        "pull",
+        "verify",
+        "rm",
+        "sample",
+        "train",
+        "resume",
+        "animate",
+        "eval",
+        "bundle",
+        "bench",
+        "data",
+        "plugins",
+    ],
 )
 def test_every_command_has_help(ganzoo: Ganzoo, command: str) -> None:
     result = ganzoo(command, "--help")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.building import num_parameters
-from ganzoo.config import differences
-from ganzoo.errors import GanzooError, UsageError
+from ganzoo.config import differences, settings_from_json
+from ganzoo.errors import GanzooError, SettingsError, UsageError
 from ganzoo.evaluation import Evaluation, MetricValue, evaluate_gan
 from ganzoo.files import write_atomically
 from ganzoo.manifest import WeightsEntry, WeightsFile, read_manifest, write_manifest
@@ -49,10 +49,12 @@ def bundle(
     manifest: Path,
     data_dir: Path | None,
     protocols: Sequence[str] = (),
+    with_discriminator: bool = False,
 ) -> WeightsEntry:
     """Copy a finished run into `<package>/weights/<recipe>-<version>/`, measure it, and enter it into the manifest.
 
-    It is measured under the given protocols, or the dataset's first. The new version becomes the default of its name.
+    It is measured under the given protocols, or the dataset's first. The discriminator, which sampling does not need, is
+    left out unless asked for. The new version becomes the default of its name.
     Raises UsageError when the run is not finished or the version exists, and what loading and evaluating raise.
     """
     training = _training_record(run)
@@ -73,7 +75,13 @@ def bundle(
             )
     folder = Path("weights", f"{name}-{version}")
     contents = {name: (run / name).read_bytes() for name in _ROLES}
-    entry = _entry(gan, contents, training, evaluations, version, license, f"{package.name}:{folder.as_posix()}")
+    discriminator = discriminator_from_bytes(gan.config, contents[DISCRIMINATOR_NAME], DISCRIMINATOR_NAME)
+    parameters = {"generator": num_parameters(gan.generator), "discriminator": num_parameters(discriminator)}
+    if not with_discriminator:
+        del contents[DISCRIMINATOR_NAME]
+    entry = _entry(
+        gan, contents, parameters, training, evaluations, version, license, f"{package.name}:{folder.as_posix()}"
+    )
     try:
         for name, content in contents.items():
             write_atomically(package / folder / name, content)
@@ -87,9 +95,10 @@ def _training_record(run: Path) -> dict[str, Any]:
     """Return the record of a run that did what its recipe says, to the end. Raises UsageError."""
     try:
         training: dict[str, Any] = json.loads((run / TRAINING_NAME).read_text(encoding="utf-8"))
-        trained, steps = training["settings"]["recipe"], training["steps"]
+        # Read anew: fields that the recipe has got since then have their defaults, as they had in effect.
+        trained, steps = plain(settings_from_json(training["settings"], str(run)).recipe), training["steps"]
         recipe = plain(recipes.get(trained["name"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise UsageError(f"{run} is no run with weights.", hint="Name a folder that train made.") from error
     if steps != trained["steps"]:
         raise UsageError(f"{run} stopped at step {steps} of {trained['steps']}.", hint=f"ganzoo resume {run}")
@@ -105,6 +114,7 @@ def _training_record(run: Path) -> dict[str, Any]:
 def _entry(
     gan: GAN,
     contents: dict[str, bytes],
+    parameters: dict[str, int],
     training: dict[str, Any],
     evaluations: Iterable[Evaluation],
     version: str,
@@ -112,7 +122,6 @@ def _entry(
     bundled: str,
 ) -> WeightsEntry:
     config = json.loads(contents[CONFIG_NAME])
-    discriminator = discriminator_from_bytes(gan.config, contents[DISCRIMINATOR_NAME], DISCRIMINATOR_NAME)
     return WeightsEntry(
         name=gan.config.recipe,
         version=version,
@@ -131,7 +140,7 @@ def _entry(
         sample=config["sample"],
         dataset=gan.config.dataset,
         license=license,
-        parameters={"generator": num_parameters(gan.generator), "discriminator": num_parameters(discriminator)},
+        parameters=parameters,
         training={key: value for key, value in training.items() if key != "settings"},
         metrics=tuple(pinned(metric) for evaluation in evaluations for metric in evaluation.metrics),
         min_ganzoo=__version__,

@@ -23,6 +23,9 @@ def bundle(
         list[str] | None,
         typer.Option("--protocol", help="Measure under it (repeatable); default: the first one."),
     ] = None,
+    with_discriminator: Annotated[
+        bool, typer.Option("--with-discriminator", help="Ship the discriminator too; sampling does not need it.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """For plugin authors: copy a finished run into a package, measure it, and pin it in a manifest."""
@@ -37,6 +40,7 @@ def bundle(
         manifest=manifest or package / MANIFEST_NAME,
         data_dir=data_dir,
         protocols=protocols or (),
+        with_discriminator=with_discriminator,
     )
     out.line(entry.reference)
     for metric in entry.metrics:

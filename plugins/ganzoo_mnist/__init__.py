@@ -28,7 +28,7 @@ def _load(root: Path, split: str, download: bool) -> ArrayData:
     return load(root, split, download)
 
 
-def _load_lenet(device: torch.device) -> Extractor:
+def _load_lenet(device: torch.device, folder: Path) -> Extractor:
     from ganzoo_mnist.lenet import load
 
     return load(device)

@@ -53,8 +53,9 @@ def bundle(
 ) -> WeightsEntry:
     """Copy a finished run into `<package>/weights/<recipe>-<version>/`, measure it, and enter it into the manifest.
 
-    It is measured under the given protocols, or the dataset's first. The discriminator, which sampling does not need, is
-    left out unless asked for. The new version becomes the default of its name.
+    It is measured under the given protocols, or the dataset's first. The discriminator, which sampling does not need,
+    is left out unless asked for. The new version becomes the default of its name.
+
     Raises UsageError when the run is not finished or the version exists, and what loading and evaluating raise.
     """
     training = _training_record(run)

@@ -8,6 +8,9 @@ from ganzoo.specs import ArrayData, DatasetSpec, Protocol, SampleSpec
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
+_TRAIN_SHA256 = "973ef2abb5897efc795681a4d79a6f5f642fa2bcb1a828f7476017c89db53a57"
+_TEST_SHA256 = "2c33b053d1cd726af8d86e174a96dd89d7000ba1412add026d68142375b89d51"
+
 
 def _load(root: Path, split: str, download: bool) -> ArrayData:
     from ganzoo_cifar10.files import load
@@ -37,6 +40,7 @@ CIFAR10 = DatasetSpec(
             num_samples=2_000,
             seeds=(0,),
             split="test",
+            real_sha256=_TEST_SHA256,
             num_real=2_000,
         ),
         # What papers report.
@@ -46,14 +50,23 @@ CIFAR10 = DatasetSpec(
             num_samples=50_000,
             seeds=(0,),
             split="train",
+            real_sha256=_TRAIN_SHA256,
         ),
-        Protocol(name="cifar10-fid10k-v1", metrics=("fid",), num_samples=10_000, seeds=(0,), split="test"),
+        Protocol(
+            name="cifar10-fid10k-v1",
+            metrics=("fid",),
+            num_samples=10_000,
+            seeds=(0,),
+            split="test",
+            real_sha256=_TEST_SHA256,
+        ),
         Protocol(
             name="cifar10-inception-500-v1",
             metrics=("inception-density", "inception-coverage"),
             num_samples=500,
             seeds=(0,),
             split="test",
+            real_sha256=_TEST_SHA256,
             num_real=500,
             use="training",
         ),

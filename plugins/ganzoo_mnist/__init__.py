@@ -97,6 +97,8 @@ LABEL_ACCURACY = MetricSpec(
     compute=_metric("label_accuracy"),
 )
 
+_TEST_SHA256 = "a0863a96c44e5666edbb30c4071ee79ca0514c621e6349c5967fc78e7305c891"
+
 _REPORT = Protocol(
     name="mnist-lenet-v1",
     metrics=(
@@ -110,6 +112,7 @@ _REPORT = Protocol(
     num_samples=10_000,
     seeds=(0, 1, 2, 3, 4),
     split="test",
+    real_sha256=_TEST_SHA256,
 )
 
 MNIST = DatasetSpec(
@@ -129,8 +132,16 @@ MNIST = DatasetSpec(
             num_samples=2_000,
             seeds=(0,),
             split="test",
+            real_sha256=_TEST_SHA256,
             use="training",
         ),
-        Protocol(name="mnist-fid10k-v1", metrics=("fid", "kid"), num_samples=10_000, seeds=(0,), split="test"),
+        Protocol(
+            name="mnist-fid10k-v1",
+            metrics=("fid", "kid"),
+            num_samples=10_000,
+            seeds=(0,),
+            split="test",
+            real_sha256=_TEST_SHA256,
+        ),
     ),
 )

@@ -20,7 +20,7 @@ Piece = tuple[int, int]
 def ordered(work: Callable[[int, int], Result], pieces: Iterator[Piece], workers: int) -> Generator[Result]:
     """Yield work(start, stop) of each piece in order, computed in so many processes, or in this one for 1.
 
-    No more than two pieces a worker are computed before they are asked for. `work` must be picklable.
+    No more than two pieces beyond one for each worker are computed before they are asked for. `work` must be picklable.
     Raises what `work` raises, and BrokenProcessPool when a process is killed.
     """
     if workers == 1:
@@ -30,7 +30,7 @@ def ordered(work: Callable[[int, int], Result], pieces: Iterator[Piece], workers
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
     try:
-        waiting: list[Future[Result]] = [executor.submit(work, *piece) for piece in islice(pieces, 2 * workers)]
+        waiting: list[Future[Result]] = [executor.submit(work, *piece) for piece in islice(pieces, workers + 2)]
         while waiting:
             result = waiting.pop(0).result()
             waiting += [executor.submit(work, *piece) for piece in islice(pieces, 1)]

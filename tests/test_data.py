@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
+import json
 import os
 import shutil
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from ganzoo.data import open_batches, open_dataset, to_float
+from ganzoo.data import batches as batches_module
+from ganzoo.data import memory, open_batches, open_dataset, packed, packing, to_float
+from ganzoo.data.batches import Batches
 from ganzoo.errors import DatasetError, MissingDatasetError, StoreError, UnknownNameError
 from ganzoo.registry import datasets
-from ganzoo.specs import ArrayData, DatasetSpec, SampleSpec
+from ganzoo.specs import ArrayData, DatasetSpec, SampleSpec, StreamedData
 
 CPU = torch.device("cpu")
 
@@ -31,10 +40,35 @@ def spec_of(data: ArrayData, sample: SampleSpec | None = None) -> DatasetSpec:
     )
 
 
+def streamed(data: ArrayData, broken: frozenset[int] = frozenset()) -> DatasetSpec:
+    """The same set, read piece by piece; the items in `broken` cannot be read."""
+
+    def read(start: int, stop: int) -> ArrayData:
+        kept = [item for item in range(start, stop) if item not in broken]
+        return ArrayData(
+            samples=data.samples[kept],
+            labels=None if data.labels is None else data.labels[kept],
+            texts=None if data.texts is None else data.texts[kept],
+            skipped=tuple(f"item {item}: no\nreason" for item in range(start, stop) if item in broken),
+        )
+
+    source = StreamedData(num=len(data.samples), read=read, sources=data.sources)
+    return dataclasses.replace(spec_of(data), load=lambda root, split, download: source)
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "PIECE", 3)
+
+
 def numbered(num: int) -> ArrayData:
     """Images whose pixels are all their index, labelled odd or even."""
     samples = np.repeat(np.arange(num, dtype=np.uint8), 4).reshape(num, 1, 2, 2)
     return ArrayData(samples=samples, labels=np.arange(num) % 2)
+
+
+def captioned(num: int) -> ArrayData:
+    return dataclasses.replace(numbered(num), texts=np.array([f"word {index}" for index in range(num)], "S64"))
 
 
 def test_the_first_opening_packs_and_the_next_ones_map(digits: Path, home: Path) -> None:
@@ -143,12 +177,146 @@ def test_a_packed_copy_is_never_half_there(home: Path, monkeypatch: pytest.Monke
         ArrayData(samples=np.zeros((3, 1, 2, 2), np.uint8), labels=np.zeros(2, np.int64)),
         ArrayData(samples=np.zeros((3, 1, 2, 2), np.uint8), labels=np.array([0, 1, 2])),
         ArrayData(samples=np.zeros((3, 1, 2, 2), np.uint8), labels=np.array([0, 1, -1])),
+        ArrayData(samples=np.zeros((3, 1, 2, 2), np.uint8), texts=np.array([b"a", b"b"], "S64")),
+        ArrayData(samples=np.zeros((3, 1, 2, 2), np.uint8), texts=np.array([b"a", b"b", b"c"], "S9")),
     ],
-    ids=["shape", "dtype", "empty", "too few labels", "label too large", "negative label"],
+    ids=["shape", "dtype", "empty", "few labels", "label too large", "negative label", "few texts", "short texts"],
 )
 def test_what_does_not_fit_the_spec_is_refused(data: ArrayData) -> None:
     with pytest.raises(DatasetError, match="tiny"):
         open_dataset(spec_of(data), "train")
+
+
+def the_pack(home: Path) -> Path:
+    (found,) = (home / "datasets" / "tiny" / "packed").iterdir()
+    return found
+
+
+def test_texts_are_packed_beside_their_samples_and_count_for_the_digest(home: Path) -> None:
+    plain = open_dataset(spec_of(numbered(5)), "train")
+    shutil.rmtree(the_pack(home))
+    opened = open_dataset(spec_of(captioned(5)), "train")
+    assert isinstance(opened.data, ArrayData)
+    assert opened.data.texts is not None
+    assert opened.data.texts.tolist() == [b"word 0", b"word 1", b"word 2", b"word 3", b"word 4"]
+    assert opened.digest != plain.digest
+
+
+def test_opening_a_packed_copy_reads_nothing_of_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of(numbered(5))
+    open_dataset(spec, "train")
+    monkeypatch.setattr(packed, "digest_of_pack", lambda *_: pytest.fail("hashed"))
+    open_dataset(spec, "train")
+
+
+def test_a_packed_copy_with_another_time_is_hashed_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of(captioned(5))
+    before = open_dataset(spec, "train")
+    os.utime(the_pack(home) / "texts.npy", ns=(0, 0))
+    monkeypatch.setattr(packed, "write_pack", lambda *_: pytest.fail("packed again"))
+    assert open_dataset(spec, "train").digest == before.digest
+    monkeypatch.setattr(packed, "digest_of_pack", lambda *_: pytest.fail("hashed again"))
+    assert open_dataset(spec, "train").digest == before.digest
+
+
+def test_a_packed_copy_of_before_there_were_times_is_taken_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of(numbered(5))
+    before = open_dataset(spec, "train")
+    record = json.loads((the_pack(home) / "pack.json").read_text())
+    for key in ("files", "arrays", "skipped"):
+        del record[key]
+    (the_pack(home) / "pack.json").write_text(json.dumps(record))
+    monkeypatch.setattr(packed, "write_pack", lambda *_: pytest.fail("packed again"))
+    assert open_dataset(spec, "train").digest == before.digest
+
+
+# --- sets that are packed piece by piece ---
+
+
+@pytest.mark.parametrize("num", [1, 3, 10])
+def test_a_streamed_set_is_packed_to_the_bytes_of_a_whole_one(home: Path, small_pieces: None, num: int) -> None:
+    whole = open_dataset(spec_of(captioned(num)), "train")
+    files = {path.name: path.read_bytes() for path in the_pack(home).glob("*.npy")}
+    shutil.rmtree(the_pack(home))
+    seen: list[tuple[int, int]] = []
+    again = open_dataset(streamed(captioned(num)), "train", progress=lambda *step: seen.append(step))
+    assert again.digest == whole.digest
+    assert {path.name: path.read_bytes() for path in the_pack(home).glob("*.npy")} == files
+    assert sorted(path.name for path in the_pack(home).iterdir()) == [*sorted([*files, "pack.json"])]
+    assert seen == [(done, num) for done in [*range(3, num, 3), num]]
+
+
+def test_skipped_items_are_counted_and_listed(home: Path, small_pieces: None) -> None:
+    opened = open_dataset(streamed(captioned(10), broken=frozenset({0, 3, 4, 5, 9})), "train")
+    assert isinstance(opened.data, ArrayData)
+    assert opened.data.samples[:, 0, 0, 0].tolist() == [1, 2, 6, 7, 8]
+    assert opened.num_skipped == 5
+    assert opened.skipped_file is not None
+    assert opened.skipped_file.read_text().splitlines() == [f"item {item}: no reason" for item in (0, 3, 4, 5, 9)]
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+def test_a_packing_goes_on_where_it_stopped(home: Path, small_pieces: None, pieces: int) -> None:
+    data, broken = captioned(11), frozenset({2, 7})
+    whole = open_dataset(streamed(data, broken), "train")
+    shutil.rmtree(the_pack(home))
+
+    def stop(done: int, total: int) -> None:
+        if done == 3 * pieces:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_dataset(streamed(data, broken), "train", progress=stop)
+    (folder,) = (home / "datasets" / "tiny" / "packed").iterdir()
+    for path in folder.glob("*.npy"):
+        path.write_bytes(path.read_bytes() + b"half of a piece that never reached the journal")
+    with (folder / "skipped.txt").open("a") as file:
+        file.write("half a li")
+    seen: list[int] = []
+    again = open_dataset(streamed(data, broken), "train", progress=lambda done, _: seen.append(done))
+    assert seen[0] == min(3 * pieces + 3, 11)
+    assert (again.digest, again.num_skipped) == (whole.digest, 2)
+    assert again.skipped_file is not None
+    assert len(again.skipped_file.read_text().splitlines()) == 2
+
+
+def test_a_packing_of_other_files_starts_anew(home: Path, tmp_path: Path, small_pieces: None) -> None:
+    (tmp_path / "list").write_text("old")
+    data = dataclasses.replace(numbered(9), sources=(tmp_path / "list",))
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_dataset(streamed(data), "train", progress=stop)
+    (tmp_path / "list").write_text("new list")
+    seen: list[int] = []
+    open_dataset(streamed(data), "train", progress=lambda done, _: seen.append(done))
+    assert seen == [3, 6, 9]
+
+
+def test_a_set_of_which_nothing_can_be_read_is_refused_and_tried_again(home: Path, small_pieces: None) -> None:
+    with pytest.raises(DatasetError, match="not one sample; 5 cannot be read, the first of them item 0: no reason"):
+        open_dataset(streamed(numbered(5), frozenset(range(5))), "train")
+    assert isinstance(open_dataset(streamed(numbered(5)), "train").data, ArrayData)
+
+
+def test_a_piece_that_is_not_what_was_asked_for_is_refused() -> None:
+    source = StreamedData(num=4, read=lambda start, stop: numbered(3))
+    spec = dataclasses.replace(spec_of(numbered(4)), load=lambda root, split, download: source)
+    with pytest.raises(DatasetError, match="3 samples and 0 skipped are not 4 items"):
+        open_dataset(spec, "train")
+
+
+def test_a_disk_that_is_too_small_is_named_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    with pytest.raises(StoreError, match=r"tiny needs .* GB more in the store"):
+        open_dataset(streamed(numbered(4)), "train")
+
+
+def test_packing_loads_no_torch() -> None:
+    code = "import sys, ganzoo.data, ganzoo.data.packed, ganzoo_mjsynth.layouts; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_an_unknown_split_is_refused() -> None:
@@ -203,6 +371,103 @@ def test_seeds_give_different_orders() -> None:
 def test_less_than_a_batch_is_refused() -> None:
     with pytest.raises(DatasetError, match="fewer than one batch of 5"):
         open_batches(open_dataset(spec_of(numbered(4)), "train"), 5, seed=0, device=CPU)
+
+
+# --- batches from the disk ---
+
+
+def both(num: int, batch_size: int) -> tuple[Batches, Batches]:
+    dataset = open_dataset(spec_of(numbered(num)), "train")
+    resident, from_disk = (
+        open_batches(dataset, batch_size, 3, CPU, place)
+        for place in ("resident", "streamed")  # type: ignore[arg-type]
+    )
+    return resident, from_disk
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "ganzoo-data"]
+
+
+def test_streamed_batches_are_the_resident_ones() -> None:
+    resident, from_disk = both(50, 4)
+    for number in range(30):  # two epochs and a half
+        one, other = resident.next(), from_disk.next()
+        assert torch.equal(one.samples, other.samples)
+        assert one.labels is not None
+        assert other.labels is not None
+        assert torch.equal(one.labels, other.labels)
+        if number in (5, 20):  # as a run that is stopped here and resumed with the other kind
+            state = resident.state_dict()
+            assert state == from_disk.state_dict()
+            resident.next()
+            from_disk.load_state_dict(state)
+            resident.load_state_dict(state)
+    from_disk.close()
+
+
+def test_the_reading_thread_ends_when_it_is_closed_or_forgotten() -> None:
+    _, from_disk = both(50, 4)
+    from_disk.next()
+    assert len(threads()) == 1
+    from_disk.close()
+    assert threads() == []
+    from_disk.next()
+    del from_disk, _
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while threads():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("harm", "reason"), [("gone", "No such file"), ("cut", "it ends before row")])
+def test_a_packed_copy_that_fails_while_training_is_one_clear_line(home: Path, harm: str, reason: str) -> None:
+    _, from_disk = both(50, 4)
+    path = the_pack(home) / "samples.npy"
+    if harm == "gone":
+        path.unlink()
+    else:
+        os.truncate(path, 200)
+    for _ in range(2):
+        with pytest.raises(DatasetError, match=reason) as caught:
+            [from_disk.next() for _ in range(60)]
+        assert str(path) in str(caught.value)
+        assert caught.value.hint
+    assert threads() == []
+
+
+@pytest.mark.parametrize(("free", "place"), [(10_000, "resident"), (500, "resident"), (499, "streamed from disk")])
+def test_what_takes_more_than_two_fifths_of_the_memory_is_streamed(
+    monkeypatch: pytest.MonkeyPatch, free: int, place: str
+) -> None:
+    monkeypatch.setattr(batches_module, "free_memory", lambda _: free)
+    assert open_batches(open_dataset(spec_of(numbered(50)), "train"), 4, seed=0, device=CPU).place == place
+
+
+def test_free_memory_is_bound_by_the_control_groups_around_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = memory.free_memory(CPU)
+    assert machine > 0
+    own = tmp_path / "own"
+    monkeypatch.setattr(memory, "_OWN_CGROUPS", own)
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    for folder, limit in (("outer", "100000"), ("outer/inner", "max")):
+        (tmp_path / folder / "memory.max").write_text(f"{limit}\n")
+        (tmp_path / folder / "memory.current").write_text("30000\n")
+        (tmp_path / folder / "memory.stat").write_text("anon 9000\nactive_file 4000\ninactive_file 1000\n")
+    own.write_text("0::/outer/inner\n")
+    assert memory.free_memory(CPU) == 75_000
+    (tmp_path / "memory" / "job").mkdir(parents=True)
+    (tmp_path / "memory" / "job" / "memory.limit_in_bytes").write_text("50000\n")
+    (tmp_path / "memory" / "job" / "memory.usage_in_bytes").write_text("20000\n")
+    (tmp_path / "memory" / "job" / "memory.stat").write_text("total_cache 1\ntotal_inactive_file 700\n")
+    own.write_text("9:name=systemd:/\n4:memory,cpu:/job\n0::/outer\n")
+    assert memory.free_memory(CPU) == 30_700
+    own.unlink()
+    assert memory.free_memory(CPU) >= machine // 2
 
 
 def test_two_processes_may_pack_at_once(digits: Path, home: Path) -> None:

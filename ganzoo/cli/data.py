@@ -39,7 +39,7 @@ def prepare(
     name: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset, such as mnist.")],
     data_dir: DataDir = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that decode images; default: all cores.")
+        int | None, typer.Option(min=1, help="Processes that decode images; default: one a core.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -74,7 +74,9 @@ def prepare(
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the cores that this process may use, but no more than one process that writes can follow."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 16)
 
 
 def _prepared(

@@ -109,9 +109,12 @@ def download(root: Path, how_to_get: str, repository: str = REPOSITORY) -> None:
         ) from error
     try:
         _knock(repository)
-        builder = datasets.load_dataset_builder(repository, cache_dir=str(root / "cache"))
-        builder.download_and_prepare(str(root / "parquet"), file_format="parquet")
-        shutil.rmtree(root / "cache")
+        work, target = root / "download", root / "parquet"
+        builder = datasets.load_dataset_builder(repository, cache_dir=str(work / "cache"))
+        builder.download_and_prepare(str(work / "parquet"), file_format="parquet")
+        shutil.rmtree(target, ignore_errors=True)
+        (work / "parquet").replace(target)
+        shutil.rmtree(work)
     except Exception as error:  # the network, the Hub and `datasets` each have errors of their own
         raise MissingDatasetError(f"cannot download {repository}: {_first_line(error)}.", hint=how_to_get) from error
 
@@ -127,4 +130,5 @@ def _knock(repository: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+    said = str(getattr(error, "reason", error)).strip()  # urllib keeps its words in `reason`
+    return (said.splitlines() or [type(error).__name__])[0].rstrip(".:")

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,16 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, digits: Path, refere
     assert outcome(train(tmp_path / "again", digits).path) == reference
     other = outcome(train(tmp_path / "other", digits, seed=4).path)
     assert other[0]["model.safetensors"] != reference[0]["model.safetensors"]
+
+
+def test_samples_from_the_disk_train_to_the_same_bytes(tmp_path: Path, digits: Path, reference: Outcome) -> None:
+    job = Training.start("mnist-mlp", tmp_path / "run", [Layer("test", {**TINY, "data": "streamed"})], digits)
+    job.should_stop = lambda: job.state.step == 33
+    list(job)
+    assert "ganzoo-data" not in [thread.name for thread in threading.enumerate()]
+    list(Training.resume(job.run.path, [Layer("test", {"data": "resident"})]))
+    nets, *_ = outcome(job.run.path)
+    assert nets["model.safetensors"] == reference[0]["model.safetensors"]
 
 
 def test_records_mean_over_their_steps(tmp_path: Path, digits: Path) -> None:

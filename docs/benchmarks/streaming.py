@@ -4,8 +4,8 @@
 
 Packs the split's samples over and over until the packed copy has that size. Before each round the system is told to
 forget the file (posix_fadvise), so that every sample of a streamed round comes from the disk, as it would when the set
-is many times larger than memory. Prints steps per second, their ratio in each pair of rounds, and what streaming adds
-to the resident set.
+is many times larger than memory. Prints steps per second, processor time a step (all threads, which other programs on
+the machine disturb less), their ratio in each pair of rounds, and what is added to the resident set.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def main() -> None:
         dataset = open_dataset(repeated(spec, opened, arguments.gigabytes * 1e9), "train")
         assert isinstance(dataset.data, ArrayData)
         path = Path(str(dataset.data.samples.filename))  # type: ignore[attr-defined]  # a memory map
-        print(f"{len(dataset.data.samples):,} samples, {path.stat().st_size / 1e9:.1f} GB")
+        print(f"{len(dataset.data.samples):,} samples, {path.stat().st_size / 1e9:.1f} GB", flush=True)
 
         device = torch.device("cpu")
         states = {}
@@ -90,21 +90,30 @@ def main() -> None:
             states[place] = TrainingState(settings, model_config(settings.recipe, spec.sample), batches, device)
             for _ in range(20):
                 train_step(states[place])
-            print(f"{place}: {(resident_set() - before) / 2**20:,.0f} MiB more in memory, nets included")
-        speeds: dict[str, list[float]] = {"streamed": [], "resident": []}
+            print(f"{place}: {(resident_set() - before) / 2**20:,.0f} MiB more in memory, nets included", flush=True)
+        speeds: dict[str, list[float]] = {place: [] for place in states}
+        costs: dict[str, list[float]] = {place: [] for place in states}
         for _ in range(arguments.rounds):
             for place, state in states.items():
                 forget(path)
                 state.batches.load_state_dict(state.batches.state_dict())  # nothing read ahead of the round
-                started = time.perf_counter()
+                started, processor = time.perf_counter(), time.process_time()
                 for _ in range(arguments.steps):
                     train_step(state)
                 speeds[place].append(arguments.steps / (time.perf_counter() - started))
+                costs[place].append((time.process_time() - processor) / arguments.steps * 1000)
                 state.batches.close()
         for place, found in speeds.items():
-            print(f"{place}: {statistics.median(found):,.1f} steps/s ({min(found):,.1f} to {max(found):,.1f})")
-        ratios = [one / other for one, other in zip(speeds["streamed"], speeds["resident"], strict=True)]
-        print(f"streamed / resident: median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+            print(
+                f"{place}: {statistics.median(found):,.1f} steps/s ({min(found):,.1f} to {max(found):,.1f}), ", end=""
+            )
+            print(f"{statistics.median(costs[place]):,.2f} ms of processor a step")
+        for what, ours, theirs in (
+            ("steps/s, streamed / resident", speeds["streamed"], speeds["resident"]),
+            ("processor time, streamed / resident", costs["streamed"], costs["resident"]),
+        ):
+            ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+            print(f"{what}: median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from io import FileIO
 from pathlib import Path
 
@@ -43,10 +45,10 @@ class RowFile:
             dtype=array.dtype,
         )
 
-    @property
+    @cached_property
     def row_size(self) -> int:
-        """Bytes of a row."""
-        return self.dtype.itemsize * int(np.prod(self.shape))
+        """Bytes of a row; asked for with every row, so computed once."""
+        return self.dtype.itemsize * math.prod(self.shape)
 
     def open(self) -> FileIO:
         """Open the file, unbuffered. Raises OSError."""

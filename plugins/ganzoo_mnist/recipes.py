@@ -33,8 +33,8 @@ MNIST_MLP = Recipe(
     notes=(
         "Published with eps 0.8 in batch normalisation, far above the usual 1e-5. Trained here with everything else "
         "equal (100,000 steps, seed 0), 0.8 collapses onto a few noisy shapes and 1e-5 draws all ten digits. So this "
-        "recipe takes 1e-5, and mnist-mlp-published keeps 0.8. The published code has no moving average of the generator; it changes "
-        "only what is saved, not the training (--set ema_decay=null)."
+        "recipe takes 1e-5, and mnist-mlp-published keeps 0.8. The published code has no moving average of the "
+        "generator; it changes only what is saved, not the training (--set ema_decay=null)."
     ),
 )
 

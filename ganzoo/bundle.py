@@ -29,8 +29,8 @@ from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.zoo import load
 
-_FREE = frozenset({"summary", "source", "notes", "steps"})
-"""Fields of a recipe in which released weights may differ: texts, and the length, which their entry states."""
+_TEXTS = frozenset({"summary", "source", "notes"})
+"""Fields of a recipe that may be written better after a training."""
 
 _ROLES = {
     CONFIG_NAME: "config",
@@ -103,7 +103,7 @@ def _training_record(run: Path) -> dict[str, Any]:
         raise UsageError(f"{run} is no run with weights.", hint="Name a folder that train made.") from error
     if steps != trained["steps"]:
         raise UsageError(f"{run} stopped at step {steps} of {trained['steps']}.", hint=f"ganzoo resume {run}")
-    changed = [key for key in differences(recipe, trained) if key not in _FREE]
+    changed = [key for key in differences(recipe, trained) if key not in _TEXTS]
     if changed:
         raise UsageError(
             f"{run} was not trained as the recipe {trained['name']!r} says: {', '.join(changed)}.",

@@ -34,7 +34,7 @@ def test_curves_are_measured_without_any_data(tmp_path: Path) -> None:
 
 
 def test_digits_are_compared_with_the_real_split(digits: Path) -> None:
-    small = replace(datasets.get("mnist").protocols[0], num_samples=300, seeds=(0, 1))
+    small = replace(datasets.get("mnist").protocols[0], num_samples=300, seeds=(0, 1), num_real=128)
     result = evaluate_gan(make_gan(DIGITS), "gan", small, digits)
     found = {metric.name: metric for metric in result.metrics}
     assert list(found) == [
@@ -50,7 +50,12 @@ def test_digits_are_compared_with_the_real_split(digits: Path) -> None:
     assert found["lenet-recall"].value < 0.1
     assert len(result.real_digest or "") == 64
     assert [extractor["name"] for extractor in result.extractors] == ["lenet-mnist"]
-    assert result.deviation == "128 real samples instead of 10000"
+    assert "the real samples are not those of the protocol" in (result.deviation or "")
+
+
+def test_too_few_real_samples_are_no_number(digits: Path) -> None:
+    with pytest.raises(EvaluationError, match="takes 10,000 real samples; this test split of mnist has 128"):
+        evaluate_gan(make_gan(DIGITS), "gan", "mnist-lenet-quick-v1", digits)
 
 
 def test_missing_real_samples_are_no_number(tmp_path: Path, digits: Path) -> None:

@@ -96,10 +96,13 @@ def evaluate(
     return evaluate_gan(gan, str(reference), protocol, folder)
 
 
-def evaluate_gan(gan: GAN, reference: str, protocol: str | None = None, data_dir: Path | None = None) -> Evaluation:
-    """Measure a loaded model under a protocol of its dataset; raises as `evaluate` does."""
+def evaluate_gan(
+    gan: GAN, reference: str, protocol: str | Protocol | None = None, data_dir: Path | None = None
+) -> Evaluation:
+    """Measure a loaded model under a protocol of its dataset, or one of your own; raises as `evaluate` does."""
     dataset = registry.datasets.get(gan.config.dataset)
-    return Evaluator(dataset, find_protocol(dataset, protocol), gan.device, data_dir).measure(gan, reference)
+    chosen = protocol if isinstance(protocol, Protocol) else find_protocol(dataset, protocol)
+    return Evaluator(dataset, chosen, gan.device, data_dir).measure(gan, reference)
 
 
 class Evaluator:

@@ -78,6 +78,7 @@ class Training:
             state, digest = _prepare(settings, data_dir)
             _refuse_other_data(run, digest)
             run.load(state)
+            _refuse_fewer_steps(run, state.step, settings.recipe.steps)
             run.record_resumption(settings, data_dir)
         except BaseException:
             run.unlock()
@@ -138,9 +139,12 @@ def _refuse_changes(path: Path, before: TrainingSettings, after: TrainingSetting
             f"{path} cannot go on with other settings ({listed}).",
             hint="Leave them out, or train anew with them.",
         )
-    if after.recipe.steps < before.recipe.steps:
+
+
+def _refuse_fewer_steps(run: Run, taken: int, asked: int) -> None:
+    if asked < taken:
         raise ResumeError(
-            f"{path} is a run of {before.recipe.steps} steps; {after.recipe.steps} are fewer.",
+            f"{run.path} has taken {taken} steps already; {asked} are fewer.",
             hint="Give more steps, or leave --steps out.",
         )
 

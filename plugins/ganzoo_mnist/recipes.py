@@ -61,7 +61,7 @@ MNIST_MLP_DROPOUT = Recipe(
     loss="bce",
     optimizers=Optimizers(generator=Adam(learning_rate=2e-4), discriminator=Adam(learning_rate=2e-4)),
     batch_size=32,
-    steps=93_750,  # 50 epochs of 1,875 batches
+    steps=46_875,  # 25 epochs of 1,875 batches
     ema_decay=0.999,
     source="the dropout GAN of published PyTorch tutorials; loss of Goodfellow et al. 2014, arXiv:1406.2661",
     notes=(

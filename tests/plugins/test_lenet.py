@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.conftest import InstallPlugin
 from tests.test_model import make_gan
 
 CPU = torch.device("cpu")
+NOWHERE = Path("unused: the weights are bundled")
 DIGITS = SampleSpec(kind="image", shape=(1, 28, 28))
 CONDITIONAL = "mnist-lenet-conditional-v1"
 
@@ -30,7 +32,7 @@ def load(digits: Path, split: str) -> tuple[Tensor, Tensor]:
 
 
 def read(images: Tensor) -> ExtractedFeatures:
-    return extract(LENET, LENET.load(CPU), images, CPU)
+    return extract(LENET, LENET.load(CPU, NOWHERE), images, CPU)
 
 
 def measure(metric: str, samples: Tensor, real: Tensor | None = None, labels: Tensor | None = None) -> float:
@@ -60,7 +62,7 @@ def test_the_bundled_weights_say_how_they_were_made() -> None:
     assert record["test_accuracy"] >= 0.994
     assert {"seed", "epochs", "torch"} <= set(record)
     assert lenet.WEIGHTS.stat().st_size <= 1_000_000
-    assert extractors.get("lenet-mnist").load(CPU).sha256 == lenet.SHA256
+    assert extractors.get("lenet-mnist").load(CPU, NOWHERE).sha256 == lenet.SHA256
 
 
 def test_identical_sets_are_at_no_distance(digits: Path) -> None:
@@ -134,13 +136,14 @@ def test_label_accuracy_is_for_conditional_models(tmp_path: Path, digits: Path) 
 @pytest.mark.parametrize("name", ["mean", "covariance"])
 def test_real_statistics_edited_on_disk_are_no_number(tmp_path: Path, digits: Path, home: Path, name: str) -> None:
     gan = make_gan(DIGITS)
-    evaluate_gan(gan, "gan", "mnist-lenet-quick-v1", digits)
+    protocol = dataclasses.replace(MNIST.protocols[0], metrics=("fd-lenet",), num_samples=100, num_real=128)
+    evaluate_gan(gan, "gan", protocol, digits)
     (path,) = home.rglob(f"{name}.npy")
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
     with pytest.raises(EvaluationError, match="damaged or was edited") as caught:
-        evaluate_gan(gan, "gan", "mnist-lenet-quick-v1", digits)
+        evaluate_gan(gan, "gan", protocol, digits)
     assert "Delete" in caught.value.hint
 
 
@@ -157,7 +160,8 @@ def distance(inputs):
     return float((inputs.features("counted").mean - inputs.real_features("counted").mean).abs().sum())
 
 EXTRACTOR = ExtractorSpec(
-    name="counted", summary="", resize="none", batch_size=64, load=lambda device: Extractor(outputs=outputs, sha256="0")
+    name="counted", summary="", resize="none", batch_size=64,
+    load=lambda device, folder: Extractor(outputs=outputs, sha256="0"),
 )
 METRIC = MetricSpec(name="counted-distance", summary="", better="lower", compute=distance)
 """
@@ -172,7 +176,9 @@ def test_a_second_evaluation_does_not_run_the_extractor_on_real_images(
     }
     install_plugin("counted", groups, {"counted.py": COUNTED})
     seen = importlib.import_module("counted").seen
-    protocol = Protocol(name="p", metrics=("counted-distance",), num_samples=100, seeds=(0, 1), split="test")
+    protocol = Protocol(
+        name="p", metrics=("counted-distance",), num_samples=100, seeds=(0, 1), split="test", num_real=128
+    )
     values, images = [], []
     for _ in range(2):
         values.append(evaluate_gan(make_gan(DIGITS), "gan", protocol, digits).metrics[0].value)

@@ -222,7 +222,7 @@ def test_other_settings_are_refused_with_the_difference(tmp_path: Path, digits: 
     with pytest.raises(ResumeError, match="batch_size: 16 -> 8") as caught:
         Training.resume(run.path, [layer])
     assert "seed: 3 -> 9" in str(caught.value)
-    with pytest.raises(ResumeError, match="50 are fewer"):
+    with pytest.raises(ResumeError, match="60 steps already; 50 are fewer"):
         Training.resume(run.path, [Layer("flags", {"steps": 50})])
     assert (run.path / "run.json").read_bytes() == before
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -278,6 +279,41 @@ def test_a_packing_goes_on_where_it_stopped(home: Path, small_pieces: None, piec
     assert (again.digest, again.num_skipped) == (whole.digest, 2)
     assert again.skipped_file is not None
     assert len(again.skipped_file.read_text().splitlines()) == 2
+
+
+LAST_STEPS = {
+    "heads": (packing._Files, "finish"),
+    "record": (packing, "_write_record"),
+    "move": (Path, "rename"),
+    "tidying": (Path, "unlink"),
+}
+
+
+@pytest.mark.parametrize("broken", [frozenset[int](), frozenset({2, 7})], ids=["whole", "skipped"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", LAST_STEPS)
+def test_a_stop_in_the_last_steps_of_a_packing_loses_nothing(
+    home: Path, small_pieces: None, monkeypatch: pytest.MonkeyPatch, step: str, after: bool, broken: frozenset[int]
+) -> None:
+    whole = open_dataset(streamed(captioned(11), broken), "train")
+    files = {path.name: path.read_bytes() for path in the_pack(home).iterdir() if path.name != "pack.json"}
+    shutil.rmtree(the_pack(home))
+    owner, name = LAST_STEPS[step]
+    real = getattr(owner, name)
+
+    def stop(*arguments: Any, **options: Any) -> None:
+        if after:
+            real(*arguments, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(owner, name, stop)
+        open_dataset(streamed(captioned(11), broken), "train")
+    seen: list[int] = []
+    again = open_dataset(streamed(captioned(11), broken), "train", progress=lambda done, _: seen.append(done))
+    assert seen == []  # every item was safe already
+    assert (again.digest, again.num_skipped) == (whole.digest, len(broken))
+    assert files.items() <= {path.name: path.read_bytes() for path in the_pack(home).iterdir()}.items()
 
 
 def test_a_packing_of_other_files_starts_anew(home: Path, tmp_path: Path, small_pieces: None) -> None:

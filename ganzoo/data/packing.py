@@ -58,6 +58,10 @@ def write_pack(
         folder = packed.with_name(f".{packed.name}.packing")
         _write_streamed(folder, spec, data, workers, progress)
         _move(folder, packed)
+        # Until here a stop at any moment leaves a journal to go on from; from here on these files mean nothing.
+        (packed / JOURNAL_NAME).unlink()
+        if not (packed / SKIPPED_NAME).stat().st_size:
+            (packed / SKIPPED_NAME).unlink()
         return
     folder = packed.with_name(f".{packed.name}.{secrets.token_hex(8)}.partial")
     folder.mkdir()
@@ -253,7 +257,6 @@ def _write_streamed(
         digest = files.finish(journal)
     shape = [journal.num, *spec.sample.shape]
     _write_record(folder, spec, shape, journal.names, journal.skipped, digest, sources)
-    (folder / JOURNAL_NAME).unlink()
 
 
 def _read_journal(folder: Path, identity: dict[str, Any]) -> Journal | None:
@@ -293,7 +296,7 @@ class _Files:
         self._arrays: dict[str, BinaryIO] = {}
         self._like: dict[str, NDArray[Any]] = {}
         self._digest = hashlib.sha256()
-        self._skipped = (folder / SKIPPED_NAME).open("r+b" if journal.items else "wb")
+        self._skipped = (folder / SKIPPED_NAME).open("r+b" if journal.skipped else "w+b")
         self._skipped.truncate(journal.skipped_size)
         self._skipped.seek(0, os.SEEK_END)
         for name in journal.names:
@@ -345,8 +348,6 @@ class _Files:
             file.seek(0)
             _write_header(file, self._like[name], journal.num)
             _flush(file)
-        if not journal.skipped:
-            (self._folder / SKIPPED_NAME).unlink()
         return self._digest.hexdigest()
 
     def _begin(self, name: str, array: NDArray[Any]) -> None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 API_VERSION = 1
 """The newest version of these contracts that this ganzoo understands."""
 
+TEXT_BYTES = 64
+"""Most bytes of the text on a sample, in UTF-8."""
+
 Size = Annotated[int, Interval(ge=1, le=1 << 20)]
 """A width, a height, a number of units: between 1 and 1,048,576."""
 
@@ -104,7 +107,7 @@ class ArrayData:
     labels: NDArray[np.int64] | None = None
     """[num], int64, indices into `SampleSpec.classes`; None for a set without classes."""
     texts: NDArray[np.bytes_] | None = None
-    """[num], dtype S64, UTF-8: what is written on each image; None for a set without texts."""
+    """[num], bytes of length TEXT_BYTES, UTF-8: what is written on each image; None for a set without texts."""
     skipped: tuple[str, ...] = ()
     """What could not be read, an item each: its name and why. Formats that expect damage skip it and say so."""
     sources: tuple[Path, ...] = ()

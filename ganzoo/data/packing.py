@@ -2,7 +2,7 @@
 
     samples.npy         [num, *shape]
     labels.npy          [num], int64; only for a set with classes
-    texts.npy           [num], S64; only for a set with texts
+    texts.npy           [num], bytes of UTF-8; only for a set with texts
     skipped.txt         a line for each item that could not be read: its name and why; only when there are any
     pack.json           shape, digest, sources, and size and time of the files above
 
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from ganzoo.errors import DatasetError, StoreError
 from ganzoo.files import write_atomically
-from ganzoo.specs import ArrayData, DatasetSpec, SampleSpec, StreamedData
+from ganzoo.specs import TEXT_BYTES, ArrayData, DatasetSpec, SampleSpec, StreamedData
 from ganzoo.workers import ordered
 
 FORMAT = 1
@@ -93,9 +93,9 @@ def check(spec: DatasetSpec, data: ArrayData) -> None:
             f"{spec.name}: labels do not fit {len(samples)} samples of {len(sample.classes or ())} classes.",
             hint="Check the files of labels.",
         )
-    if texts is not None and (texts.shape != samples.shape[:1] or texts.dtype != "S64"):
+    if texts is not None and (texts.shape != samples.shape[:1] or texts.dtype != f"S{TEXT_BYTES}"):
         raise DatasetError(
-            f"{spec.name}: loaded texts {texts.dtype} {list(texts.shape)} for {len(samples)} samples, not S64 each.",
+            f"{spec.name}: loaded texts {texts.dtype} {list(texts.shape)}, not S{TEXT_BYTES} [{len(samples)}].",
             hint="Report it to the plugin's author.",
         )
 
@@ -143,6 +143,13 @@ def _write_header(file: BinaryIO, like: NDArray[Any], num: int) -> None:
     described = {**np.lib.format.header_data_from_array_1_0(like[:0]), "shape": (num, *like.shape[1:])}
     described["fortran_order"] = False
     np.lib.format.write_array_header_1_0(file, described)
+
+
+def _read_header(file: BinaryIO) -> NDArray[Any]:
+    """Return no rows of what an .npy file holds, and leave the file where the rows begin. Raises ValueError."""
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return np.empty((0, *shape[1:]), dtype)
 
 
 def _flush(file: BinaryIO) -> None:
@@ -194,8 +201,7 @@ def digest_of_pack(folder: Path, names: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for name in names:
         with (folder / f"{name}.npy").open("rb") as file:
-            np.lib.format.read_magic(file)
-            np.lib.format.read_array_header_1_0(file)
+            _read_header(file)
             while block := file.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()
@@ -359,11 +365,9 @@ class _Files:
         """Open an array of an earlier attempt, cut to its rows, and hash what is there of the samples."""
         path = self._folder / f"{name}.npy"
         file = self._arrays[name] = path.open("r+b")
-        np.lib.format.read_magic(file)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        self._like[name] = np.empty((0, *shape[1:]), dtype)
+        like = self._like[name] = _read_header(file)
         start = file.tell()
-        size = start + num * dtype.itemsize * int(np.prod(shape[1:]))
+        size = start + num * like.itemsize * int(np.prod(like.shape[1:]))
         if path.stat().st_size < size:
             raise DatasetError(f"{path} is shorter than its journal says.", hint=f"Delete {self._folder}.")
         file.truncate(size)
@@ -375,8 +379,7 @@ class _Files:
     def _header_size(self, name: str) -> int:
         file = self._arrays[name]
         file.seek(0)
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
+        _read_header(file)
         return file.tell()
 
 

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganzoo.specs import ArrayData
+from ganzoo.specs import TEXT_BYTES, ArrayData
 from ganzoo_mjsynth.images import HEIGHT, WIDTH, decode
-
-MAX_TEXT = 64
-"""Bytes of a text, in UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +38,13 @@ def collect(items: Iterable[Item], num: int) -> ArrayData:
             skipped.append(f"{item.name}: {error}")
         else:
             texts.append(text)
-    return ArrayData(samples=samples[: len(texts)], texts=np.array(texts, f"S{MAX_TEXT}"), skipped=tuple(skipped))
+    return ArrayData(samples=samples[: len(texts)], texts=np.array(texts, f"S{TEXT_BYTES}"), skipped=tuple(skipped))
 
 
 def _checked_text(item: Item) -> bytes:
     if item.problem:
         raise ValueError(item.problem)
     text = item.text.encode()
-    if not text or len(text) > MAX_TEXT:
-        raise ValueError(f"its word has {len(text)} bytes, not 1 to {MAX_TEXT}")
+    if not text or len(text) > TEXT_BYTES:
+        raise ValueError(f"its word has {len(text)} bytes, not 1 to {TEXT_BYTES}")
     return text

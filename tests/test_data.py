@@ -306,9 +306,10 @@ def test_a_stop_in_the_last_steps_of_a_packing_loses_nothing(
             real(*arguments, **options)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(owner, name, stop)
-        open_dataset(streamed(captioned(11), broken), "train")
+        with pytest.raises(KeyboardInterrupt):
+            open_dataset(streamed(captioned(11), broken), "train")
     seen: list[int] = []
     again = open_dataset(streamed(captioned(11), broken), "train", progress=lambda done, _: seen.append(done))
     assert seen == []  # every item was safe already
@@ -440,6 +441,21 @@ def test_streamed_batches_are_the_resident_ones() -> None:
             from_disk.load_state_dict(state)
             resident.load_state_dict(state)
     from_disk.close()
+
+
+def test_only_pinned_memory_is_copied_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, from_disk = both(8, 4)
+    to, seen = torch.Tensor.to, []
+
+    def watched(tensor: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
+        if "non_blocking" in options:
+            seen.append(options["non_blocking"])
+        return to(tensor, *arguments, **options)
+
+    monkeypatch.setattr(torch.Tensor, "to", watched)
+    from_disk.next()
+    from_disk.close()
+    assert seen == [False]
 
 
 def test_the_reading_thread_ends_when_it_is_closed_or_forgotten() -> None:

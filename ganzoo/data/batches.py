@@ -154,7 +154,8 @@ class StreamedBatches:
             raise
         self._taken += 1
         labels = None if self._labels is None else self._labels[index.to(self._device)]
-        return Batch(to_float(samples.to(self._device, non_blocking=True)), labels)
+        # From memory that is not pinned a copy must be waited for: on MPS it reads what may have been freed.
+        return Batch(to_float(samples.to(self._device, non_blocking=samples.is_pinned())), labels)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the number of batches taken, whatever was read ahead."""

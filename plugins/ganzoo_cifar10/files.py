@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from collections.abc import Callable
 from http.client import HTTPException
@@ -41,12 +42,13 @@ def load(root: Path, split: str, download: bool) -> ArrayData:
         raise MissingDatasetError(f"no CIFAR-10 {split} files under {root}.", hint=_HOW_TO_GET)
     paths, read = found
     batches = [read(path) for path in paths]
-    for path, (_, labels) in zip(paths, batches, strict=True):
-        if len(labels) != len(batches[0][1]):  # a copy that broke off between two images looks whole by itself
-            raise DatasetError(
-                f"{path} holds {len(labels):,} images, {paths[0].name} {len(batches[0][1]):,}.",
-                hint=f"The batches are of one size. {_REPLACE}",
-            )
+    sizes = {path: len(labels) for path, (_, labels) in zip(paths, batches, strict=True)}
+    smallest, largest = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
+    if sizes[smallest] != sizes[largest]:  # a copy that broke off between two images looks whole by itself
+        raise DatasetError(
+            f"{smallest} holds {sizes[smallest]:,} images, {largest.name} {sizes[largest]:,}.",
+            hint=f"The batches are of one size. {_REPLACE}",
+        )
     return ArrayData(
         samples=np.concatenate([pixels for pixels, _ in batches]).reshape(-1, 3, 32, 32),
         labels=np.concatenate([labels for _, labels in batches]),
@@ -112,13 +114,21 @@ def _find(root: Path, split: str) -> tuple[tuple[Path, ...], Callable[[Path], Ba
 
 
 def _download(root: Path) -> None:
-    """Fetch and unpack the official python version, checked against torchvision's digests."""
+    """Fetch and unpack the official python version, checked against torchvision's digests.
+
+    It is moved to its place when it is whole: a stop leaves nothing that `_find` would take for a version.
+    """
     from torchvision.datasets import CIFAR10  # here: importing torchvision takes as long as torch itself
 
+    work, folder = root / ".download", CIFAR10.base_folder
+    shutil.rmtree(work, ignore_errors=True)
     try:
         # torchvision talks on stdout, which is for data.
         with contextlib.redirect_stdout(sys.stderr):
-            CIFAR10(str(root), download=True)
+            CIFAR10(str(work), download=True)
     except (URLError, HTTPException, ConnectionError, TimeoutError, RuntimeError) as error:
         lines: list[Any] = str(error).strip().splitlines() or [type(error).__name__]
         raise MissingDatasetError(f"cannot download CIFAR-10: {lines[0].rstrip('.:')}.", hint=_HOW_TO_GET) from error
+    shutil.rmtree(root / folder, ignore_errors=True)
+    (work / folder).replace(root / folder)
+    shutil.rmtree(work)

@@ -64,7 +64,7 @@ def _num_samples(place: Path, transaction: Any) -> int:
 
 
 class _Database:
-    """An open database, whose `with` gives a read transaction."""
+    """An open database, whose `with` gives a read transaction and raises DatasetError where its pages are damaged."""
 
     def __init__(self, place: Path) -> None:
         try:
@@ -73,6 +73,7 @@ class _Database:
             raise DatasetError(
                 f"{place} is an LMDB, which needs the package lmdb.", hint="pip install 'ganzoo[shards]'"
             ) from error
+        self._file, self._error = place / FILE, lmdb.Error
         try:
             self._environment = lmdb.open(str(place), readonly=True, lock=False, readahead=False, create=False)
         except lmdb.Error as error:
@@ -89,6 +90,8 @@ class _Database:
         self._transaction = self._environment.begin(buffers=False)
         return self._transaction
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._transaction.abort()
         self._environment.close()
+        if isinstance(error, self._error):
+            raise DatasetError(f"{self._file} is damaged: {error}.", hint="Copy or make it again.") from error

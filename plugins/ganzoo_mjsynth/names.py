@@ -30,6 +30,8 @@ def files_of(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
 
 
 def near(root: Path, pattern: str) -> Iterator[Path]:
-    """Yield what fits a pattern in `root`, in its folders and in theirs, in order of its path."""
+    """Yield what fits a pattern and is not hidden in `root`, in its folders and in theirs, in order of its path."""
     for prefix in ("", "*/", "*/*/"):
-        yield from sorted(path for path in root.glob(prefix + pattern) if not path.name.startswith("."))
+        for path in sorted(root.glob(prefix + pattern)):
+            if not any(part.startswith(".") for part in path.relative_to(root).parts):
+                yield path

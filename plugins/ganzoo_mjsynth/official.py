@@ -90,5 +90,5 @@ def _items(place: str, lines: Iterator[bytes]) -> Iterator[Item]:
                 yield Item(name, word, file.read())
         except FileNotFoundError:
             yield Item(name, word, b"", "there is no such file")
-        except OSError as error:
-            yield Item(name, word, b"", error.strerror or "it cannot be read")
+        except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+            yield Item(name, word, b"", getattr(error, "strerror", None) or str(error) or "it cannot be read")

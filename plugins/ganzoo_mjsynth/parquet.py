@@ -100,7 +100,10 @@ def _opened(path: Path) -> Any:
 
 
 def download(root: Path, how_to_get: str, repository: str = REPOSITORY) -> None:
-    """Fetch all splits from the Hugging Face Hub, with `datasets`, into parquet files. Raises MissingDatasetError."""
+    """Fetch all splits from the Hugging Face Hub, with `datasets`, into parquet files. Raises MissingDatasetError.
+
+    What is not whole yet is in a folder that `near` does not look into.
+    """
     try:
         import datasets
     except ImportError as error:
@@ -109,7 +112,8 @@ def download(root: Path, how_to_get: str, repository: str = REPOSITORY) -> None:
         ) from error
     try:
         _knock(repository)
-        work, target = root / "download", root / "parquet"
+        work, target = root / ".download", root / "parquet"
+        shutil.rmtree(work / "parquet.incomplete", ignore_errors=True)  # `datasets` would add to what a stop left there
         builder = datasets.load_dataset_builder(repository, cache_dir=str(work / "cache"))
         builder.download_and_prepare(str(work / "parquet"), file_format="parquet")
         shutil.rmtree(target, ignore_errors=True)

@@ -75,7 +75,7 @@ def _item(file: BinaryIO, name: str, group: Group) -> Item:
         return Item(name, "", b"", "it has no image" if image is None else "it has no label")
     try:
         text = _text(suffix, _content(file, *group[suffix], MAX_LABEL))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Item(name, "", b"", f"its label cannot be read: {error}")
     return Item(name, text, _content(file, *image, image[1]))
 

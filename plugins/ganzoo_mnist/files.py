@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import shutil
 import sys
 import zlib
 from http.client import HTTPException
@@ -95,13 +96,22 @@ def _read_idx(path: Path, rank: int) -> NDArray[Any]:
 
 
 def _download(root: Path) -> None:
-    """Fetch the four official files into `root/MNIST/raw`, checked against torchvision's digests."""
+    """Fetch the four official files into `root/MNIST/raw`, checked against torchvision's digests.
+
+    They are moved there when all are whole: a stop leaves nothing that `_find` would take for them.
+    """
     from torchvision.datasets import MNIST  # here: importing torchvision takes as long as torch itself
 
+    work, folder = root / ".download", "MNIST/raw"
+    shutil.rmtree(work, ignore_errors=True)
     try:
         # torchvision talks on stdout, which is for data.
         with contextlib.redirect_stdout(sys.stderr):
-            MNIST(str(root), download=True)
+            MNIST(str(work), download=True)
     except (URLError, HTTPException, ConnectionError, TimeoutError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".:")
         raise MissingDatasetError(f"cannot download MNIST: {reason}.", hint=_how_to_get("train")) from error
+    shutil.rmtree(root / folder, ignore_errors=True)
+    (root / folder).parent.mkdir(exist_ok=True)
+    (work / folder).replace(root / folder)
+    shutil.rmtree(work)

@@ -123,6 +123,11 @@ def test_a_damaged_binary_batch_is_named(binary: Path, change: Callable[[bytes],
     assert "data_batch_3.bin" in str(error)
 
 
+def test_of_batches_of_several_sizes_the_smallest_is_named(binary: Path) -> None:
+    os.truncate(binary / "data_batch_1.bin", 5 * 3073)
+    assert "data_batch_1.bin holds 5 images, data_batch_2.bin 8." in str(refusal(binary.parent))
+
+
 @pytest.mark.parametrize("version", ["binary", "python"])
 def test_missing_batches_are_named(version: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(version)
@@ -229,9 +234,9 @@ def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-def test_a_download_is_unpacked_and_read(
-    python: Path, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def whole_mirror(python: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mirror with the small batches, whose digests torchvision takes for the official ones."""
     from torchvision.datasets import CIFAR10 as TORCHVISION_CIFAR10
 
     meta = python / "batches.meta"
@@ -244,10 +249,31 @@ def test_a_download_is_unpacked_and_read(
         monkeypatch.setattr(TORCHVISION_CIFAR10, name, [[file, md5(python / file)] for file in files])
     monkeypatch.setattr(TORCHVISION_CIFAR10, "meta", {**TORCHVISION_CIFAR10.meta, "md5": md5(meta)})
     monkeypatch.setattr(TORCHVISION_CIFAR10, "tgz_md5", md5(archive))
+
+
+def test_a_download_is_unpacked_and_read(tmp_path: Path, whole_mirror: None, capfd: pytest.CaptureFixture[str]) -> None:
     data = load(tmp_path / "store", download=True)
     assert len(data.samples) == 40
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["cifar-10-batches-py"]
     assert (tmp_path / "store" / "cifar-10-batches-py" / "data_batch_1").is_file()
     assert capfd.readouterr().out == ""
+
+
+def test_a_download_that_was_stopped_while_unpacking_is_made_again(
+    tmp_path: Path, whole_mirror: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(archive: tarfile.TarFile, path: str, **_: object) -> None:
+        for member in archive.getmembers()[:4]:
+            archive.extract(member, path, filter="data")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tarfile.TarFile, "extractall", stop)
+        with pytest.raises(KeyboardInterrupt):
+            load(tmp_path / "store", download=True)
+    with pytest.raises(MissingDatasetError):
+        load(tmp_path / "store")
+    assert len(load(tmp_path / "store", download=True).samples) == 40
 
 
 def assert_download_fails(root: Path) -> None:

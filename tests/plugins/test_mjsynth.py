@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 import os
 import random
 import signal
@@ -160,6 +161,16 @@ def test_damaged_and_missing_images_are_skipped_and_counted_by_name(tmp_path: Pa
         assert reason in item.lower()
 
 
+def test_a_line_with_a_nul_byte_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    root = official_folder(tmp_path)
+    with (root / "annotation_train.txt").open("a") as file:
+        file.write("./2911/1/9_z\0o_1.jpg 1\n")
+    data = read(root)
+    assert words_of(data) == list(WORDS)
+    (skipped,) = data.skipped
+    assert skipped.startswith("./2911/1/9_z\0o_1.jpg: embedded null")
+
+
 @pytest.mark.parametrize("block", [7, 64, 1 << 20])
 def test_any_piece_of_a_long_list_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     monkeypatch.setattr(official, "STRIDE", 4)
@@ -210,6 +221,20 @@ def test_holes_of_a_database_are_skipped_and_counted(tmp_path: Path) -> None:
     data = read(tmp_path)
     assert words_of(data) == ["zoo", "OKAPI", "tapir", "owl"]
     assert data.skipped == ("image-000000002: there is no such key", "image-000000005: it has no label")
+
+
+def test_damaged_pages_of_a_database_are_one_clear_line(tmp_path: Path) -> None:
+    write_lmdb(tmp_path / "train", 40)
+    data = load(tmp_path)
+    path = tmp_path / "train" / "data.mdb"
+    size = path.stat().st_size
+    with path.open("r+b") as file:  # all but the two pages that say where the tree begins
+        file.seek(2 * mmap.PAGESIZE)
+        file.write(b"\xff" * (size - 2 * mmap.PAGESIZE))
+    for reading in (lambda: load(tmp_path), lambda: data.read(0, 40)):
+        with pytest.raises(DatasetError, match=r"data\.mdb is damaged: ") as caught:
+            reading()
+        assert "again" in caught.value.hint
 
 
 def test_a_damaged_database_is_one_clear_line(tmp_path: Path) -> None:
@@ -299,6 +324,12 @@ def test_a_member_without_its_partner_is_skipped_and_counted(tmp_path: Path) -> 
     ]
 
 
+def test_a_label_of_deeply_nested_json_is_skipped(tmp_path: Path) -> None:
+    write_tar(tmp_path / "train.tar", [("a.png", rendered("a", "PNG")), ("a.json", b"[" * tars.MAX_LABEL)])
+    (skipped,) = read(tmp_path).skipped
+    assert skipped.startswith("train.tar/a: its label cannot be read: ")
+
+
 @pytest.mark.parametrize("size", [512, 700, 2048, 6000, None])
 def test_a_truncated_tar_is_one_clear_line(tmp_path: Path, size: int | None) -> None:
     path = write_tar(tmp_path / "train-0.tar", members_of(WORDS, LABELS["txt"]))
@@ -364,6 +395,34 @@ def test_a_download_through_datasets_lands_in_parquet_files(tmp_path: Path, monk
     assert words_of(data.read(0, 6)) == list(WORDS)
     assert words_of(read(tmp_path / "files", "train")) == list(WORDS)
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == ["parquet"]
+
+
+def test_what_a_killed_download_left_is_not_taken_for_a_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("datasets")
+    left = tmp_path / "files" / ".download" / "parquet.incomplete" / "hub-train-00000-of-00002.parquet"
+    write_parquet(left, WORDS[:2], 3)
+    with pytest.raises(MissingDatasetError):
+        load(tmp_path / "files")
+    write_parquet(tmp_path / "hub" / "data" / "train-00000-of-00001.parquet", WORDS, 3)
+    monkeypatch.setattr(parquet.download, "__defaults__", (str(tmp_path / "hub"),))
+    assert load(tmp_path / "files", download=True).num == 6
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == ["parquet"]
+
+
+def test_a_download_is_not_found_before_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def stop(builder: object, folder: str, **_: object) -> None:
+        write_parquet(Path(folder) / "hub-train-00000-of-00002.parquet", WORDS[:2], 3)
+        raise KeyboardInterrupt
+
+    write_parquet(tmp_path / "hub" / "data" / "train-00000-of-00001.parquet", WORDS, 3)
+    monkeypatch.setattr(parquet.download, "__defaults__", (str(tmp_path / "hub"),))
+    monkeypatch.setattr(datasets.DatasetBuilder, "download_and_prepare", stop)
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path / "files", download=True)
+    with pytest.raises(MissingDatasetError):
+        load(tmp_path / "files")
 
 
 def test_a_download_without_network_fails_in_seconds_and_says_how_to_get_the_files(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import http.server
 import shutil
 import struct
@@ -131,11 +132,9 @@ def mirror(digits: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     server.server_close()
 
 
-def test_a_download_lands_in_torchvisions_layout(
-    digits: Path, tmp_path: Path, mirror: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    import hashlib
-
+@pytest.fixture
+def whole_mirror(digits: Path, mirror: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mirror, whose digests torchvision takes for the official ones."""
     from torchvision.datasets import MNIST as TORCHVISION_MNIST
 
     def digest(name: str) -> str:
@@ -143,10 +142,34 @@ def test_a_download_lands_in_torchvisions_layout(
 
     resources = [(f"{name}.gz", digest(f"{name}.gz")) for name in FILES]
     monkeypatch.setattr(TORCHVISION_MNIST, "resources", resources)
+
+
+def test_a_download_lands_in_torchvisions_layout(
+    tmp_path: Path, whole_mirror: None, capfd: pytest.CaptureFixture[str]
+) -> None:
     data = load(tmp_path, download=True)
     assert len(data.samples) == 256
+    assert [path.name for path in tmp_path.iterdir()] == ["MNIST"]
     assert (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file()
     assert capfd.readouterr().out == ""
+
+
+def test_a_download_that_was_stopped_while_unpacking_is_made_again(
+    tmp_path: Path, whole_mirror: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(file: gzip.GzipFile, size: int | None = -1) -> bytes:
+        if "labels" in str(file.name):
+            raise KeyboardInterrupt
+        return read(file, size)
+
+    read = gzip.GzipFile.read
+    with monkeypatch.context() as patch:
+        patch.setattr(gzip.GzipFile, "read", stop)
+        with pytest.raises(KeyboardInterrupt):
+            load(tmp_path, download=True)
+    with pytest.raises(MissingDatasetError):
+        load(tmp_path)
+    assert len(load(tmp_path, download=True).samples) == 256
 
 
 def test_a_download_with_wrong_bytes_is_refused(tmp_path: Path, mirror: str) -> None:

@@ -124,7 +124,8 @@ class StreamedData:
     """(start, stop) -> the items [start, stop) in order, without those it skipped. Picklable (a `functools.partial` of
     a module's function), for other processes call it; it holds no more memory than a piece of a few thousand needs."""
     sources: tuple[Path, ...] = ()
-    """The files whose change makes the packed copy stale; for a folder of millions of files, its index."""
+    """The files and folders whose change makes the packed copy stale: for a folder of millions of files, its index; for
+    files to which others may be added, their folder too."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -330,6 +331,95 @@ def test_a_packing_of_other_files_starts_anew(home: Path, tmp_path: Path, small_
     seen: list[int] = []
     open_dataset(streamed(data), "train", progress=lambda done, _: seen.append(done))
     assert seen == [3, 6, 9]
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_files_that_were_mended_are_read_again_when_asked_for(home: Path, small_pieces: None) -> None:
+    assert open_dataset(streamed(numbered(9), frozenset({1})), "train").num_skipped == 1
+    mended = streamed(numbered(9))
+    assert open_dataset(mended, "train").num_skipped == 1  # nothing that is watched has changed
+    assert open_dataset(mended, "train", again=True).num_skipped == 0
+
+
+def test_packing_again_goes_on_from_itself_only(home: Path, small_pieces: None) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        open_dataset(streamed(numbered(9), frozenset({1})), "train", progress=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        open_dataset(streamed(numbered(9)), "train", progress=interrupt, again=True)
+    seen: list[int] = []
+    opened = open_dataset(streamed(numbered(9)), "train", progress=lambda done, _: seen.append(done), again=True)
+    assert seen == [6, 9]
+    assert opened.num_skipped == 0
+
+
+def test_another_split_does_not_wait_for_a_packing(home: Path, small_pieces: None) -> None:
+    spec = dataclasses.replace(streamed(numbered(9)), splits={"train": 9, "test": 9})
+    opened = []
+
+    def open_other(done: int, total: int) -> None:
+        opened.append(open_dataset(spec, "test", waiting=lambda: pytest.fail("it waits")))
+
+    open_dataset(spec, "train", progress=open_other)
+    assert [found.split for found in opened] == ["test", "test", "test"]
+
+
+def test_whoever_needs_what_another_packs_says_once_that_it_waits(home: Path, small_pieces: None) -> None:
+    spec, waits, said = streamed(numbered(9)), threading.Event(), []
+
+    def wait() -> None:
+        said.append("waiting")
+        waits.set()
+
+    def open_too() -> None:
+        open_dataset(spec, "train", progress=lambda *_: said.append("packing"), waiting=wait)
+
+    other = threading.Thread(target=open_too)
+
+    def start_other(done: int, total: int) -> None:
+        if done == 3:
+            other.start()
+            assert waits.wait(10)
+
+    open_dataset(spec, "train", progress=start_other)
+    other.join(10)
+    assert said == ["waiting"]
+
+
+@pytest.mark.parametrize("place", ["load", "read", "sources"])
+def test_a_source_that_cannot_be_read_is_not_called_a_problem_of_the_store(
+    home: Path, tmp_path: Path, place: str
+) -> None:
+    def fail(*_: object) -> ArrayData:
+        raise OSError(5, "Input/output error", "shard-3.tar")
+
+    source = {
+        "load": fail,
+        "read": lambda *_: StreamedData(num=4, read=fail),
+        "sources": lambda *_: dataclasses.replace(numbered(4), sources=(tmp_path / "gone",)),
+    }[place]
+    spec = dataclasses.replace(spec_of(numbered(4)), load=source)
+    what = (
+        f"{tmp_path / 'gone'}: No such file or directory" if place == "sources" else "shard-3.tar: Input/output error"
+    )
+    with pytest.raises(DatasetError, match=re.escape(f"tiny: cannot read {what}.")) as caught:
+        open_dataset(spec, "train")
+    assert caught.value.hint == "Check the disk with the files."
+
+
+def test_a_download_that_cannot_be_written_is_a_problem_of_the_store(home: Path) -> None:
+    def load(root: Path, split: str, download: bool) -> ArrayData:
+        if download:
+            raise OSError(28, "No space left on device")
+        raise MissingDatasetError("no files.", hint="Get them.")
+
+    spec = dataclasses.replace(spec_of(numbered(4)), load=load)
+    with pytest.raises(StoreError, match="No space left"):
+        open_dataset(spec, "train")
+    with pytest.raises(MissingDatasetError):
+        open_dataset(spec, "train", download=False)
 
 
 def test_a_set_of_which_nothing_can_be_read_is_refused_and_tried_again(home: Path, small_pieces: None) -> None:

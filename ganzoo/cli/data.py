@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +9,7 @@ import typer
 
 from ganzoo.cli.options import DataDir, Json
 from ganzoo.cli.output import out
+from ganzoo.cli.packing import MOST_WORKERS, open_dataset
 from ganzoo.errors import MissingDatasetError
 
 if TYPE_CHECKING:
@@ -39,8 +36,11 @@ def prepare(
     name: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset, such as mnist.")],
     data_dir: DataDir = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that decode images; default: one a core.")
+        int | None, typer.Option(min=1, max=MOST_WORKERS, help="Processes that decode images; default: one a core.")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read and pack anew what is packed: for files that were mended since.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Fetch a dataset (or read it from --data-dir), check it, and pack every split into the store.
@@ -54,7 +54,7 @@ def prepare(
     found: dict[str, OpenedDataset | MissingDatasetError] = {}
     try:
         for split in spec.splits:
-            found[split] = _prepared(spec, split, data_dir, workers or _cores())
+            found[split] = _prepared(spec, split, data_dir, workers, again)
     except KeyboardInterrupt:
         out.talk("Stopped. What is packed so far is kept: the same command goes on there.")
         raise typer.Exit(130) from None
@@ -73,25 +73,20 @@ def prepare(
         )
 
 
-def _cores() -> int:
-    """Return the cores that this process may use, but no more than one process that writes can follow."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 16)
-
-
 def _prepared(
-    spec: DatasetSpec, split: str, data_dir: Path | None, workers: int
+    spec: DatasetSpec, split: str, data_dir: Path | None, workers: int | None, again: bool
 ) -> OpenedDataset | MissingDatasetError:
-    from ganzoo.data import open_dataset
+    from ganzoo.specs import ArrayData
 
     try:
-        with _bar(f"{spec.name} {split}") as progress:
-            opened = open_dataset(spec, split, data_dir, workers=workers, progress=progress)
+        opened = open_dataset(spec, split, data_dir, workers=workers, again=again)
     except MissingDatasetError as error:
         return error
-    if opened.skipped_file is not None:
-        num = opened.num_skipped + len(opened.data.samples)  # type: ignore[union-attr]  # laws skip nothing
-        out.talk(f"{split}: {opened.num_skipped:,} of {num:,} could not be read; see {opened.skipped_file}")
+    official = spec.splits[split]
+    if isinstance(opened.data, ArrayData) and official is not None:
+        num = len(opened.data.samples) + opened.num_skipped
+        if num != official:
+            out.talk(f"{split}: {num:,} of the official {official:,}")
     return opened
 
 
@@ -102,33 +97,3 @@ def _row(split: str, opened: OpenedDataset | MissingDatasetError) -> dict[str, A
         return {"split": split, "samples": None, "skipped": None, "digest": None}
     num = len(opened.data.samples) if isinstance(opened.data, ArrayData) else "unlimited"
     return {"split": split, "samples": num, "skipped": opened.num_skipped, "digest": opened.digest}
-
-
-@contextlib.contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show how far a packing is, once it says so; None where nobody would see it."""
-    console = out.progress_console()
-    if console is None:
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        console=console,
-    ) as bar:
-        task = bar.add_task(title, total=None, visible=False, speed="")
-        first: list[tuple[int, float]] = []
-
-        def update(done: int, total: int) -> None:
-            first.append((done, time.monotonic()))
-            del first[1:]
-            (begun, at), now = first[0], time.monotonic()
-            speed = f"{(done - begun) / (now - at):,.0f} images/s" if done > begun else ""
-            bar.update(task, completed=done, total=total, visible=True, speed=speed)
-
-        yield update

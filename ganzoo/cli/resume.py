@@ -21,10 +21,12 @@ def resume(
     json: Json = False,
 ) -> None:
     """Continue a run from its newest checkpoint; on a CPU the result is that of an uninterrupted run."""
+    from ganzoo.cli.packing import open_dataset
     from ganzoo.cli.watch import watch
     from ganzoo.config import Layer, assignments_layer
     from ganzoo.training import Training
 
     flags = {"steps": steps, "device": device, "tensorboard": tensorboard}
     given = Layer("flags", {key: value for key, value in flags.items() if value is not None})
-    watch(Training.resume(run, [assignments_layer(assignments or ()), given], data_dir), json=json, live=live)
+    layers = [assignments_layer(assignments or ()), given]
+    watch(Training.resume(run, layers, data_dir, open_dataset), json=json, live=live)

@@ -52,6 +52,7 @@ def train(
     layers.append(assignments_layer(assignments or ()))
     layers.append(Layer("flags", {key: value for key, value in flags.items() if value is not None}))
 
+    from ganzoo.cli.packing import open_dataset
     from ganzoo.training import Training
 
-    watch(Training.start(recipe, out_dir, layers, data_dir), json=json, live=live)
+    watch(Training.start(recipe, out_dir, layers, data_dir, open_dataset), json=json, live=live)

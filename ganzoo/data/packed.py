@@ -2,6 +2,8 @@
 
     datasets/<name>/files/                          what a download puts there, in the official layout
     datasets/<name>/packed/<split>[-<root>]/        the packed copy: `ganzoo.data.packing` says of what files
+    datasets/<name>/.lock                           held while files are found or downloaded
+    datasets/<name>/.<split>[-<root>].lock          held while that copy is packed
 
 A packed copy remembers size and time of the files it was read from, and is made again when one of them changed. It
 remembers those of its own files too: while they are as they were written nothing is read, so that opening takes as long
@@ -13,13 +15,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ganzoo.data.packing import (
     ARRAYS,
@@ -28,10 +30,11 @@ from ganzoo.data.packing import (
     ShowProgress,
     check,
     digest_of_pack,
+    read_errors,
     stat_of,
     write_pack,
 )
-from ganzoo.errors import DatasetError, UnknownNameError
+from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
 from ganzoo.files import write_atomically
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData
 from ganzoo.store import home, store_errors
@@ -60,6 +63,8 @@ def open_dataset(
     download: bool = True,
     workers: int = 1,
     progress: ShowProgress | None = None,
+    waiting: Callable[[], None] | None = None,
+    again: bool = False,
 ) -> OpenedDataset:
     """Open a split: from its packed copy if that is current, else from the official files, which are packed then.
 
@@ -70,6 +75,9 @@ def open_dataset(
         download: whether to fetch the files into the store when they are missing (never into `data_dir`).
         workers: processes that read a streamed set while it is packed; 1: this one.
         progress: called with (done, total) items while a streamed set is packed.
+        waiting: called once when another process holds what this one needs: it downloads, or packs the same split.
+        again: read and pack the files anew, even if the packed copy is current: for files that were mended since, and
+            do not show it.
 
     Packing of a streamed set that was interrupted, even killed, goes on where it stopped.
     Raises MissingDatasetError, DatasetError, StoreError, UnknownNameError.
@@ -80,14 +88,15 @@ def open_dataset(
         return OpenedDataset(spec, split, _law(spec, split, download), f"synthetic:{spec.name}")
     root = home() / "datasets" / spec.name
     packed = root / "packed" / (split if data_dir is None else f"{split}-{_short_digest(data_dir)}")
-    found = _read_pack(packed, spec, split, sources_may_be_gone=data_dir is None)
+    found = None if again else _read_pack(packed, spec, split, sources_may_be_gone=data_dir is None)
     if found is not None:
         return found
-    given = None if data_dir is None else _load(spec, split, data_dir, download=False)  # before anything is written
-    with store_errors(root), _locked(root):
-        found = _read_pack(packed, spec, split, sources_may_be_gone=data_dir is None)
+    given = None if data_dir is None else _load(spec, split, data_dir)  # before anything is written
+    with store_errors(root), _locked(root / f".{packed.name}.lock", waiting):
+        found = None if again else _read_pack(packed, spec, split, sources_may_be_gone=data_dir is None)
         if found is None:
-            write_pack(packed, spec, given or _load(spec, split, root / "files", download), workers, progress)
+            data = given or _load_own(spec, split, root, download, waiting)
+            write_pack(packed, spec, data, workers, progress, again=again)
             found = _read_pack(packed, spec, split, sources_may_be_gone=True)
     if found is None:
         raise DatasetError(f"the packed copy {packed} cannot be read back.", hint="Check the disk, and try again.")
@@ -95,11 +104,20 @@ def open_dataset(
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let other processes wait for our download and packing instead of doing the same."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
+    """Let other processes wait for our download or packing instead of doing the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if waiting is not None:
+            waiting()
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _law(spec: DatasetSpec, split: str, download: bool) -> SyntheticData:
@@ -109,9 +127,26 @@ def _law(spec: DatasetSpec, split: str, download: bool) -> SyntheticData:
     return law
 
 
-def _load(spec: DatasetSpec, split: str, files: Path, download: bool) -> ArrayData | StreamedData:
-    """Load a finite split and hold it to its spec, as far as it is read already. Raises DatasetError."""
-    data = spec.load(files, split, download)
+def _load_own(
+    spec: DatasetSpec, split: str, root: Path, download: bool, waiting: Callable[[], None] | None
+) -> ArrayData | StreamedData:
+    """Load a split from the store's own files. Raises OSError when a download cannot be written, DatasetError."""
+    with _locked(root / ".lock", waiting):
+        try:
+            return _load(spec, split, root / "files")
+        except MissingDatasetError:
+            if not download:
+                raise
+        return _load(spec, split, root / "files", download=True)
+
+
+def _load(spec: DatasetSpec, split: str, files: Path, *, download: bool = False) -> ArrayData | StreamedData:
+    """Load a finite split and hold it to its spec, as far as it is read already.
+
+    Raises DatasetError; what the operating system says about a download is the store's.
+    """
+    with contextlib.nullcontext() if download else read_errors(spec):
+        data = spec.load(files, split, download)
     if isinstance(data, SyntheticData):
         raise DatasetError(f"{spec.name} states its size but draws its samples.", hint="Its plugin must mend it.")
     if isinstance(data, ArrayData):

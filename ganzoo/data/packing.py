@@ -17,8 +17,9 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -47,16 +48,24 @@ ShowProgress = Callable[[int, int], None]
 
 
 def write_pack(
-    packed: Path, spec: DatasetSpec, data: ArrayData | StreamedData, workers: int, progress: ShowProgress | None
+    packed: Path,
+    spec: DatasetSpec,
+    data: ArrayData | StreamedData,
+    workers: int,
+    progress: ShowProgress | None,
+    *,
+    again: bool = False,
 ) -> None:
     """Write a packed copy beside its place, delete a stale one, and move it there.
 
-    Raises OSError, DatasetError when the data is not what the spec promises, StoreError when the disk is too small.
+    `again` goes on only from where a packing that was to read everything again stopped.
+    Raises OSError when it cannot be written, StoreError when the disk is too small, DatasetError when the data cannot
+    be read or is not what the spec promises.
     """
     packed.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(data, StreamedData):
         folder = packed.with_name(f".{packed.name}.packing")
-        _write_streamed(folder, spec, data, workers, progress)
+        _write_streamed(folder, spec, data, workers, progress, again)
         _move(folder, packed)
         # Until here a stop at any moment leaves a journal to go on from; from here on these files mean nothing.
         (packed / JOURNAL_NAME).unlink()
@@ -76,6 +85,18 @@ def _move(folder: Path, packed: Path) -> None:
     if packed.exists():
         shutil.rmtree(packed)
     folder.rename(packed)
+
+
+@contextmanager
+def read_errors(spec: DatasetSpec) -> Iterator[None]:
+    """Turn what the operating system says about a set's own files into one line and its mend."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"{spec.name}: cannot read {error.filename or 'its files'}: {error.strerror or error}.",
+            hint="Check the disk with the files.",
+        ) from error
 
 
 def check(spec: DatasetSpec, data: ArrayData) -> None:
@@ -134,7 +155,7 @@ def _write_whole(folder: Path, spec: DatasetSpec, data: ArrayData) -> None:
             _flush(file)
     if data.skipped:
         (folder / SKIPPED_NAME).write_text("".join(f"{_one_line(item)}\n" for item in data.skipped), encoding="utf-8")
-    shape, sources = list(data.samples.shape), fingerprints(data.sources)
+    shape, sources = list(data.samples.shape), _fingerprints(spec, data.sources)
     _write_record(folder, spec, shape, list(arrays), len(data.skipped), digest.hexdigest(), sources)
 
 
@@ -185,9 +206,10 @@ def _write_record(
     write_atomically(folder / "pack.json", json.dumps(record, indent=2).encode())
 
 
-def fingerprints(sources: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return path, size and time of each file. Raises OSError."""
-    return [{"path": str(path.resolve()), **stat_of(path)} for path in sources]
+def _fingerprints(spec: DatasetSpec, sources: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return path, size and time of each file. Raises DatasetError."""
+    with read_errors(spec):
+        return [{"path": str(path.resolve()), **stat_of(path)} for path in sources]
 
 
 def stat_of(path: Path) -> dict[str, int]:
@@ -229,11 +251,11 @@ class Journal:
 
 
 def _write_streamed(
-    folder: Path, spec: DatasetSpec, data: StreamedData, workers: int, progress: ShowProgress | None
+    folder: Path, spec: DatasetSpec, data: StreamedData, workers: int, progress: ShowProgress | None, again: bool
 ) -> None:
     """Pack a set of any size, from where an earlier attempt stopped. Raises OSError, DatasetError, StoreError."""
-    sources = fingerprints(data.sources)
-    identity = {"format": FORMAT, "dataset": spec.name, "items": data.num, "sources": sources}
+    sources = _fingerprints(spec, data.sources)
+    identity = {"format": FORMAT, "dataset": spec.name, "items": data.num, "sources": sources, "again": again}
     journal = _read_journal(folder, identity)
     if journal is None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -242,27 +264,36 @@ def _write_streamed(
     _check_space(folder, spec, data.num - journal.items)
 
     pieces = ((start, min(start + PIECE, data.num)) for start in range(journal.items, data.num, PIECE))
-    with _Files(folder, journal) as files:
-        results = ordered(data.read, pieces, workers)
-        try:
-            for piece in results:
-                _check_piece(spec, piece, min(PIECE, data.num - journal.items))
-                journal = files.append(piece, journal)
-                if progress is not None:
-                    progress(journal.items, data.num)
-        except BrokenProcessPool as error:
-            raise DatasetError(
-                f"{spec.name}: a process that read the files was killed.",
-                hint="Run it again, with fewer --workers if memory is short: it goes on where it stopped.",
-            ) from error
-        finally:
-            results.close()  # its processes end now, not some day
+    # Closed at once, so that its processes end now, not some day.
+    with _Files(folder, journal) as files, closing(_read(spec, data, pieces, workers)) as results:
+        for piece in results:
+            _check_piece(spec, piece, min(PIECE, data.num - journal.items))
+            journal = files.append(piece, journal)
+            if progress is not None:
+                progress(journal.items, data.num)
         if journal.num == 0:
             (folder / JOURNAL_NAME).unlink()  # whoever puts the files right wants them read again
             raise nothing(spec, journal.skipped, files.first_skipped())
         digest = files.finish(journal)
     shape = [journal.num, *spec.sample.shape]
     _write_record(folder, spec, shape, journal.names, journal.skipped, digest, sources)
+
+
+def _read(
+    spec: DatasetSpec, data: StreamedData, pieces: Iterator[tuple[int, int]], workers: int
+) -> Generator[ArrayData]:
+    """Yield the pieces of a set in order. Raises DatasetError."""
+    results = ordered(data.read, pieces, workers)
+    try:
+        with read_errors(spec):
+            yield from results
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            f"{spec.name}: a process that read the files was killed.",
+            hint="Run it again, with fewer --workers if memory is short: it goes on where it stopped.",
+        ) from error
+    finally:
+        results.close()
 
 
 def _read_journal(folder: Path, identity: dict[str, Any]) -> Journal | None:

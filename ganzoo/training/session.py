@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo import config
 from ganzoo.config import Layer, TrainingSettings
-from ganzoo.data import open_batches, open_dataset
+from ganzoo.data import OpenedDataset, open_batches, open_dataset
 from ganzoo.devices import find_device
 from ganzoo.errors import ResumeError
 from ganzoo.model_config import model_config
 from ganzoo.randomness import random_seed
 from ganzoo.registry import datasets, recipes
+from ganzoo.specs import DatasetSpec
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import check_measurable
 from ganzoo.training.run import Run, RunData, check_free
@@ -43,6 +44,10 @@ CHANGEABLE = frozenset(
 """Settings that may change when a run goes on, because they do not change what was computed so far."""
 
 
+OpenData = Callable[[DatasetSpec, str, Path | None], OpenedDataset]
+"""(dataset, split, data_dir) -> the split: `open_dataset`, or one that shows how far it is."""
+
+
 class Training:
     """A run that is locked and ready to go on: iterate over it to train, which unlocks it at the end."""
 
@@ -50,7 +55,14 @@ class Training:
         self.run, self.state, self.should_stop = run, state, should_stop
 
     @classmethod
-    def start(cls, recipe: str, out: Path | None, layers: Iterable[Layer], data_dir: Path | None = None) -> Training:
+    def start(
+        cls,
+        recipe: str,
+        out: Path | None,
+        layers: Iterable[Layer],
+        data_dir: Path | None = None,
+        open_data: OpenData = open_dataset,
+    ) -> Training:
         """Resolve the settings, open the data, and make the run's folder last, so that a failure leaves none.
 
         Raises UnknownNameError, SettingsError, DeviceError, DatasetError, TrainingError.
@@ -58,11 +70,17 @@ class Training:
         settings = config.resolve(recipes.get(recipe), layers, seed=random_seed())
         path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
         check_free(path)
-        state, digest = _prepare(settings, data_dir)
+        state, digest = _prepare(settings, data_dir, open_data)
         return cls(Run.create(path, settings, RunData(digest, data_dir), state.device), state)
 
     @classmethod
-    def resume(cls, path: Path, layers: Iterable[Layer] = (), data_dir: Path | None = None) -> Training:
+    def resume(
+        cls,
+        path: Path,
+        layers: Iterable[Layer] = (),
+        data_dir: Path | None = None,
+        open_data: OpenData = open_dataset,
+    ) -> Training:
         """Take a run up at its newest checkpoint.
 
         Raises ResumeError when other settings, data or devices would make it another run; TrainingError when another
@@ -75,7 +93,7 @@ class Training:
         run.lock()
         try:
             data_dir = data_dir or run.data_dir
-            state, digest = _prepare(settings, data_dir)
+            state, digest = _prepare(settings, data_dir, open_data)
             _refuse_other_data(run, digest)
             run.load(state)
             _refuse_fewer_steps(run, state.step, settings.recipe.steps)
@@ -98,7 +116,7 @@ class Training:
         return self.state.step >= self.run.settings.recipe.steps
 
 
-def _prepare(settings: TrainingSettings, data_dir: Path | None) -> tuple[TrainingState, str]:
+def _prepare(settings: TrainingSettings, data_dir: Path | None, open_data: OpenData) -> tuple[TrainingState, str]:
     """Build the state of a run's beginning, and name the data by its digest."""
     device = find_device(settings.device)
     if settings.tensorboard:
@@ -106,7 +124,7 @@ def _prepare(settings: TrainingSettings, data_dir: Path | None) -> tuple[Trainin
     spec = datasets.get(settings.recipe.dataset)
     described = model_config(settings.recipe, spec.sample)
     check_trainable(settings, described)
-    dataset = open_dataset(spec, settings.recipe.split, data_dir)
+    dataset = open_data(spec, settings.recipe.split, data_dir)
     batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device, settings.data)
     state = TrainingState(settings, described, batches, device)
     if settings.eval_every is not None:

@@ -29,6 +29,11 @@ def files_of(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
     )
 
 
+def with_folders(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return files and the folders that they are in, whose time changes when files are added."""
+    return (*paths, *sorted({path.parent for path in paths}))
+
+
 def near(root: Path, pattern: str) -> Iterator[Path]:
     """Yield what fits a pattern and is not hidden in `root`, in its folders and in theirs, in order of its path."""
     for prefix in ("", "*/", "*/*/"):

@@ -15,7 +15,7 @@ from typing import Any
 from ganzoo.errors import DatasetError, MissingDatasetError
 from ganzoo.specs import ArrayData, StreamedData
 from ganzoo_mjsynth.items import Item, collect
-from ganzoo_mjsynth.names import files_of
+from ganzoo_mjsynth.names import files_of, with_folders
 
 REPOSITORY = "priyank-m/MJSynth_text_recognition"
 CONNECT_SECONDS = 10
@@ -46,7 +46,7 @@ def load(paths: tuple[Path, ...]) -> StreamedData:
             metadata = file.metadata
             groups += [(str(path), index, metadata.row_group(index).num_rows) for index in range(file.num_row_groups)]
     num = sum(rows for _, _, rows in groups)
-    return StreamedData(num=num, read=partial(read, tuple(groups)), sources=paths)
+    return StreamedData(num=num, read=partial(read, tuple(groups)), sources=with_folders(paths))
 
 
 def read(groups: tuple[Group, ...], start: int, stop: int) -> ArrayData:

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from ganzoo.errors import DatasetError
 from ganzoo.specs import ArrayData, StreamedData
 from ganzoo_mjsynth.items import Item, collect
-from ganzoo_mjsynth.names import files_of
+from ganzoo_mjsynth.names import files_of, with_folders
 
 STRIDE = 512
 """Items between two of which the place in the tars is kept."""
@@ -47,7 +47,7 @@ def load(paths: tuple[Path, ...]) -> StreamedData:
                 if num % STRIDE == 0:
                     places.append((number, offset))
                 num += 1
-    return StreamedData(num=num, read=partial(read, tuple(map(str, paths)), tuple(places)), sources=paths)
+    return StreamedData(num=num, read=partial(read, tuple(map(str, paths)), tuple(places)), sources=with_folders(paths))
 
 
 def read(paths: tuple[str, ...], places: tuple[Place, ...], start: int, stop: int) -> ArrayData:

@@ -325,7 +325,9 @@ def test_bench_compares_with_the_plain_loop(ganzoo: Ganzoo, digits: Path) -> Non
 
 
 def test_data_prepare_packs_every_split(ganzoo: Ganzoo, digits: Path, home: Path) -> None:
-    document = json.loads(ganzoo("data", "prepare", "mnist", "--data-dir", digits, "--json").stdout)
+    result = ganzoo("data", "prepare", "mnist", "--data-dir", digits, "--json")
+    assert result.stderr.splitlines() == ["train: 256 of the official 60,000", "test: 128 of the official 10,000"]
+    document = json.loads(result.stdout)
     assert [(split["split"], split["samples"]) for split in document["splits"]] == [("train", 256), ("test", 128)]
     assert len(list((home / "datasets" / "mnist" / "packed").iterdir())) == 2
     assert "quadratic" in ganzoo("data", "list").stdout

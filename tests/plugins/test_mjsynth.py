@@ -29,8 +29,9 @@ from ganzoo.specs import ArrayData, StreamedData
 from ganzoo.training import Training
 from ganzoo_mjsynth import MJSYNTH, official, parquet, tars
 from ganzoo_mjsynth.images import decode
-from tests.conftest import Ganzoo, assert_two_lines
+from tests.conftest import Ganzoo, assert_two_lines, set_options
 
+FIXTURE = Path(__file__).parent.parent / "data" / "mjsynth" / "90kDICT32px"
 WORDS = ("zoo", "Giraffe", "OKAPI", "tapir", "Incomprehensibilities", "owl")
 
 
@@ -397,6 +398,21 @@ def test_a_download_through_datasets_lands_in_parquet_files(tmp_path: Path, monk
     assert sorted(path.name for path in (tmp_path / "files").iterdir()) == ["parquet"]
 
 
+@pytest.mark.parametrize("form", ["tar", "parquet"])
+def test_shards_that_are_added_are_packed(tmp_path: Path, form: str) -> None:
+    def write(number: int) -> None:
+        if form == "tar":
+            write_tar(tmp_path / "data" / f"train-{number}.tar", members_of(WORDS, LABELS["txt"]))
+        else:
+            write_parquet(tmp_path / "data" / f"train-{number}.parquet", WORDS, 3)
+
+    for number in range(2):
+        write(number)
+        opened = open_dataset(MJSYNTH, "train", tmp_path)
+        assert isinstance(opened.data, ArrayData)
+        assert len(opened.data.samples) == 6 * (number + 1)
+
+
 def test_what_a_killed_download_left_is_not_taken_for_a_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("datasets")
     left = tmp_path / "files" / ".download" / "parquet.incomplete" / "hub-train-00000-of-00002.parquet"
@@ -478,10 +494,16 @@ def test_prepare_names_missing_splits_and_what_was_skipped(tmp_path: Path, ganzo
     assert "annotation_train.txt" in result.stderr
     (skipped,) = home.rglob("skipped.txt")
     assert f"val: 1 of 6 could not be read; see {skipped}" in result.stderr
+    assert f"ganzoo data prepare mjsynth --data-dir {root} --again" in result.stderr
+    assert "val: 6 of the official 802,734" in result.stderr
     assert skipped.read_text() == "./2911/1/2_Giraffe_101.jpg: it has no bytes\n"
     opened = open_dataset(MJSYNTH, "val", root)
     assert isinstance(opened.data, ArrayData)
     assert words_of(opened.data) == ["zoo", *WORDS[2:]]
+    (root / "2911/1/2_Giraffe_101.jpg").write_bytes(rendered("Giraffe"))
+    again = ganzoo("data", "prepare", "mjsynth", "--data-dir", root, "--again", "--json", "--workers", "1")
+    assert [row["skipped"] for row in json.loads(again.stdout)["splits"]] == [None, 0, None]
+    assert "could not be read" not in again.stderr
 
 
 def test_prepare_without_any_split_is_an_error(tmp_path: Path, ganzoo: Ganzoo) -> None:
@@ -556,6 +578,32 @@ TINY = {
     "config.generator_widths": [4, 4, 4],
     "config.discriminator_widths": [4, 4, 4],
 }
+
+
+def test_train_and_resume_say_once_what_could_not_be_read(tmp_path: Path, ganzoo: Ganzoo) -> None:
+    root = official_folder(tmp_path / "data", "val")
+    (root / "2911/1/2_Giraffe_101.jpg").write_bytes(b"")
+    options = ["--data-dir", root, *set_options(TINY)]
+    for result in (
+        ganzoo("train", "mjsynth-dcgan", "--out", tmp_path / "run", *options),
+        ganzoo("resume", tmp_path / "run", "--steps", "4"),
+    ):
+        assert result.returncode == 0, result.stderr
+        assert result.stderr.count("val: 1 of 6 could not be read; see ") == 1
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_mjsynth_dcgan_trains_on_the_fixture_and_goes_on_to_the_same_weights(tmp_path: Path, steps: int) -> None:
+    settings = {**TINY, "split": "train", "steps": 4, "checkpoint_every": 2, "batch_size": 8}
+    whole = zoo.train("mjsynth-dcgan", out=tmp_path / "whole", data_dir=FIXTURE, settings=settings)
+    job = Training.start("mjsynth-dcgan", tmp_path / "stopped", [Layer("test", settings)], FIXTURE)
+    assert job.state.batches.place == "streamed from disk"
+    job.should_stop = lambda: job.state.step == steps
+    list(job)
+    assert not job.finished
+    zoo.resume(job.run.path)
+    for name in ("model.safetensors", "discriminator.safetensors"):
+        assert (job.run.path / name).read_bytes() == (whole.path / name).read_bytes()
 
 
 def test_mjsynth_dcgan_trains_on_the_split_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

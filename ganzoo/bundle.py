@@ -153,7 +153,7 @@ def pinned(metric: MetricValue) -> dict[str, Any]:
 
     Seeds fix the samples, so only rounding differs from machine to machine; the tolerance leaves room for much more.
     """
-    tolerance = max(2 * metric.std, 0.02 * abs(metric.value), 1e-3)
+    tolerance = max(2 * (metric.std or 0), 0.02 * abs(metric.value), 1e-4)
     numbers = {"value": metric.value, "std": metric.std, "tolerance": float(f"{tolerance:.2g}")}
     return {"name": metric.name, **numbers, "protocol": metric.protocol}
 

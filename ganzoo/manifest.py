@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from types import NoneType
 from typing import Any
 
 from ganzoo.errors import ManifestError, UnknownNameError
@@ -25,6 +26,12 @@ SCHEMA_VERSION = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BUNDLED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*:(?!/)[A-Za-z0-9._/-]+")
 _VERSION = re.compile(r"\d+(\.\d+)*")
+
+
+def measured(value: float, std: float | None, digits: int = 4) -> str:
+    """Write a metric with its spread over the seeds; one seed has none."""
+    spread = "" if std is None else f" ± {std:.2g}"
+    return f"{value:.{digits}g}{spread}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +102,9 @@ class WeightsEntry:
         if _VERSION.match(self.min_ganzoo) is None:
             raise ValueError(f"{self.min_ganzoo!r} is no version")
         for metric in self.metrics:
-            if not all(isinstance(metric[number], (int, float)) for number in ("value", "std", "tolerance")):
+            if not all(isinstance(metric[number], (int, float)) for number in ("value", "tolerance")) or not isinstance(
+                metric["std"], (int, float, NoneType)
+            ):
                 raise ValueError(f"the metric {metric['name']!r} has no number")
 
     @property

@@ -370,5 +370,7 @@ class MetricSpec:
     """Which direction is an improvement."""
     compute: Callable[[MetricInputs], float]
     """Raises EvaluationError when the samples do not fit."""
+    tools: Callable[[], Mapping[str, str]] = dict
+    """() -> what else the number depends on, by name: a version, or the sha256 of a file. Extractors are known."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""

@@ -84,7 +84,7 @@ def test_the_readmes_python_runs(tmp_path: Path) -> None:
 
 def test_every_option_that_the_readme_names_exists(ganzoo: Ganzoo) -> None:
     for option in set(re.findall(r"--[a-z][a-z-]+", README)):
-        pages = [ganzoo(name, "--help").stdout for name in ("train", "sample", "push", "import")]
+        pages = [ganzoo(name, "--help").stdout for name in ("train", "sample", "eval", "animate", "push", "import")]
         assert any(option in page for page in pages), option
 
 

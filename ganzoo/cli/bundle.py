@@ -30,7 +30,7 @@ def bundle(
 ) -> None:
     """For plugin authors: copy a finished run into a package, measure it, and pin it in a manifest."""
     from ganzoo.bundle import bundle
-    from ganzoo.manifest import MANIFEST_NAME
+    from ganzoo.manifest import MANIFEST_NAME, measured
 
     entry = bundle(
         run,
@@ -44,5 +44,5 @@ def bundle(
     )
     out.line(entry.reference)
     for metric in entry.metrics:
-        out.talk(f"{metric['name']} {metric['value']:.4f} ± {metric['std']:.4f} ({metric['protocol']})")
+        out.talk(f"{metric['name']} {measured(metric['value'], metric['std'])} ({metric['protocol']})")
     out.talk(f"{human_size(entry.size)} in {package}; commit them together with the manifest.")

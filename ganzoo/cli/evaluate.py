@@ -59,10 +59,13 @@ def _measure(reference: str, protocol: str | None, device: str, data_dir: Path |
 
 
 def _summarize(result: Evaluation) -> None:
+    from ganzoo.manifest import measured
+
     if result.deviation:
         out.talk(f"Not comparable: {result.deviation}.")
     for metric in result.metrics:
-        out.talk(f"{metric.name} {metric.value:.4f} ± {metric.std:.4f} ({metric.better} is better, {metric.protocol})")
+        found = measured(metric.value, metric.std)
+        out.talk(f"{metric.name} {found} ({metric.better} is better, {metric.protocol})")
 
 
 def _list() -> None:
@@ -110,7 +113,7 @@ def _verdict(comparisons: list[Comparison]) -> None:
     missed = [comparison for comparison in comparisons if not comparison.holds]
     if missed:
         first = missed[0]
-        why = first.deviation or f"{first.measured:.5g} is not {first.published:.5g} ± {first.tolerance:.2g}"
+        why = first.deviation or f"{first.measured} is not {first.published:.5g} ± {first.tolerance:.2g}"
         raise EvaluationError(
             f"{len(missed)} of {len(comparisons)} published numbers were not found again; {first.metric} of "
             f"{first.reference}: {why}.",
@@ -125,6 +128,8 @@ def _zoo(check: bool, out_dir: Path, device: str, data_dir: Path | None, protoco
     from ganzoo.files import write_atomically
     from ganzoo.manifest import Zoo
 
+    if protocol is not None and not check:
+        raise UsageError("a leaderboard has all protocols.", hint="Leave --protocol out, or add --check.")
     zoo = Zoo()
     if zoo.problems:
         raise zoo.problems[0]  # a leaderboard that leaves entries out would not say so
@@ -135,6 +140,8 @@ def _zoo(check: bool, out_dir: Path, device: str, data_dir: Path | None, protoco
         out.talk(f"{entry.reference} …")
         for evaluation in evaluate_entry(entry, device, data_dir, protocol):
             _summarize(evaluation)
+            if evaluation.deviation and not check:
+                raise EvaluationError(f"{entry.reference}: {evaluation.deviation}.", hint="Pass the right --data-dir.")
             rows += leaderboard.rows(entry, evaluation)
             comparisons += compare(entry, evaluation)
     if check:

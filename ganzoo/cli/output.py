@@ -23,7 +23,7 @@ class Output:
 
     def json(self, document: Any) -> None:
         """Print one JSON document."""
-        print(json.dumps(document, indent=2, default=str))
+        print(json.dumps(document, indent=2, default=str, allow_nan=False))
 
     def line(self, text: object) -> None:
         """Print one line of data, as it is."""

@@ -13,7 +13,7 @@ import typer
 from ganzoo.cli.options import Json
 from ganzoo.cli.output import flat, out
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
-from ganzoo.manifest import WeightsEntry, Zoo
+from ganzoo.manifest import WeightsEntry, Zoo, measured
 from ganzoo.references import NAME, FolderReference, HubReference, ZooReference, parse_reference
 from ganzoo.registry import REGISTRIES, datasets, recipes
 from ganzoo.specs import Recipe
@@ -102,7 +102,7 @@ def _weights(entry: WeightsEntry) -> dict[str, Any]:
     document = {"location": location(entry), **dataclasses.asdict(entry)}
     document["files"] = {file.path: f"{file.size} bytes, sha256 {file.sha256}" for file in entry.files}
     document["metrics"] = {
-        metric["name"]: f"{metric['value']:.5g} ± {metric['std']:.2g} ({metric['protocol']})"
+        f"{metric['name']} ({metric['protocol']})": measured(metric["value"], metric["std"], 5)
         for metric in entry.metrics
     }
     document["sample"] = {"kind": entry.sample["kind"], "shape": entry.sample["shape"]}

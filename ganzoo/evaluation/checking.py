@@ -18,7 +18,8 @@ class Comparison:
     metric: str
     protocol: str
     published: float
-    measured: float
+    measured: float | None
+    """None when the protocol no longer measures it."""
     tolerance: float
     """Largest difference that the entry allows."""
     deviation: str | None
@@ -27,7 +28,9 @@ class Comparison:
     @property
     def holds(self) -> bool:
         """Whether the published number was found again."""
-        return self.deviation is None and abs(self.measured - self.published) <= self.tolerance
+        if self.deviation is not None or self.measured is None:
+            return False
+        return abs(self.measured - self.published) <= self.tolerance
 
 
 def evaluate_entry(
@@ -38,12 +41,10 @@ def evaluate_entry(
     Args:
         entry: the weights.
         device: where samples are generated and features extracted.
-        data_dir: a folder with the dataset's files, or with a folder of the dataset's name that has them.
+        data_dir: as for `evaluate`.
         protocol: one protocol instead of the entry's own.
     """
     gan = load(str(entry.reference), device=device)
-    if data_dir is not None and (data_dir / entry.dataset).is_dir():
-        data_dir = data_dir / entry.dataset
     names = entry.protocols if protocol is None else [protocol]
     return [evaluate_gan(gan, str(entry.reference), name, data_dir) for name in names]
 
@@ -57,8 +58,7 @@ def compare(entry: WeightsEntry, evaluation: Evaluation) -> list[Comparison]:
             metric=stated["name"],
             protocol=stated["protocol"],
             published=stated["value"],
-            # What a protocol no longer measures is not found again.
-            measured=measured.get(stated["name"], float("nan")),
+            measured=measured.get(stated["name"]),
             tolerance=stated["tolerance"],
             deviation=evaluation.deviation,
         )

@@ -20,7 +20,8 @@ class Extractors:
         """Return an extractor. Raises UnknownNameError, PluginError, and EvaluationError without its weights."""
         if name not in self._loaded:
             spec = registry.extractors.get(name)
-            self._loaded[name] = (spec, spec.load(self.device, home() / "extractors" / name))
+            with torch.random.fork_rng(devices=[]):  # building a net draws initial weights from the caller's stream
+                self._loaded[name] = (spec, spec.load(self.device, home() / "extractors" / name))
         return self._loaded[name]
 
     def deviations(self) -> list[str]:

@@ -8,11 +8,13 @@ file is held to the sha256 in the record whenever it is read.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import secrets
 import shutil
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,9 +45,21 @@ def extract(spec: ExtractorSpec, extractor: Extractor, images: Tensor, device: t
     """
     if not images.isfinite().all():
         raise EvaluationError("the images hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
-    blocks = [extractor.outputs(to_uint8(block).to(device)) for block in images.split(spec.batch_size)]
+    with _full_precision():
+        blocks = [extractor.outputs(to_uint8(block).to(device)) for block in images.split(spec.batch_size)]
     joined = {name: torch.cat([block[name].cpu() for block in blocks]) for name in blocks[0]}
     return ExtractedFeatures(spec.name, joined["values"], joined.get("logits"))
+
+
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
+    """Keep convolutions on CUDA from rounding to TF32: stored features must not depend on the device that made them."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 class ExtractedFeatures:
@@ -86,6 +100,8 @@ class StoredFeatures:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._digests: dict[str, str] = json.loads((folder / "record.json").read_text(encoding="utf-8"))["files"]
+        if not {"values", "mean", "covariance"} <= self._digests.keys():
+            raise KeyError("files")
 
     @cached_property
     def values(self) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from ganzoo.evaluation.measurement import Evaluation
-from ganzoo.manifest import WeightsEntry
+from ganzoo.manifest import WeightsEntry, measured
 from ganzoo.registry import metrics
 
 
@@ -22,7 +22,7 @@ class Row:
     metric: str
     better: str
     value: float
-    std: float
+    std: float | None
     generator_parameters: int
     training_steps: int
     training_seconds: float
@@ -97,7 +97,7 @@ def _protocol(name: str, table: Sequence[Row]) -> list[str]:
     ]
     for cells in ordered:
         row = next(iter(cells.values()))
-        values = [f"{cells[metric].value:.4g} ± {cells[metric].std:.2g}" for metric, _ in columns]
+        values = [measured(cells[metric].value, cells[metric].std) for metric, _ in columns]
         training = f"{row.training_steps:,} steps, {row.training_seconds / 60:,.0f} min on {row.training_device}"
         lines.append(
             f"| `{row.weights}` | {' | '.join(values)} | {row.generator_parameters:,} | {training} | "

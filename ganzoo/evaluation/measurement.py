@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -32,8 +33,8 @@ class MetricValue:
     name: str
     value: float
     """Mean over the seeds."""
-    std: float
-    """Sample standard deviation over the seeds; 0 for one seed."""
+    std: float | None
+    """Sample standard deviation over the seeds; None for one seed, which has none."""
     better: str
     """`lower` or `higher`."""
     protocol: str
@@ -55,6 +56,8 @@ class Evaluation:
     """Digest of the real split, when the protocol has one."""
     extractors: tuple[dict[str, Any], ...]
     """Name, digest of the weights, resize rule and batch size of each extractor that was used."""
+    tools: dict[str, str]
+    """What else metrics were computed with: name -> version or sha256."""
     deviation: str | None
     """How this measurement departs from the protocol, so that its numbers compare with none; None as it should be."""
     metrics: tuple[MetricValue, ...]
@@ -122,9 +125,13 @@ class Evaluator:
             started = time.perf_counter()
             samples = gan.sample(self.protocol.num_samples, seed=seed).cpu()
             seconds += time.perf_counter() - started
+            if not samples.isfinite().all():
+                raise EvaluationError(
+                    "the samples hold NaN or infinite values.", hint="Evaluate an earlier checkpoint."
+                )
             inputs = metric_inputs(gan, samples, self._real, self._extractors)
             for metric in self._metrics:
-                values[metric.name].append(metric.compute(inputs))
+                values[metric.name].append(_finite(metric.name, metric.compute(inputs)))
         deviations = [*([self._real.deviation] if self._real.deviation else []), *self._extractors.deviations()]
         return Evaluation(
             reference=reference,
@@ -133,12 +140,13 @@ class Evaluator:
             protocol=self.protocol,
             real_digest=self._real.digest,
             extractors=tuple(self._extractors.used()),
+            tools={name: told for metric in self._metrics for name, told in metric.tools().items()},
             deviation="; ".join(deviations) or None,
             metrics=tuple(
                 MetricValue(
                     name=metric.name,
                     value=statistics.fmean(values[metric.name]),
-                    std=statistics.stdev(values[metric.name]) if len(self.protocol.seeds) > 1 else 0.0,
+                    std=statistics.stdev(values[metric.name]) if len(self.protocol.seeds) > 1 else None,
                     better=metric.better,
                     protocol=self.protocol.name,
                 )
@@ -151,6 +159,12 @@ class Evaluator:
             torch=torch.__version__,
             python=platform.python_version(),
         )
+
+
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise EvaluationError(f"{name} is {value}, no number.", hint="Look at the samples; they may all be the same.")
+    return value
 
 
 def metric_inputs(gan: GAN, samples: Tensor, real: RealSide, extractors: Extractors) -> MetricInputs:

@@ -19,6 +19,12 @@ from ganzoo.evaluation.features import extract, read_stored, stored_folder, writ
 from ganzoo.evaluation.memo import Memo
 from ganzoo.specs import ArrayData, DatasetSpec, Features, Protocol, SyntheticData
 
+
+def _own_folder(data_dir: Path | None, dataset: DatasetSpec) -> Path | None:
+    """Let one folder hold several datasets, each in a folder of its name."""
+    return data_dir / dataset.name if data_dir is not None and (data_dir / dataset.name).is_dir() else data_dir
+
+
 LAW_SEED = 0
 """Seed of the real samples of an unlimited dataset."""
 
@@ -27,7 +33,8 @@ class RealSide:
     """The real samples of a protocol, and what extractors and annotations say of them."""
 
     def __init__(self, dataset: DatasetSpec, protocol: Protocol, data_dir: Path | None, extractors: Extractors) -> None:
-        self._dataset, self._protocol, self._data_dir, self._extractors = dataset, protocol, data_dir, extractors
+        self._dataset, self._protocol, self._extractors = dataset, protocol, extractors
+        self._data_dir = _own_folder(data_dir, dataset)
         self._features: dict[str, Features] = {}
         self._digest: str | None = None
         self.deviation: str | None = None
@@ -80,28 +87,35 @@ class RealSide:
         opened = open_dataset(self._dataset, self._protocol.split, self._data_dir)
         self._digest = opened.digest
         if isinstance(opened.data, ArrayData):
-            self._check_count(opened.data)
-            if self._protocol.real_sha256 not in (None, opened.digest):
-                self.deviation = f"the real samples are not those of the protocol, but sha256 {opened.digest}"
+            self._check_count(len(opened.data.samples), opened.num_skipped)
         elif self._protocol.num_real is None:
             raise EvaluationError(
                 f"the protocol {self._protocol.name!r} does not say how many samples of an unlimited set it takes.",
                 hint="Its plugin must mend it.",
             )
         else:
-            self._digest = hashlib.sha256(self._drawn(opened.data).numpy().tobytes()).hexdigest()
+            self._drawn = opened.data.draw(self._protocol.num_real, self._law_source())
+            self._digest = hashlib.sha256(self._drawn.numpy().tobytes()).hexdigest()
+        if self._protocol.real_sha256 not in (None, self._digest):
+            self.deviation = f"the real samples are not those of the protocol, but sha256 {self._digest}"
         return opened.data
 
-    def _check_count(self, data: ArrayData) -> None:
-        """Refuse a split with fewer samples than the protocol takes. Raises EvaluationError."""
+    def _check_count(self, num: int, num_skipped: int) -> None:
+        """Refuse a split with fewer samples than the protocol takes; a pinned digest says the rest.
+
+        Raises EvaluationError.
+        """
         assert self._protocol.split is not None
-        needed = self._protocol.num_real or self._dataset.splits[self._protocol.split] or 0
-        if len(data.samples) + len(data.skipped) < needed:
+        official = self._dataset.splits[self._protocol.split] or 0
+        needed = self._protocol.num_real or official - num_skipped
+        if num < needed:
             raise EvaluationError(
                 f"the protocol {self._protocol.name!r} takes {needed:,} real samples; this {self._protocol.split} "
-                f"split of {self._dataset.name} has {len(data.samples):,}.",
+                f"split of {self._dataset.name} has {num:,}.",
                 hint="Pass the folder with the whole set as --data-dir.",
             )
+        if self._protocol.real_sha256 is None and num + num_skipped != official:
+            self.deviation = f"the split has {num + num_skipped:,} samples instead of the official {official:,}"
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
@@ -119,12 +133,8 @@ class RealSide:
     def _samples(self) -> Tensor:
         data = self._data
         if isinstance(data, SyntheticData):
-            return self._drawn(data)
+            return self._drawn
         return to_float(torch.from_numpy(np.array(data.samples[self._index])))
-
-    def _drawn(self, law: SyntheticData) -> Tensor:
-        assert self._protocol.num_real is not None
-        return law.draw(self._protocol.num_real, self._law_source())
 
     def _law_source(self) -> torch.Generator:
         return randomness.generator(LAW_SEED, "real")

@@ -43,6 +43,8 @@ def saved_metrics(folder: Path, weights_sha256: str) -> Iterator[dict[str, Any]]
 def run_data_dir(reference: str | os.PathLike[str]) -> Path | None:
     """Return the folder that a run's data came from; None for other weights."""
     folder = _folder(reference)
+    if folder is not None and folder.name == "best":
+        folder = folder.parent
     try:
         data_dir = json.loads((folder / "run.json").read_text(encoding="utf-8"))["data_dir"] if folder else None
         return Path(data_dir) if data_dir is not None else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from ganzoo.config import differences
 from ganzoo.errors import GanzooError
+from ganzoo.manifest import measured
 from ganzoo.model_config import ModelConfig
 from ganzoo.registry import recipes
 from ganzoo.validation import plain
@@ -47,7 +48,7 @@ def _metadata(facts: CardFacts) -> str:
             metric_type=metric["name"],
             metric_name=f"{metric['name']} ({metric['protocol']})",
             metric_value=round(float(metric["value"]), 6),
-            metric_args={"protocol": metric["protocol"], "std": round(float(metric["std"]), 6)},
+            metric_args={"protocol": metric["protocol"], "std": metric["std"]},
         )
         for metric in facts.metrics
     ]
@@ -90,7 +91,7 @@ def _text(facts: CardFacts) -> str:
 def _quality(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     if not metrics:
         return []
-    rows = [f"| {m['name']} | {m['value']:.4g} ± {m['std']:.2g} | {m['protocol']} |" for m in metrics]
+    rows = [f"| {m['name']} | {measured(m['value'], m['std'])} | {m['protocol']} |" for m in metrics]
     return ["## Quality\n", "| metric | value | protocol |", "|---|---|---|", *rows, ""]
 
 

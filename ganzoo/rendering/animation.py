@@ -41,7 +41,8 @@ def animate_run(run: Path, target: Path, seconds: float) -> int:
         raise UsageError(f"{run} holds no sample pictures.", hint="Name the folder of a run that has drawn some.")
     chosen = thinned(sorted(found), MOST_FRAMES)
     check_form(target)
-    frames = [captioned(_opened(path), f"step {step:,}") for step, path in chosen]
+    size = _opened(chosen[0][1]).size  # a ganzoo of another version may have drawn the rest
+    frames = [captioned(_opened(path).resize(size), f"step {step:,}") for step, path in chosen]
     write_animation(frames, target, seconds / len(frames), held=_HELD_SECONDS)
     return len(chosen)
 

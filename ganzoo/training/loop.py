@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ganzoo.errors import DivergedError
+from ganzoo.evaluation import Evaluator
 from ganzoo.model import GAN
 from ganzoo.rendering import save_chart, save_picture
 from ganzoo.training.quality import Quality
@@ -43,11 +44,14 @@ class Record:
     """Over the steps since the line before."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """What an evaluation after this step measured; empty when there was none."""
+    protocol: str | None = None
+    """Name of the protocol that the metrics were measured under."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the line, the metrics among the other numbers."""
+        """Return the line, the metrics among the other numbers; without an evaluation it does not speak of one."""
         document = asdict(self)
-        return document | document.pop("metrics")
+        metrics, protocol = document.pop("metrics"), document.pop("protocol")
+        return document | metrics | document | {"protocol": protocol} if metrics else document
 
 
 def never() -> bool:
@@ -55,7 +59,9 @@ def never() -> bool:
     return False
 
 
-def training(run: Run, state: TrainingState, should_stop: Callable[[], bool] = never) -> Iterator[Record]:
+def training(
+    run: Run, state: TrainingState, evaluator: Evaluator | None = None, should_stop: Callable[[], bool] = never
+) -> Iterator[Record]:
     """Take a run to its last step, or to the step after which `should_stop` says so, and save it.
 
     Yields a record every `log_every` steps. Raises DivergedError when a loss is no longer finite; nothing later than
@@ -63,7 +69,7 @@ def training(run: Run, state: TrainingState, should_stop: Callable[[], bool] = n
     """
     settings, last = run.settings, run.settings.recipe.steps
     intervals = (settings.log_every, settings.sample_every, settings.checkpoint_every, settings.eval_every)
-    quality = Quality(run, state)
+    quality = Quality(run, evaluator, state.step)
     stopped = False
     if state.step == last:
         run.save(state)  # the run was killed between its last checkpoint and its weights
@@ -76,7 +82,8 @@ def training(run: Run, state: TrainingState, should_stop: Callable[[], bool] = n
             if state.step % settings.log_every == 0 or state.step == last or quality.is_due(state.step):
                 record = take_record(state)
                 if quality.is_due(state.step):
-                    record = replace(record, metrics=quality.measure(state))
+                    _check_state(state)
+                    record = replace(record, metrics=quality.measure(state), protocol=quality.protocol)
                 run.append_record(record.to_json())
                 events.add_record(record.to_json())
                 yield record

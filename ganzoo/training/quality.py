@@ -1,19 +1,24 @@
 """How good a run's samples are while it trains: measured now and then, and the best weights kept.
 
 best/           the weights of the best measurement so far, a weights folder as the run itself is
+best/best.json  which metric decided, under which protocol, its value and step
 """
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
+from typing import Any
 
 from ganzoo import registry
 from ganzoo.config import TrainingSettings
 from ganzoo.errors import SettingsError
 from ganzoo.evaluation import Evaluator, find_protocol
+from ganzoo.files import write_atomically
 from ganzoo.model import GAN
 from ganzoo.specs import Protocol
-from ganzoo.training.run import Run
+from ganzoo.training.run import Run, writing
 from ganzoo.training.state import TrainingState
 
 
@@ -33,14 +38,19 @@ def training_protocol(settings: TrainingSettings) -> Protocol:
     return protocol
 
 
-def check_measurable(state: TrainingState, data_dir: Path | None) -> None:
-    """Measure the untrained generator once: what cannot be measured is found before hours of training.
+def open_evaluator(state: TrainingState, data_dir: Path | None) -> Evaluator | None:
+    """Return what measures a run, None for one that is not to be measured.
 
-    Raises what `training_protocol` and measuring raise.
+    The untrained generator is measured once: what cannot be measured is found before hours of training. Raises what
+    `training_protocol` and measuring raise.
     """
+    if state.settings.eval_every is None:
+        return None
     protocol = training_protocol(state.settings)
     dataset = registry.datasets.get(state.settings.recipe.dataset)
-    _measure(Evaluator(dataset, protocol, state.device, data_dir), state)
+    evaluator = Evaluator(dataset, protocol, state.device, data_dir)
+    _measure(evaluator, state)
+    return evaluator
 
 
 def _measure(evaluator: Evaluator, state: TrainingState) -> dict[str, float]:
@@ -54,29 +64,43 @@ def _measure(evaluator: Evaluator, state: TrainingState) -> dict[str, float]:
 class Quality:
     """Measures a run every `eval_every` steps and keeps its best weights."""
 
-    def __init__(self, run: Run, state: TrainingState) -> None:
-        settings = run.settings
-        self._run, self._every = run, settings.eval_every
-        if self._every is None:
+    def __init__(self, run: Run, evaluator: Evaluator | None, step: int) -> None:
+        self._run, self._evaluator, self._every = run, evaluator, run.settings.eval_every
+        self._best = math.inf
+        if evaluator is None:
             return
-        protocol = training_protocol(settings)
-        dataset = registry.datasets.get(settings.recipe.dataset)
-        self._evaluator = Evaluator(dataset, protocol, state.device, run.data_dir)
-        self._metric = registry.metrics.get(settings.best_metric or protocol.metrics[0])
-        earlier = [record[self._metric.name] for record in run.records() if self._metric.name in record]
-        self._best = min(map(self._badness, earlier), default=float("inf"))
+        self.protocol = evaluator.protocol.name
+        self._metric = registry.metrics.get(run.settings.best_metric or evaluator.protocol.metrics[0])
+        kept = self._kept()
+        # What won by another measure, or after the step that the run goes on from, is no rival.
+        if (kept.get("metric"), kept.get("protocol")) == (self._metric.name, self.protocol) and kept["step"] <= step:
+            self._best = self._badness(kept["value"])
 
     def is_due(self, step: int) -> bool:
         """Whether samples are to be measured after this step."""
-        return self._every is not None and (step % self._every == 0 or step == self._run.settings.recipe.steps)
+        if self._evaluator is None or self._every is None:
+            return False
+        return step % self._every == 0 or step == self._run.settings.recipe.steps
 
     def measure(self, state: TrainingState) -> dict[str, float]:
         """Return metric name -> value for the generator of this moment; the best so far is kept in `best/`."""
+        assert self._evaluator is not None
         values = _measure(self._evaluator, state)
-        if self._badness(values[self._metric.name]) < self._best:
-            self._best = self._badness(values[self._metric.name])
-            self._run.save_weights(state, self._run.path / "best")
+        value = values[self._metric.name]
+        if self._badness(value) < self._best:
+            self._best = self._badness(value)
+            self._run.save_weights(state, self._run.best_path)
+            kept = {"metric": self._metric.name, "protocol": self.protocol, "value": value, "step": state.step}
+            with writing(self._run.path):
+                write_atomically(self._run.best_path / "best.json", (json.dumps(kept, indent=2) + "\n").encode())
         return values
+
+    def _kept(self) -> dict[str, Any]:
+        try:
+            kept: dict[str, Any] = json.loads((self._run.best_path / "best.json").read_text(encoding="utf-8"))
+            return kept if {"metric", "protocol", "value", "step"} <= kept.keys() else {}
+        except (OSError, ValueError, AttributeError):
+            return {}
 
     def _badness(self, value: float) -> float:
         return value if self._metric.better == "lower" else -value

@@ -166,6 +166,11 @@ class Run:
         return self.path / "samples" / f"step-{step:08d}.png"
 
     @property
+    def best_path(self) -> Path:
+        """Where the weights of the best evaluation go."""
+        return self.path / "best"
+
+    @property
     def chart_path(self) -> Path:
         """Where the charts go."""
         return self.path / "charts.png"

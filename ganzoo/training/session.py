@@ -18,13 +18,15 @@ from ganzoo.randomness import random_seed
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import DatasetSpec
 from ganzoo.training.loop import Record, never, training
-from ganzoo.training.quality import check_measurable
+from ganzoo.training.quality import open_evaluator
 from ganzoo.training.run import Run, RunData, check_free
 from ganzoo.training.state import TrainingState, check_trainable
 from ganzoo.training.tensorboard import check_tensorboard
 
 if TYPE_CHECKING:
     import torch
+
+    from ganzoo.evaluation import Evaluator
 
 CHANGEABLE = frozenset(
     {
@@ -51,8 +53,9 @@ OpenData = Callable[[DatasetSpec, str, Path | None], OpenedDataset]
 class Training:
     """A run that is locked and ready to go on: iterate over it to train, which unlocks it at the end."""
 
-    def __init__(self, run: Run, state: TrainingState, should_stop: Callable[[], bool] = never) -> None:
-        self.run, self.state, self.should_stop = run, state, should_stop
+    def __init__(self, run: Run, state: TrainingState, evaluator: Evaluator | None = None) -> None:
+        self.run, self.state, self.evaluator = run, state, evaluator
+        self.should_stop: Callable[[], bool] = never
 
     @classmethod
     def start(
@@ -71,7 +74,8 @@ class Training:
         path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
         check_free(path)
         state, digest = _prepare(settings, data_dir, open_data)
-        return cls(Run.create(path, settings, RunData(digest, data_dir), state.device), state)
+        evaluator = open_evaluator(state, data_dir)
+        return cls(Run.create(path, settings, RunData(digest, data_dir), state.device), state, evaluator)
 
     @classmethod
     def resume(
@@ -97,15 +101,16 @@ class Training:
             _refuse_other_data(run, digest)
             run.load(state)
             _refuse_fewer_steps(run, state.step, settings.recipe.steps)
+            evaluator = None if state.step == settings.recipe.steps else open_evaluator(state, data_dir)
             run.record_resumption(settings, data_dir)
         except BaseException:
             run.unlock()
             raise
-        return cls(run, state)
+        return cls(run, state, evaluator)
 
     def __iter__(self) -> Iterator[Record]:
         try:
-            yield from training(self.run, self.state, self.should_stop)
+            yield from training(self.run, self.state, self.evaluator, self.should_stop)
         finally:
             self.state.batches.close()
             self.run.unlock()
@@ -126,10 +131,7 @@ def _prepare(settings: TrainingSettings, data_dir: Path | None, open_data: OpenD
     check_trainable(settings, described)
     dataset = open_data(spec, settings.recipe.split, data_dir)
     batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device, settings.data)
-    state = TrainingState(settings, described, batches, device)
-    if settings.eval_every is not None:
-        check_measurable(state, data_dir)
-    return state, dataset.digest
+    return TrainingState(settings, described, batches, device), dataset.digest
 
 
 def _refuse_device(run: Run, device: torch.device) -> None:

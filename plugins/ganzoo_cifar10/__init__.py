@@ -62,7 +62,7 @@ CIFAR10 = DatasetSpec(
         ),
         Protocol(
             name="cifar10-inception-500-v1",
-            metrics=("inception-density", "inception-coverage"),
+            metrics=("inception-coverage", "inception-density"),  # density rewards a single good image
             num_samples=500,
             seeds=(0,),
             split="test",

@@ -98,15 +98,18 @@ def read(path: Path, hint: str) -> Weights:
         raise EvaluationError(f"{path} is damaged: it holds NaN or infinite values.", hint=hint)
     found = content_sha256(tensors)
     official = hashlib.sha256(content).hexdigest().startswith(FILE_SHA256)
-    # Zeros stand in for a missing final layer where a reader insists on one.
-    if not {"fc.weight", "fc.bias"} <= tensors.keys() or not tensors["fc.weight"].any():
+    # Zeros stand in for a missing final layer where a reader insists on one; and a layer that is not in the digest is
+    # known only by the official file that it comes in.
+    whole = {"fc.weight", "fc.bias"} <= tensors.keys() and bool(tensors["fc.weight"].any())
+    if not whole or (found == CONTENT_SHA256 and not official):
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
     return Weights(path=path, tensors=tensors, sha256=found, pinned=official or found == CONTENT_SHA256)
 
 
 def _parse(content: bytes, path: Path, hint: str) -> dict[str, Tensor]:
     try:
-        if content.startswith((b"PK\x03\x04", b"\x80")):
+        # A safetensors file begins with its header's length in 8 bytes, whose first may be that of a pickle.
+        if content[8:9] != b"{" and content.startswith((b"PK\x03\x04", b"\x80")):
             tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         else:
             tensors = load_safetensors(content)

@@ -30,6 +30,7 @@ MJSYNTH = DatasetSpec(
             name="mjsynth-ocr-v1",
             metrics=(
                 "ocr-words",
+                "ocr-distinct-words",
                 "ocr-confidence",
                 "ocr-real-words",
                 "ocr-real-confidence",
@@ -41,9 +42,18 @@ MJSYNTH = DatasetSpec(
             split="test",
             num_real=1_000,
         ),
+        # 32 × 128 as padded or squeezed by the dataset's own rule; the Inception then stretches it to a square.
+        Protocol(
+            name="mjsynth-fid10k-v1",
+            metrics=("fid", "kid"),
+            num_samples=10_000,
+            seeds=(0,),
+            split="test",
+            num_real=10_000,
+        ),
         Protocol(
             name="mjsynth-ocr-quick-v1",
-            metrics=("ocr-words", "ocr-confidence"),
+            metrics=("ocr-distinct-words", "ocr-confidence"),
             num_samples=200,
             seeds=(0,),
             split="test",

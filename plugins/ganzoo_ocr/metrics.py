@@ -16,6 +16,12 @@ def words(inputs: MetricInputs) -> float:
     return _share_of_words(inputs, _readings(inputs))
 
 
+def distinct_words(inputs: MetricInputs) -> float:
+    """Different words of the dataset that are read, for each generated image."""
+    readings = _readings(inputs)
+    return len({reading.text for reading in readings} & inputs.vocabulary()) / len(readings)
+
+
 def confidence(inputs: MetricInputs) -> float:
     """Mean confidence in the generated images."""
     return fmean(reading.confidence for reading in _readings(inputs))

@@ -86,3 +86,10 @@ def _model_path() -> Path:
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
         raise EvaluationError(f"the installed rapidocr does not hold the {MODEL} of these metrics.", hint=_HINT)
     return path
+
+
+def tools() -> dict[str, str]:
+    """Return what readings depend on: the recogniser's sha256, and the versions of what runs it."""
+    from importlib.metadata import version
+
+    return {"recogniser": SHA256, "rapidocr": version("rapidocr"), "onnxruntime": version("onnxruntime")}

@@ -46,6 +46,7 @@ WORDS = DatasetSpec(
             name="words-ocr-v1",
             metrics=(
                 "ocr-words",
+                "ocr-distinct-words",
                 "ocr-confidence",
                 "ocr-real-words",
                 "ocr-real-confidence",
@@ -57,9 +58,18 @@ WORDS = DatasetSpec(
             split="train",
             num_real=1_000,
         ),
+        # 32 × 128 as padded or squeezed by the dataset's own rule; the Inception then stretches it to a square.
+        Protocol(
+            name="words-fid10k-v1",
+            metrics=("fid", "kid"),
+            num_samples=10_000,
+            seeds=(0,),
+            split="train",
+            num_real=10_000,
+        ),
         Protocol(
             name="words-ocr-quick-v1",
-            metrics=("ocr-words", "ocr-confidence"),
+            metrics=("ocr-distinct-words", "ocr-confidence"),
             num_samples=200,
             seeds=(0,),
             split="train",

@@ -20,6 +20,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 import ganzoo as zoo
+from ganzoo.cli.resume import resume
+from ganzoo.cli.train import train
 from ganzoo.cli.watch import watch
 from ganzoo.config import Layer
 from ganzoo.data import open_dataset
@@ -580,16 +582,13 @@ TINY = {
 }
 
 
-def test_train_and_resume_say_once_what_could_not_be_read(tmp_path: Path, ganzoo: Ganzoo) -> None:
+def test_train_and_resume_say_once_what_could_not_be_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     root = official_folder(tmp_path / "data", "val")
     (root / "2911/1/2_Giraffe_101.jpg").write_bytes(b"")
-    options = ["--data-dir", root, *set_options(TINY)]
-    for result in (
-        ganzoo("train", "mjsynth-dcgan", "--out", tmp_path / "run", *options),
-        ganzoo("resume", tmp_path / "run", "--steps", "4"),
-    ):
-        assert result.returncode == 0, result.stderr
-        assert result.stderr.count("val: 1 of 6 could not be read; see ") == 1
+    train("mjsynth-dcgan", out_dir=tmp_path / "run", data_dir=root, assignments=set_options(TINY)[1::2])
+    assert capfd.readouterr().err.count("val: 1 of 6 could not be read; see ") == 1
+    resume(tmp_path / "run", steps=4)
+    assert capfd.readouterr().err.count("val: 1 of 6 could not be read; see ") == 1
 
 
 @pytest.mark.parametrize("steps", [1, 2])

@@ -141,3 +141,27 @@ def test_the_vocabulary_of_a_packed_split_is_all_its_words_not_only_those_compar
     assert {text.lower() for text in texts} < side.vocabulary()
     assert len(side.vocabulary()) == 24
     assert all(word == word.lower() for word in side.vocabulary())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_samples_that_are_not_finite_give_no_number(value: float) -> None:
+    gan = ganzoo.load("quadratic-mlp")
+    with torch.no_grad():
+        next(gan.generator.parameters()).fill_(value)
+    with pytest.raises(EvaluationError, match="NaN or infinite"):
+        evaluate_gan(gan, "broken", "quadratic-quick-v1")
+
+
+def test_one_seed_has_no_spread() -> None:
+    result = evaluate_gan(ganzoo.load("quadratic-mlp"), "curves", "quadratic-quick-v1")
+    assert {metric.std for metric in result.metrics} == {None}
+    assert json.loads(json.dumps(result.to_json(), allow_nan=False))
+
+
+def test_measuring_leaves_the_callers_random_numbers_alone(digits: Path) -> None:
+    small = replace(datasets.get("mnist").protocols[0], num_samples=300, seeds=(0,), num_real=128)
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    evaluate_gan(make_gan(DIGITS), "gan", small, digits)
+    assert torch.equal(torch.rand(1), expected)

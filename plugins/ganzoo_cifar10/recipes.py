@@ -18,7 +18,7 @@ CIFAR10_DCGAN = Recipe(
     loss="bce",
     optimizers=Optimizers(generator=_ADAM, discriminator=_ADAM),
     batch_size=64,
-    steps=50_000,
+    steps=18_000,
     ema_decay=0.999,
     source="Radford et al. 2015, arXiv:1511.06434, with the layer sizes of published PyTorch tutorials",
     notes=(

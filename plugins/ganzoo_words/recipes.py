@@ -16,7 +16,7 @@ WORDS_DCGAN = Recipe(
     loss="bce",
     optimizers=Optimizers(generator=_ADAM, discriminator=_ADAM),
     batch_size=64,
-    steps=20_000,
+    steps=5_000,
     ema_decay=0.999,
     source="Radford et al. 2015, arXiv:1511.06434, with the layer sizes of cifar10-dcgan",
     notes=(

@@ -86,3 +86,29 @@ def test_too_few_real_samples_are_found_before_the_first_step(tmp_path: Path, di
     with pytest.raises(EvaluationError, match="takes 10,000 real samples"):
         ganzoo.train("mnist-mlp", out=tmp_path / "run", data_dir=digits, settings={"steps": 10, "eval_every": 5})
     assert not (tmp_path / "run").exists()
+
+
+def test_what_won_by_another_measure_is_no_rival(tmp_path: Path) -> None:
+    run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=TINY)
+    kept = json.loads((run.path / "best" / "best.json").read_text())
+    assert (kept["metric"], kept["protocol"]) == ("curve-w1", protocol_name())
+    # Nothing can beat a distance of 0, but modes are another measure.
+    (run.path / "best" / "best.json").write_text(json.dumps({**kept, "value": 0.0}))
+    layer = Layer("test", {"steps": 80, "best_metric": "curve-modes"})
+    list(Training.resume(run.path, [layer]))
+    kept = json.loads((run.path / "best" / "best.json").read_text())
+    assert (kept["metric"], kept["step"]) == ("curve-modes", 80)
+
+
+def test_a_measured_record_names_its_protocol(tmp_path: Path) -> None:
+    run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=TINY)
+    named = {record["step"]: record.get("protocol") for record in run.records()}
+    assert named == {20: protocol_name(), 25: None, 40: protocol_name(), 50: None, 60: protocol_name()}
+
+
+def test_the_best_weights_are_evaluated_on_the_runs_own_data(tmp_path: Path, digits: Path) -> None:
+    settings = {"steps": 2, "seed": 0, "batch_size": 16, "config.generator_hidden": [8]}
+    run = ganzoo.train("mnist-mlp", out=tmp_path / "run", data_dir=digits, settings=settings)
+    ganzoo.load(run.path).save(run.path / "best")
+    with pytest.raises(EvaluationError, match="has 128"):  # and not: cannot download
+        ganzoo.evaluate(run.path / "best")

@@ -73,7 +73,7 @@ def test_the_dropout_recipes_train_as_published(name: str) -> None:
     assert (recipe.optimizers.generator, recipe.optimizers.discriminator) == (adam, adam)
     assert recipe.latent == LatentSpec(dim=100, distribution="normal")
     assert (recipe.loss, recipe.discriminator_loss, recipe.label_smoothing) == ("bce", "sum", 0.0)
-    assert (recipe.batch_size, recipe.steps) == (32, 50 * (60_000 // 32))
+    assert (recipe.batch_size, recipe.steps) == (32, 25 * (60_000 // 32))
     assert (recipe.update_order, recipe.discriminator_steps) == ("discriminator_first", 1)
     assert not recipe.share_fakes  # the discriminator's fakes are its own
     assert (recipe.regularizers, recipe.weight_clip) == ({}, None)

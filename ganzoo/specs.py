@@ -358,6 +358,10 @@ class MetricInputs:
     """As `shared`, for what depends on the real samples alone: computed once for all seeds."""
 
 
+def _no_tools() -> dict[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec:
     """One number about generated samples."""
@@ -370,7 +374,7 @@ class MetricSpec:
     """Which direction is an improvement."""
     compute: Callable[[MetricInputs], float]
     """Raises EvaluationError when the samples do not fit."""
-    tools: Callable[[], Mapping[str, str]] = dict
+    tools: Callable[[], Mapping[str, str]] = _no_tools
     """() -> what else the number depends on, by name: a version, or the sha256 of a file. Extractors are known."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ganzoo.building import discriminator_builder, generator_builder, num_parameters, outline
 from ganzoo.errors import GanzooError, MissingDatasetError
 from ganzoo.losses import LOSSES, REGULARIZERS
-from ganzoo.manifest import WeightsEntry, Zoo
+from ganzoo.manifest import WeightsEntry, Zoo, measured
 from ganzoo.model_config import ModelConfig, model_config
 from ganzoo.registry import FIRST_PARTY, architectures, datasets, metrics, recipes
 from ganzoo.specs import Adam, ArchitectureSpec, DatasetSpec, Protocol, Recipe
@@ -326,7 +326,7 @@ def metric_table(entry: WeightsEntry) -> str:
         if metric["name"] in metrics.names():
             spec = metrics.get(metric["name"])
             better, summary = f"{spec.better} is better", spec.summary
-        value = f"{metric['value']:.4g} ± {metric['std']:.2g}"
+        value = measured(metric["value"], metric["std"])
         rows.append((metric["name"], value, better, f"`{metric['protocol']}`", summary))
     return table(["metric", "value", "", "protocol", "what it is"], rows)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GAP = 2
 """Pixels between images, before enlargement."""
 
-ENLARGED_WIDTH = 512
+ENLARGED_WIDTH = 560
 """Small grids are enlarged by a whole factor to at most this width, so that they can be seen."""
 
 

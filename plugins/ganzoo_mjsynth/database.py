@@ -19,8 +19,11 @@ FILE = "data.mdb"
 
 
 def find(root: Path, split: str) -> Path | None:
-    """Return the folder with a split's database: one whose name says it; `root` itself is train when its does not."""
-    for path in near(root, FILE):
+    """Return the folder with a split's database: one whose name says it; `root` itself is train when its does not.
+
+    Archives that hold several sets have MJSynth's databases under `MJ`, which go before any others.
+    """
+    for path in sorted([*near(root, FILE), *root.glob(f"*/MJ/*/{FILE}")], key=lambda path: "MJ" not in path.parts):
         default = "train" if path.parent == root else None
         if (split_named(path.parent.resolve().name) or default) == split:
             return path.parent

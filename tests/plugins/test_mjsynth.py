@@ -207,9 +207,9 @@ def write_lmdb(place: Path, num: int, holes: Sequence[bytes] = (), num_samples: 
 
 @pytest.mark.parametrize(
     ("folder", "split"),
-    [("val", "val"), ("MJ_valid", "val"), ("training/MJ/MJ_train", None), ("MJ/MJ_train", "train"), (".", "train")],
+    [("val", "val"), ("MJ_valid", "val"), ("training/MJ/MJ_train", "train"), ("MJ/MJ_train", "train"), (".", "train")],
 )
-def test_a_database_belongs_to_the_split_that_its_folder_names(tmp_path: Path, folder: str, split: str | None) -> None:
+def test_a_database_belongs_to_the_split_that_its_folder_names(tmp_path: Path, folder: str, split: str) -> None:
     write_lmdb(tmp_path / "root" / folder, 6)
     for name in MJSYNTH.splits:
         if name == split:
@@ -217,6 +217,13 @@ def test_a_database_belongs_to_the_split_that_its_folder_names(tmp_path: Path, f
         else:
             with pytest.raises(MissingDatasetError):
                 load(tmp_path / "root", name)
+
+
+def test_an_archive_of_several_sets_gives_mjsynths_own(tmp_path: Path) -> None:
+    write_lmdb(tmp_path / "validation", 3)  # a mix of other sets
+    write_lmdb(tmp_path / "training" / "MJ" / "MJ_valid", 5)
+    write_lmdb(tmp_path / "training" / "MJ" / "MJ_train", 7)
+    assert [load(tmp_path, split).num for split in ("val", "train")] == [5, 7]
 
 
 def test_holes_of_a_database_are_skipped_and_counted(tmp_path: Path) -> None:
@@ -514,14 +521,14 @@ def test_prepare_without_any_split_is_an_error(tmp_path: Path, ganzoo: Ganzoo) -
 
 def prepare(root: Path, home: Path, workers: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "ganzoo", "data", "prepare", "mjsynth", "--json", "--data-dir", str(root)]
+    # Tests that run in the background ignore Ctrl-C, and so would their children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [*command, "--workers", str(workers)],
         env={**os.environ, "GANZOO_HOME": str(home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Tests that run in the background inherit an ignored Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -18,14 +18,14 @@ CORE = ROOT / "ganzoo"
 PLUGINS = ROOT / "plugins"
 
 LAYERS = [
-    {"files", "errors", "specs", "version", "workers"},
+    {"deferred", "files", "errors", "specs", "version", "workers"},
     {"registry", "references", "manifest", "config", "validation", "model_config", "devices", "randomness"},
     {"store", "tensors", "losses", "distances", "building", "layers", "data"},
     {"model", "zoo", "hub", "training", "evaluation", "rendering", "bundle", "bench", "importing", "checkout"},
     {"cli"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
-FOR_PLUGINS = {"specs", "errors", "losses", "distances"}
+FOR_PLUGINS = {"specs", "deferred", "errors", "losses", "distances"}
 
 
 def imported_modules(path: Path) -> set[str]:

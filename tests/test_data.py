@@ -284,7 +284,7 @@ def test_a_packing_goes_on_where_it_stopped(home: Path, small_pieces: None, piec
 
 LAST_STEPS = {
     "heads": (packing._Files, "finish"),
-    "record": (packing, "_write_record"),
+    "record": (packing, "write_record"),
     "move": (Path, "rename"),
     "tidying": (Path, "unlink"),
 }

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from ganzoo.errors import UsageError
 from ganzoo.rendering import TerminalPicture, picture, write_samples
-from ganzoo.rendering.grid import to_uint8
+from ganzoo.rendering.grid import to_pixels
 from ganzoo.specs import SampleSpec
 from ganzoo_quadratic import QUADRATIC
 
@@ -25,7 +25,7 @@ def flat(spec: SampleSpec, levels: list[float]) -> torch.Tensor:
 
 
 def test_the_range_maps_onto_bytes() -> None:
-    assert to_uint8(flat(GREY, [-1.0, 0.0, 1.0, 7.0]))[:, 0, 0, 0].tolist() == [0, 128, 255, 255]
+    assert to_pixels(flat(GREY, [-1.0, 0.0, 1.0, 7.0]))[:, 0, 0, 0].tolist() == [0, 128, 255, 255]
 
 
 @pytest.mark.parametrize(("spec", "mode"), [(GREY, "L"), (COLOUR, "RGB")])

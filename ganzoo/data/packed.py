@@ -1,7 +1,7 @@
 """Finite datasets, packed once into the store and memory-mapped after.
 
     datasets/<name>/files/                          what a download puts there, in the official layout
-    datasets/<name>/packed/<split>[-<root>]/        the packed copy: `ganzoo.data.packing` says of what files
+    datasets/<name>/packed/<split>[-<root>]/        the packed copy: `ganzoo.data.pack` says of what files
     datasets/<name>/.lock                           held while files are found or downloaded
     datasets/<name>/.<split>[-<root>].lock          held while that copy is packed
 
@@ -23,17 +23,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ganzoo.data.packing import (
-    ARRAYS,
-    FORMAT,
-    SKIPPED_NAME,
-    ShowProgress,
-    check,
-    digest_of_pack,
-    read_errors,
-    stat_of,
-    write_pack,
-)
+from ganzoo.data.pack import ARRAYS, FORMAT, SKIPPED_NAME, check, digest_of_pack, read_errors, stat_of
+from ganzoo.data.packing import ShowProgress, write_pack
 from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
 from ganzoo.files import write_atomically
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData

@@ -1,4 +1,4 @@
-"""Stored values -> the values that nets see."""
+"""Stored values -> the values that nets see, and back."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ def to_float(samples: Tensor) -> Tensor:
     if samples.dtype != torch.uint8:
         return samples.float()
     return samples.float().mul_(2 / 255).sub_(1)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Round images in [-1, 1] to bytes 0..255, as a picture file holds them; half to even, outside cut off."""
+    return images.detach().float().add(1).mul(127.5).round().clamp(0, 255).byte()

@@ -24,17 +24,13 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from ganzoo.data.scaling import to_uint8
 from ganzoo.distances import gaussian
 from ganzoo.errors import EvaluationError
 from ganzoo.specs import Extractor, ExtractorSpec
 from ganzoo.store import home, store_errors
 
 FORMAT = 1
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Round images in [-1, 1] to bytes 0..255, as a picture file would hold them; half to even."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).byte()
 
 
 @torch.inference_mode()

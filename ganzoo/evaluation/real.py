@@ -64,15 +64,13 @@ class RealSide:
         """Return the features of the real samples under an extractor, computed once for each machine."""
         if name not in self._features:
             spec, extractor = self._extractors.get(name)
-            data = self._data  # sets the digest
-            assert self._digest is not None
-            num = None if isinstance(data, ArrayData) and self._is_whole else self._num
+            num = self._num  # opens the data, and with it knows their digest
             folder = stored_folder(self._dataset.name, f"{self._digest}:{num}", spec, extractor)
             found = read_stored(folder)
             if found is None:
                 computed = extract(spec, extractor, self._samples, self._extractors.device)
                 facts = {"dataset": self._dataset.name, "split": self._protocol.split, "extractor": name}
-                write_stored(folder, computed, {**facts, "digest": self._digest, "num": self._num})
+                write_stored(folder, computed, {**facts, "digest": self._digest, "num": num})
                 found = read_stored(folder)
                 assert found is not None
             self._features[name] = found

@@ -21,10 +21,11 @@ ENLARGED_WIDTH = 560
 """Small grids are enlarged by a whole factor to at most this width, so that they can be seen."""
 
 
-def to_uint8(images: Tensor) -> NDArray[np.uint8]:
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     """Map images [num, channels, height, width] in [-1, 1] to bytes [num, height, width, channels]."""
-    scaled = images.detach().cpu().float().add(1).mul(127.5).round().clamp(0, 255)
-    return scaled.byte().permute(0, 2, 3, 1).numpy()
+    from ganzoo.data.scaling import to_uint8  # here: pictures that are drawn already need no torch
+
+    return to_uint8(images).cpu().permute(0, 2, 3, 1).numpy()
 
 
 def to_image(pixels: NDArray[np.uint8]) -> Image.Image:
@@ -34,7 +35,7 @@ def to_image(pixels: NDArray[np.uint8]) -> Image.Image:
 
 def image_grid(images: Tensor, spec: SampleSpec) -> Image.Image:
     """Draw images [num, channels, height, width] row by row, about as many columns as make the grid square."""
-    pixels = to_uint8(images)
+    pixels = to_pixels(images)
     num, height, width, channels = pixels.shape
     columns = min(num, max(1, round(math.sqrt(num * (height + GAP) / (width + GAP)))))
     rows = math.ceil(num / columns)

@@ -51,7 +51,10 @@ class Record:
         """Return the line, the metrics among the other numbers; without an evaluation it does not speak of one."""
         document = asdict(self)
         metrics, protocol = document.pop("metrics"), document.pop("protocol")
-        return document | metrics | document | {"protocol": protocol} if metrics else document
+        if not metrics:
+            return document
+        # A metric that is called like a field does not hide it.
+        return document | metrics | document | {"protocol": protocol}
 
 
 def never() -> bool:
@@ -84,8 +87,9 @@ def training(
                 if quality.is_due(state.step):
                     _check_state(state)
                     record = replace(record, metrics=quality.measure(state), protocol=quality.protocol)
-                run.append_record(record.to_json())
-                events.add_record(record.to_json())
+                line = record.to_json()
+                run.append_record(line)
+                events.add_record(line)
                 yield record
             if state.step % settings.sample_every == 0 or state.step == last:
                 save_pictures(run, state)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ganzoo.specs import ArrayData, DatasetSpec, Protocol, SampleSpec
+from ganzoo.deferred import deferred
+from ganzoo.specs import DatasetSpec, Protocol, SampleSpec
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 _TRAIN_SHA256 = "973ef2abb5897efc795681a4d79a6f5f642fa2bcb1a828f7476017c89db53a57"
 _TEST_SHA256 = "2c33b053d1cd726af8d86e174a96dd89d7000ba1412add026d68142375b89d51"
-
-
-def _load(root: Path, split: str, download: bool) -> ArrayData:
-    from ganzoo_cifar10.files import load
-
-    return load(root, split, download)
 
 
 CIFAR10 = DatasetSpec(
@@ -25,7 +18,7 @@ CIFAR10 = DatasetSpec(
     license="none stated; cite Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
     sample=SampleSpec(kind="image", shape=(3, 32, 32), classes=CLASSES),
     splits={"train": 50_000, "test": 10_000},
-    load=_load,
+    load=deferred("ganzoo_cifar10.files:load"),
     protocols=(
         # For a CPU: some minutes for the samples, and once as many for the real images.
         Protocol(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Gt, Interval, Len
 
-from ganzoo.specs import ArchitectureSpec, LatentSpec, SampleSpec
-
-if TYPE_CHECKING:
-    from torch import nn
+from ganzoo.deferred import deferred
+from ganzoo.specs import ArchitectureSpec
 
 Widths = Annotated[tuple[Annotated[int, Interval(ge=1, le=8192)], ...], Len(1, 10)]
 
@@ -36,24 +34,12 @@ class DCGANConfig:
     """What the discriminator ends in. Losses take logits; `sigmoid` repeats code that squashed them twice."""
 
 
-def _build_generator(config: DCGANConfig, latent: LatentSpec, sample: SampleSpec) -> nn.Module:
-    from ganzoo_dcgan.networks import Generator
-
-    return Generator(config, latent, sample)
-
-
-def _build_discriminator(config: DCGANConfig, sample: SampleSpec) -> nn.Module:
-    from ganzoo_dcgan.networks import Discriminator
-
-    return Discriminator(config, sample)
-
-
 DCGAN = ArchitectureSpec(
     name="dcgan",
     summary="convolutional generator and discriminator with batch normalisation, for images whose sides halve evenly",
     paper="Radford et al. 2015, arXiv:1511.06434; layer sizes of published PyTorch tutorials for 32 × 32 images",
     license="MIT",
     config=DCGANConfig,
-    build_generator=_build_generator,
-    build_discriminator=_build_discriminator,
+    build_generator=deferred("ganzoo_dcgan.networks:Generator"),
+    build_discriminator=deferred("ganzoo_dcgan.networks:Discriminator"),
 )

@@ -2,87 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from ganzoo.specs import Extractor, ExtractorSpec, MetricInputs, MetricSpec
-
-if TYPE_CHECKING:
-    import torch
-
-
-def _load(device: torch.device, folder: Path) -> Extractor:
-    from ganzoo_inception.network import load
-
-    return load(device, folder)
-
-
-def _metric(name: str) -> Callable[[MetricInputs], float]:
-    """Defer the import of torch to the first call."""
-
-    def compute(inputs: MetricInputs) -> float:
-        from ganzoo_inception import metrics
-
-        value: float = getattr(metrics, name)(inputs)
-        return value
-
-    return compute
-
+from ganzoo.deferred import deferred
+from ganzoo.specs import ExtractorSpec, MetricSpec
 
 INCEPTION_2015 = ExtractorSpec(
     name="inception-2015",
     summary="2048 features of the Inception v3 of 2015-12-05, trained on ImageNet: the network of FID",
     resize="299×299 bilinear as TensorFlow 1 does, inside torch-fidelity's network; grey images repeated to 3 channels",
     batch_size=64,
-    load=_load,
+    load=deferred("ganzoo_inception.network:load"),
 )
 
 FID = MetricSpec(
     name="fid",
     summary="Fréchet Inception distance to the real images, from 0; only on the Inception of 2015",
     better="lower",
-    compute=_metric("fid"),
+    compute=deferred("ganzoo_inception.metrics:fid"),
 )
 
 KID = MetricSpec(
     name="kid",
     summary="kernel Inception distance to the real images, unbiased, about 0 when alike; 100 subsets of 1,000",
     better="lower",
-    compute=_metric("kid"),
+    compute=deferred("ganzoo_inception.metrics:kid"),
 )
 
 INCEPTION_PRECISION = MetricSpec(
     name="inception-precision",
     summary="share of the samples among the real images, 0 to 1, by 5 nearest neighbours on Inception features",
     better="higher",
-    compute=_metric("precision"),
+    compute=deferred("ganzoo_inception.metrics:precision"),
 )
 
 INCEPTION_RECALL = MetricSpec(
     name="inception-recall",
     summary="share of the real images among the samples, 0 to 1, by 5 nearest neighbours on Inception features",
     better="higher",
-    compute=_metric("recall"),
+    compute=deferred("ganzoo_inception.metrics:recall"),
 )
 
 INCEPTION_DENSITY = MetricSpec(
     name="inception-density",
     summary="how densely real images surround the samples, about 1 when alike, by 5 neighbours on Inception features",
     better="higher",
-    compute=_metric("density"),
+    compute=deferred("ganzoo_inception.metrics:density"),
 )
 
 INCEPTION_COVERAGE = MetricSpec(
     name="inception-coverage",
     summary="share of the real images with a sample near by, 0 to 1, by 5 neighbours on Inception features",
     better="higher",
-    compute=_metric("coverage"),
+    compute=deferred("ganzoo_inception.metrics:coverage"),
 )
 
 INCEPTION_SCORE = MetricSpec(
     name="inception-score",
     summary="Inception Score, 1 to 1,008: mean over 10 splits; needs weights with the final layer",
     better="higher",
-    compute=_metric("inception_score"),
+    compute=deferred("ganzoo_inception.metrics:inception_score"),
 )

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ganzoo.specs import DatasetSpec, Protocol, SampleSpec, StreamedData
-
-
-def _load(root: Path, split: str, download: bool) -> StreamedData:
-    from ganzoo_mjsynth.layouts import load
-
-    return load(root, split, download)
-
+from ganzoo.deferred import deferred
+from ganzoo.specs import DatasetSpec, Protocol, SampleSpec
 
 MJSYNTH = DatasetSpec(
     name="mjsynth",
@@ -24,7 +16,7 @@ MJSYNTH = DatasetSpec(
     ),
     sample=SampleSpec(kind="image", shape=(1, 32, 128)),
     splits={"train": 7_224_612, "val": 802_734, "test": 891_927},
-    load=_load,
+    load=deferred("ganzoo_mjsynth.layouts:load"),
     protocols=(
         Protocol(
             name="mjsynth-ocr-v1",

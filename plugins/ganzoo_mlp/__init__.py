@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Gt, Interval, Len
 
-from ganzoo.specs import ArchitectureSpec, LatentSpec, SampleSpec
-
-if TYPE_CHECKING:
-    from torch import nn
+from ganzoo.deferred import deferred
+from ganzoo.specs import ArchitectureSpec
 
 Width = Annotated[int, Interval(ge=1, le=65_536)]
 Widths = Annotated[tuple[Width, ...], Len(1, 64)]
@@ -41,26 +39,14 @@ class MLPConfig:
     """What the generator's last layer ends in."""
 
 
-def _build_generator(config: MLPConfig, latent: LatentSpec, sample: SampleSpec) -> nn.Module:
-    from ganzoo_mlp.networks import Generator
-
-    return Generator(config, latent, sample)
-
-
-def _build_discriminator(config: MLPConfig, sample: SampleSpec) -> nn.Module:
-    from ganzoo_mlp.networks import Discriminator
-
-    return Discriminator(config, sample)
-
-
 MLP = ArchitectureSpec(
     name="mlp",
     summary="fully connected generator and discriminator, with optional batch normalisation and dropout",
     paper="Goodfellow et al. 2014, arXiv:1406.2661; labels joined as in Mirza and Osindero, arXiv:1411.1784",
     license="MIT",
     config=MLPConfig,
-    build_generator=_build_generator,
-    build_discriminator=_build_discriminator,
+    build_generator=deferred("ganzoo_mlp.networks:Generator"),
+    build_discriminator=deferred("ganzoo_mlp.networks:Discriminator"),
     conditional=True,
     batch_independent=True,
 )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganzoo.deferred import deferred
 from ganzoo.specs import (
-    ArrayData,
     DatasetSpec,
     Extractor,
     ExtractorSpec,
-    MetricInputs,
     MetricSpec,
     Protocol,
     SampleSpec,
@@ -22,28 +20,10 @@ if TYPE_CHECKING:
     import torch
 
 
-def _load(root: Path, split: str, download: bool) -> ArrayData:
-    from ganzoo_mnist.files import load
-
-    return load(root, split, download)
-
-
 def _load_lenet(device: torch.device, folder: Path) -> Extractor:
     from ganzoo_mnist.lenet import load
 
     return load(device)
-
-
-def _metric(name: str) -> Callable[[MetricInputs], float]:
-    """Defer the import of torch to the first call."""
-
-    def compute(inputs: MetricInputs) -> float:
-        from ganzoo_mnist import metrics
-
-        value: float = getattr(metrics, name)(inputs)
-        return value
-
-    return compute
 
 
 LENET = ExtractorSpec(
@@ -58,43 +38,43 @@ FD_LENET = MetricSpec(
     name="fd-lenet",
     summary="Fréchet distance to real digits on the features of lenet-mnist; not FID",
     better="lower",
-    compute=_metric("fd_lenet"),
+    compute=deferred("ganzoo_mnist.metrics:fd_lenet"),
 )
 LENET_PRECISION = MetricSpec(
     name="lenet-precision",
     summary="share of digits within reach of a real one (k = 5, features of lenet-mnist), 0 to 1",
     better="higher",
-    compute=_metric("precision"),
+    compute=deferred("ganzoo_mnist.metrics:precision"),
 )
 LENET_RECALL = MetricSpec(
     name="lenet-recall",
     summary="share of real digits within reach of a generated one (k = 5, features of lenet-mnist), 0 to 1",
     better="higher",
-    compute=_metric("recall"),
+    compute=deferred("ganzoo_mnist.metrics:recall"),
 )
 LENET_DENSITY = MetricSpec(
     name="lenet-density",
     summary="real digits within whose reach a digit lies, over k = 5 (features of lenet-mnist), 0 to above 1",
     better="higher",
-    compute=_metric("density"),
+    compute=deferred("ganzoo_mnist.metrics:density"),
 )
 LENET_COVERAGE = MetricSpec(
     name="lenet-coverage",
     summary="share of real digits that have a generated one within their reach (k = 5, lenet-mnist), 0 to 1",
     better="higher",
-    compute=_metric("coverage"),
+    compute=deferred("ganzoo_mnist.metrics:coverage"),
 )
 CLASS_IMBALANCE = MetricSpec(
     name="class-imbalance",
     summary="total variation distance of the digits read by lenet-mnist to uniform: 0, to 0.9 for a single class",
     better="lower",
-    compute=_metric("class_imbalance"),
+    compute=deferred("ganzoo_mnist.metrics:class_imbalance"),
 )
 LABEL_ACCURACY = MetricSpec(
     name="label-accuracy",
     summary="share of digits that lenet-mnist reads as the class they were asked for, 0 to 1",
     better="higher",
-    compute=_metric("label_accuracy"),
+    compute=deferred("ganzoo_mnist.metrics:label_accuracy"),
 )
 
 _TEST_SHA256 = "a0863a96c44e5666edbb30c4071ee79ca0514c621e6349c5967fc78e7305c891"
@@ -122,7 +102,7 @@ MNIST = DatasetSpec(
     license="not stated by its authors; commonly listed as CC BY-SA 3.0",
     sample=SampleSpec(kind="image", shape=(1, 28, 28), classes=tuple("0123456789")),
     splits={"train": 60_000, "test": 10_000},
-    load=_load,
+    load=deferred("ganzoo_mnist.files:load"),
     protocols=(
         _REPORT,
         dataclasses.replace(_REPORT, name="mnist-lenet-conditional-v1", metrics=("label-accuracy", *_REPORT.metrics)),

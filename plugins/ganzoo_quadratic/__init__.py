@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganzoo.deferred import deferred
 from ganzoo.specs import (
     Adam,
     CurveAxes,
     DatasetSpec,
     LatentSpec,
-    MetricInputs,
     MetricSpec,
     Optimizers,
     Protocol,
@@ -39,59 +38,47 @@ def _load(root: Path, split: str, download: bool) -> SyntheticData:
     return SyntheticData(draw=_draw)
 
 
-def _metric(name: str) -> Callable[[MetricInputs], float]:
-    """Defer the import of torch to the first call."""
-
-    def compute(inputs: MetricInputs) -> float:
-        from ganzoo_quadratic import metrics
-
-        value: float = getattr(metrics, name)(inputs)
-        return value
-
-    return compute
-
-
 CURVE_W1 = MetricSpec(
     name="curve-w1",
     summary="Wasserstein-1 distance between the fitted a of the curves and its true law U(1, 2)",
     better="lower",
-    compute=_metric("wasserstein_of_a"),
+    compute=deferred("ganzoo_quadratic.metrics:wasserstein_of_a"),
 )
 CURVE_RMSE = MetricSpec(
     name="curve-rmse",
     summary="root mean square distance of the points from the best-fitting parabola of the family",
     better="lower",
-    compute=_metric("distance_from_family"),
+    compute=deferred("ganzoo_quadratic.metrics:distance_from_family"),
 )
 POINT_IN_BAND = MetricSpec(
     name="point-in-band",
     summary="share of points between y = x² and y = 2x² + 1, 0 to 1",
     better="higher",
-    compute=_metric("points_in_band"),
+    compute=deferred("ganzoo_quadratic.metrics:points_in_band"),
 )
 CURVE_IN_BAND = MetricSpec(
     name="curve-in-band",
     summary="share of curves whose points all lie between y = x² and y = 2x² + 1, 0 to 1",
     better="higher",
-    compute=_metric("curves_in_band"),
+    compute=deferred("ganzoo_quadratic.metrics:curves_in_band"),
 )
 CURVE_ENERGY = MetricSpec(
     name="curve-energy",
     summary="energy distance between 2,000 curves and as many from the true law; about 0.002 for the law itself",
     better="lower",
-    compute=_metric("energy_distance"),
+    compute=deferred("ganzoo_quadratic.metrics:energy_distance"),
 )
 CURVE_P = MetricSpec(
     name="curve-p",
     summary="p-value of the permutation test on curve-energy, 1/201 to 1; its power grows with the count, here 2,000",
     better="higher",
-    compute=_metric("p_value"),
+    compute=deferred("ganzoo_quadratic.metrics:p_value"),
 )
 CURVE_MODES = MetricSpec(
     name="curve-modes",
     summary="share of ten equal bins of a in [1, 2] that hold at least a tenth of their fair share, 0 to 1",
     better="higher",
-    compute=_metric("bins_of_a"),
+    compute=deferred("ganzoo_quadratic.metrics:bins_of_a"),
 )
 
 QUADRATIC = DatasetSpec(

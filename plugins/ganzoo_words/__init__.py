@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ganzoo.deferred import deferred
 from ganzoo.specs import DatasetSpec, Protocol, SampleSpec, SyntheticData
-
-if TYPE_CHECKING:
-    import torch
-
-
-def _draw(num: int, generator: torch.Generator) -> torch.Tensor:
-    from ganzoo_words.law import draw_images
-
-    return draw_images(num, generator)
-
-
-def _draw_texts(num: int, generator: torch.Generator) -> list[str]:
-    from ganzoo_words.law import draw_texts
-
-    return draw_texts(num, generator)
-
-
-def _vocabulary() -> frozenset[str]:
-    from ganzoo_words.lexicon import lexicon
-
-    return frozenset(lexicon())
 
 
 def _load(root: Path, split: str, download: bool) -> SyntheticData:
-    return SyntheticData(draw=_draw, draw_texts=_draw_texts, vocabulary=_vocabulary)
+    return SyntheticData(
+        draw=deferred("ganzoo_words.law:draw_images"),
+        draw_texts=deferred("ganzoo_words.law:draw_texts"),
+        vocabulary=deferred("ganzoo_words.lexicon:vocabulary"),
+    )
 
 
 WORDS = DatasetSpec(

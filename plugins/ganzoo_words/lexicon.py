@@ -10,3 +10,8 @@ from importlib import resources
 def lexicon() -> tuple[str, ...]:
     """Return the words of `words.txt`."""
     return tuple(resources.files(__package__).joinpath("words.txt").read_text(encoding="ascii").split())
+
+
+def vocabulary() -> frozenset[str]:
+    """Return the words as a set."""
+    return frozenset(lexicon())

@@ -252,6 +252,8 @@ class Adam:
     """Added to the denominator."""
     weight_decay: Annotated[float, Ge(0)] = 0.0
     """L2 penalty added to the gradient."""
+    decay: Literal["none", "linear"] = "none"
+    """How the step size goes down: not at all, or in a straight line to zero after the run's last step."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,8 +27,8 @@ from ganzoo.model_config import model_config
 from ganzoo.randomness import draw_latents
 from ganzoo.registry import datasets
 from ganzoo.specs import Adam, ArrayData, SyntheticData
+from ganzoo.training.engine import Engine
 from ganzoo.training.state import TrainingState
-from ganzoo.training.step import train_step
 
 WARM_UP_STEPS = 20
 
@@ -55,8 +55,7 @@ def bench(settings: TrainingSettings, data_dir: Path | None, *, rounds: int, ste
     dataset = open_dataset(datasets.get(settings.recipe.dataset), settings.recipe.split, data_dir)
     loops: dict[str, Callable[[], None]] = {"plain": _plain_loop(settings, dataset, device)}
     for precision in ("fp32", "bf16"):
-        state = _state(settings, precision, dataset, device)
-        loops[precision] = lambda state=state: train_step(state)  # type: ignore[misc]
+        loops[precision] = Engine(_state(settings, precision, dataset, device)).step
     for loop in loops.values():
         _time(loop, WARM_UP_STEPS, device)
     times: dict[str, list[float]] = {name: [] for name in loops}
@@ -128,12 +127,13 @@ class _Drawn(IterableDataset[Tensor]):
 def _plain_loop(settings: TrainingSettings, dataset: OpenedDataset, device: torch.device) -> Callable[[], None]:
     recipe = settings.recipe
     state = _state(settings, "fp32", dataset, device)
-    if recipe.conditional or recipe.regularizers or recipe.discriminator_steps > 1 or state.loss.paired:
+    if recipe.conditional or recipe.regularizers or recipe.discriminator_steps > 1 or state.learner.loss.paired:
         raise UsageError(
             "the plain loop knows no labels, regularizers, paired losses or several discriminator steps.",
             hint="Bench a recipe without them.",
         )
-    generator, discriminator, loss = state.generator, state.discriminator, state.loss
+    learner = state.learner
+    generator, discriminator, loss = learner.generator, learner.discriminator, learner.loss
     optimizers = (
         _unfused(generator, recipe.optimizers.generator),
         _unfused(discriminator, recipe.optimizers.discriminator),

@@ -40,8 +40,12 @@ class TrainingSettings:
     """Fixes initial weights, latents, data order and dropout."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Type of the products in both nets; parameters, losses and optimizers stay float32."""
+    engine: Literal["auto", "eager", "graph", "compile"] = "auto"
+    """How steps are carried out: operation by operation; recorded once and replayed; fused by torch's compiler, which
+    rounds otherwise. `auto` is eager or graph, whichever takes the first steps faster."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Type of the products in both nets; parameters, losses and optimizers stay float32. `auto` is bf16 for nets of a
+    million parameters and more on a device that multiplies it faster, else fp32; the run remembers which."""
     data: Literal["auto", "resident", "streamed"] = "auto"
     """Where samples wait for their turn: all of them on the device, or in the packed copy on disk; `auto` streams what
     would take more than 40 % of the device's free memory. The batches are the same."""

@@ -1,4 +1,4 @@
-"""Names of devices -> devices that this machine really has."""
+"""The devices that this machine has, by name, and what they can do."""
 
 from __future__ import annotations
 
@@ -27,3 +27,24 @@ def find_device(name: str = "auto") -> torch.device:
     if wanted not in present:
         raise DeviceError(f"this machine has no {name}.", hint=f"It has {', '.join(present)}; --device auto chooses.")
     return device
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for what the device was asked to do, so that a clock is read at the right moment."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for products of bfloat16, so that they are faster than those of float32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    # Private, and so far the only place where torch tells.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)

@@ -169,20 +169,20 @@ class Critics:
     """With the labels that the fakes were asked for."""
 
 
-def r1(critics: Critics, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+def r1(critics: Critics, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
     """|grad r|^2 / 2 at real samples: flat around the data (Mescheder et al., arXiv:1801.04406, equation 9)."""
     return _squared_gradient(critics.real, real).mean() / 2
 
 
-def r2(critics: Critics, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+def r2(critics: Critics, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
     """|grad f|^2 / 2 at fakes (Mescheder et al., arXiv:1801.04406, equation 10)."""
     return _squared_gradient(critics.fake, fake).mean() / 2
 
 
-def gradient_penalty(critics: Critics, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+def gradient_penalty(critics: Critics, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
     """(|grad| - 1)^2 at random points between real and fake (Gulrajani et al., arXiv:1704.00028, equation 3)."""
-    weight = torch.rand(len(real), *[1] * (real.dim() - 1), generator=generator, device=real.device)
-    norm = _squared_gradient(critics.real, torch.lerp(real, fake, weight)).add(1e-12).sqrt()
+    shares = shares.view(-1, *[1] * (real.dim() - 1))
+    norm = _squared_gradient(critics.real, torch.lerp(real, fake, shares)).add(1e-12).sqrt()
     return (norm - 1).square().mean()
 
 
@@ -193,4 +193,5 @@ def _squared_gradient(critic: Critic, samples: Tensor) -> Tensor:
     return gradient.flatten(1).square().sum(1)
 
 
+# Each is given `shares`, [batch], random numbers in [0, 1), whether it needs them or not.
 REGULARIZERS = {"r1": r1, "r2": r2, "gradient_penalty": gradient_penalty}

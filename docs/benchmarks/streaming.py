@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganzoo.config import assignments_layer, resolve
+from ganzoo.config import Layer, assignments_layer, resolve
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
 from ganzoo.model_config import model_config
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData
+from ganzoo.training.engine import Engine
 from ganzoo.training.state import TrainingState
-from ganzoo.training.step import train_step
 
 
 def repeated(spec: DatasetSpec, opened: OpenedDataset, size: float) -> DatasetSpec:
@@ -72,7 +72,8 @@ def main() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
 
-    settings = resolve(recipes.get(arguments.recipe), [assignments_layer(arguments.set)], seed=0)
+    plain = {"engine": "eager", "precision": "fp32"}
+    settings = resolve(recipes.get(arguments.recipe), [Layer("here", plain), assignments_layer(arguments.set)], seed=0)
     spec = datasets.get(settings.recipe.dataset)
     with tempfile.TemporaryDirectory() as home:
         os.environ["GANZOO_HOME"] = home
@@ -83,26 +84,27 @@ def main() -> None:
         print(f"{len(dataset.data.samples):,} samples, {path.stat().st_size / 1e9:.1f} GB", flush=True)
 
         device = torch.device("cpu")
-        states = {}
+        engines, streams = {}, {}
         for place in ("streamed", "resident"):  # streamed first, to see what it takes
             before = resident_set()
             batches = open_batches(dataset, settings.recipe.batch_size, 0, device, place)  # type: ignore[arg-type]
-            states[place] = TrainingState(settings, model_config(settings.recipe, spec.sample), batches, device)
+            state = TrainingState(settings, model_config(settings.recipe, spec.sample), batches, device)
+            engines[place], streams[place] = Engine(state), batches
             for _ in range(20):
-                train_step(states[place])
+                engines[place].step()
             print(f"{place}: {(resident_set() - before) / 2**20:,.0f} MiB more in memory, nets included", flush=True)
-        speeds: dict[str, list[float]] = {place: [] for place in states}
-        costs: dict[str, list[float]] = {place: [] for place in states}
+        speeds: dict[str, list[float]] = {place: [] for place in engines}
+        costs: dict[str, list[float]] = {place: [] for place in engines}
         for _ in range(arguments.rounds):
-            for place, state in states.items():
+            for place, engine in engines.items():
                 forget(path)
-                state.batches.load_state_dict(state.batches.state_dict())  # nothing read ahead of the round
+                streams[place].load_state_dict(streams[place].state_dict())  # nothing read ahead of the round
                 started, processor = time.perf_counter(), time.process_time()
                 for _ in range(arguments.steps):
-                    train_step(state)
+                    engine.step()
                 speeds[place].append(arguments.steps / (time.perf_counter() - started))
                 costs[place].append((time.process_time() - processor) / arguments.steps * 1000)
-                state.batches.close()
+                streams[place].close()
         for place, found in speeds.items():
             print(
                 f"{place}: {statistics.median(found):,.1f} steps/s ({min(found):,.1f} to {max(found):,.1f}), ", end=""

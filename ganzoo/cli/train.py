@@ -18,7 +18,8 @@ def train(
     steps: Annotated[int | None, typer.Option(min=1, help="Generator updates, instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Fixes all random numbers; a random one is printed.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
-    precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
+    engine: Annotated[str | None, typer.Option(help="How steps are taken: auto, eager, graph or compile.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Type of the products: auto, fp32 or bf16.")] = None,
     eval_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between evaluations; their best weights are kept in RUN/best.")
     ] = None,
@@ -42,6 +43,7 @@ def train(
         "steps": steps,
         "seed": seed,
         "device": device,
+        "engine": engine,
         "precision": precision,
         "eval_every": eval_every,
         "tensorboard": tensorboard,

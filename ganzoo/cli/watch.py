@@ -34,7 +34,7 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
 
     Raises Exit with 130 after an interruption.
     """
-    settings, run = training.run.settings, training.run
+    settings, run, engine = training.state.settings, training.run, training.engine
     place = as_reference(run.path)
     out.talk(
         f"{settings.recipe.name} on {training.state.device} ({settings.precision}), seed {settings.seed}, "
@@ -42,9 +42,13 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
     )
     if training.state.step:
         out.talk(f"from step {training.state.step}")
+    named = ""
     with Interruption() as interruption, _display(training, live) as display:
         training.should_stop = interruption.requested
         for record in training:
+            if engine.name and engine.name != named:
+                named = engine.name
+                out.talk(f"engine {named}" + (f": {engine.reason}" if engine.reason else ""))
             display.update(record)
     if json:
         records = run.records()

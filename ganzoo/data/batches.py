@@ -6,8 +6,8 @@ uninterrupted one would. Resident and streamed batches of one seed are the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from abc import ABC, abstractmethod
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,8 +27,7 @@ RESIDENT_SHARE = 0.4
 Place = Literal["auto", "resident", "streamed"]
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Real samples."""
 
     samples: Tensor
@@ -37,23 +36,41 @@ class Batch:
     """int64 [batch], or None for a set without classes."""
 
 
-class Batches(Protocol):
-    """An endless sequence of batches that can be left and taken up again."""
+Staged = tuple[Tensor, ...]
+"""What the host knows of a batch: tensors on the device, of the same shapes for every batch."""
+
+
+class Batches(ABC):
+    """An endless sequence of batches that can be left and taken up again.
+
+    A batch is made in two halves: `stage` is the host's work, `draw` is the device's and can be captured in a graph.
+    """
 
     place: str
     """Where the samples come from, in words."""
 
     def next(self) -> Batch:
         """Return the next batch, on the device. Raises DatasetError when the disk fails."""
+        return self.draw(self.stage())
 
+    @abstractmethod
+    def stage(self) -> Staged:
+        """Go on to the next batch and return what it is drawn from. Raises DatasetError when the disk fails."""
+
+    @abstractmethod
+    def draw(self, staged: Staged) -> Batch:
+        """Return the batch that was staged."""
+
+    @abstractmethod
     def state_dict(self) -> dict[str, Tensor]:
         """Return where the sequence stands."""
 
+    @abstractmethod
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue where another sequence of the same data, batch size and seed stood."""
 
-    def close(self) -> None:
-        """Let go of files and threads; `next` takes them up again."""
+    def close(self) -> None:  # noqa: B027
+        """Let go of files and threads; `stage` takes them up again."""
 
 
 def open_batches(
@@ -104,7 +121,7 @@ class Order:
         return self._permutation[position * self._batch_size : (position + 1) * self._batch_size]
 
 
-class ResidentBatches:
+class ResidentBatches(Batches):
     """Whole dataset on the device. Where it stands is the number of batches taken."""
 
     place = "resident"
@@ -113,10 +130,14 @@ class ResidentBatches:
         self._samples, self._labels, self._order = samples, labels, order
         self._taken = 0
 
-    def next(self) -> Batch:
-        """Return the next batch."""
-        index = self._order.batch(self._taken)
+    def stage(self) -> Staged:
+        """Return the indices of the next batch."""
         self._taken += 1
+        return (self._order.batch(self._taken - 1),)
+
+    def draw(self, staged: Staged) -> Batch:
+        """Gather the samples of those indices."""
+        (index,) = staged
         return Batch(to_float(self._samples[index]), None if self._labels is None else self._labels[index])
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -127,11 +148,8 @@ class ResidentBatches:
         """Continue after that many batches."""
         self._taken = int(state["taken"])
 
-    def close(self) -> None:
-        """Nothing is open."""
 
-
-class StreamedBatches:
+class StreamedBatches(Batches):
     """Samples read from the packed copy by a thread that is a few batches ahead; labels on the device."""
 
     place = "streamed from disk"
@@ -141,8 +159,8 @@ class StreamedBatches:
         self._taken = 0
         self._prefetcher: Prefetcher | None = None
 
-    def next(self) -> Batch:
-        """Return the next batch. Raises DatasetError when the packed copy is gone or was cut."""
+    def stage(self) -> Staged:
+        """Return the next samples as they are on disk, and their labels. Raises DatasetError when the copy is gone."""
         if self._prefetcher is None:
             self._prefetcher = Prefetcher(
                 self._file, self._order.batch, self._taken, pinned=self._device.type == "cuda"
@@ -153,9 +171,14 @@ class StreamedBatches:
             self.close()
             raise
         self._taken += 1
-        labels = None if self._labels is None else self._labels[index.to(self._device)]
         # From memory that is not pinned a copy must be waited for: on MPS it reads what may have been freed.
-        return Batch(to_float(samples.to(self._device, non_blocking=samples.is_pinned())), labels)
+        moved = samples.to(self._device, non_blocking=samples.is_pinned())
+        return (moved,) if self._labels is None else (moved, self._labels[index.to(self._device)])
+
+    def draw(self, staged: Staged) -> Batch:
+        """Scale the samples."""
+        samples, *labels = staged
+        return Batch(to_float(samples), labels[0] if labels else None)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the number of batches taken, whatever was read ahead."""
@@ -173,7 +196,7 @@ class StreamedBatches:
             self._prefetcher = None
 
 
-class DrawnBatches:
+class DrawnBatches(Batches):
     """Batches from a dataset's law, drawn on the device; where it stands is the generator's state."""
 
     place = "drawn"
@@ -182,9 +205,14 @@ class DrawnBatches:
         self._draw, self._batch_size = data.draw, batch_size
         self._source = randomness.generator(seed, "data", device=device)
 
-    def next(self) -> Batch:
-        """Return the next batch."""
-        return Batch(self._draw(self._batch_size, self._source), None)
+    def stage(self) -> Staged:
+        """Draw the next samples: a law may need the host."""
+        return (self._draw(self._batch_size, self._source),)
+
+    def draw(self, staged: Staged) -> Batch:
+        """Return the samples."""
+        (samples,) = staged
+        return Batch(samples, None)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the generator's state."""
@@ -193,6 +221,3 @@ class DrawnBatches:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from that state."""
         self._source.set_state(state["generator"])
-
-    def close(self) -> None:
-        """Nothing is open."""

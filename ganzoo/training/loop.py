@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import torch
-
+from ganzoo.devices import synchronize
 from ganzoo.errors import DivergedError
 from ganzoo.evaluation import Evaluator
 from ganzoo.model import GAN
 from ganzoo.rendering import save_chart, save_picture
+from ganzoo.training.engine import Engine
+from ganzoo.training.learner import TRACKED
+from ganzoo.training.precision import fast_products
 from ganzoo.training.quality import Quality
 from ganzoo.training.run import Run, writing
-from ganzoo.training.state import TRACKED, TrainingState
-from ganzoo.training.step import train_step
+from ganzoo.training.state import TrainingState
 from ganzoo.training.tensorboard import open_events
 
 PICTURE_SAMPLES = 25
@@ -63,7 +64,11 @@ def never() -> bool:
 
 
 def training(
-    run: Run, state: TrainingState, evaluator: Evaluator | None = None, should_stop: Callable[[], bool] = never
+    run: Run,
+    state: TrainingState,
+    engine: Engine,
+    evaluator: Evaluator | None = None,
+    should_stop: Callable[[], bool] = never,
 ) -> Iterator[Record]:
     """Take a run to its last step, or to the step after which `should_stop` says so, and save it.
 
@@ -80,7 +85,7 @@ def training(
     with open_events(run, state) as events:
         while state.step < last and not stopped:
             target = min(last, *(_next_multiple(state.step, interval) for interval in intervals if interval))
-            stopped = advance(state, target, should_stop)
+            stopped = advance(state, engine, target, should_stop)
 
             if state.step % settings.log_every == 0 or state.step == last or quality.is_due(state.step):
                 record = take_record(state)
@@ -99,38 +104,30 @@ def training(
                 run.save(state)
 
 
-def advance(state: TrainingState, target: int, should_stop: Callable[[], bool]) -> bool:
+def advance(state: TrainingState, engine: Engine, target: int, should_stop: Callable[[], bool]) -> bool:
     """Take steps up to the target, keeping time; return whether `should_stop` ended it."""
     started = time.perf_counter()
     try:
-        with state.ambient_randomness():
+        with state.ambient_randomness(), fast_products():
             while state.step < target:
-                train_step(state)
+                engine.step()
                 if should_stop():
                     return True
             return False
     finally:
-        _synchronize(state.device)
+        synchronize(state.device)
         taken = time.perf_counter() - started
         state.seconds += taken
         state.summed_seconds += taken
 
 
-def _synchronize(device: torch.device) -> None:
-    """Wait for what the device was asked to do, so that the clock is read at the right moment."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-
-
 def take_record(state: TrainingState) -> Record:
     """Read the means since the last record, and begin anew. Raises DivergedError."""
     _check_finite(state)
-    means = dict(zip(TRACKED, (state.sums / state.summed_steps).tolist(), strict=True))
+    means = dict(zip(TRACKED, (state.learner.sums / state.summed_steps).tolist(), strict=True))
     means["accuracy"] = (2 + means.pop("sign_real") - means.pop("sign_fake")) / 4
     speed = state.summed_steps / state.summed_seconds if state.summed_seconds else 0.0
-    state.sums.zero_()
+    state.learner.sums.zero_()
     state.summed_steps, state.summed_seconds = 0, 0.0
     recipe = state.settings.recipe
     return Record(
@@ -143,7 +140,7 @@ def take_record(state: TrainingState) -> Record:
 
 
 def _check_finite(state: TrainingState) -> None:
-    if not bool(state.sums.isfinite().all()):
+    if not bool(state.learner.sums.isfinite().all()):
         first = state.step - state.summed_steps + 1
         raise _diverged(f"a loss became NaN or infinite between step {first} and step {state.step}")
 

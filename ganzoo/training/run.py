@@ -198,7 +198,7 @@ class Run:
 
     def save_weights(self, state: TrainingState, folder: Path) -> None:
         """Write both nets as a weights folder, which `load`, `sample` and `eval` take."""
-        nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.discriminator}
+        nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.learner.discriminator}
         save_nets(folder, state.config, nets)
         with writing(folder):
             write_atomically(folder / TRAINING_NAME, _json(self.training_record(state)))

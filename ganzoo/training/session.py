@@ -17,6 +17,7 @@ from ganzoo.model_config import model_config
 from ganzoo.randomness import random_seed
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import DatasetSpec
+from ganzoo.training.engine import Engine
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
 from ganzoo.training.run import Run, RunData, check_free
@@ -32,6 +33,7 @@ CHANGEABLE = frozenset(
     {
         "device",
         "data",
+        "engine",
         "log_every",
         "sample_every",
         "checkpoint_every",
@@ -55,6 +57,7 @@ class Training:
 
     def __init__(self, run: Run, state: TrainingState, evaluator: Evaluator | None = None) -> None:
         self.run, self.state, self.evaluator = run, state, evaluator
+        self.engine = Engine(state)
         self.should_stop: Callable[[], bool] = never
 
     @classmethod
@@ -75,7 +78,7 @@ class Training:
         check_free(path)
         state, digest = _prepare(settings, data_dir, open_data)
         evaluator = open_evaluator(state, data_dir)
-        return cls(Run.create(path, settings, RunData(digest, data_dir), state.device), state, evaluator)
+        return cls(Run.create(path, state.settings, RunData(digest, data_dir), state.device), state, evaluator)
 
     @classmethod
     def resume(
@@ -110,7 +113,7 @@ class Training:
 
     def __iter__(self) -> Iterator[Record]:
         try:
-            yield from training(self.run, self.state, self.evaluator, self.should_stop)
+            yield from training(self.run, self.state, self.engine, self.evaluator, self.should_stop)
         finally:
             self.state.batches.close()
             self.run.unlock()
@@ -152,13 +155,22 @@ def _refuse_other_data(run: Run, digest: str) -> None:
 
 def _refuse_changes(path: Path, before: TrainingSettings, after: TrainingSettings) -> None:
     found = config.differences(before.to_json(), after.to_json())
-    refused = {key: values for key, values in found.items() if key not in CHANGEABLE}
+    refused = {key: values for key, values in found.items() if not _may_change(key, values, before)}
     if refused:
         listed = "; ".join(f"{key.removeprefix('recipe.')}: {old} -> {new}" for key, (old, new) in refused.items())
         raise ResumeError(
             f"{path} cannot go on with other settings ({listed}).",
             hint="Leave them out, or train anew with them.",
         )
+
+
+def _may_change(key: str, values: tuple[Any, Any], settings: TrainingSettings) -> bool:
+    optimizers = settings.recipe.optimizers
+    if key == "recipe.steps":  # a step size that goes down to zero at the last step would have gone down otherwise
+        return optimizers.generator.decay == optimizers.discriminator.decay == "none"
+    if key == "engine":  # the others compute the same numbers
+        return "compile" not in values
+    return key in CHANGEABLE
 
 
 def _refuse_fewer_steps(run: Run, taken: int, asked: int) -> None:

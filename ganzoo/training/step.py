@@ -1,57 +1,60 @@
-"""The arithmetic of one training step, over plain modules."""
+"""The arithmetic of one update: tensors in, tensors changed. It decides nothing by their values."""
 
 from __future__ import annotations
-
-import contextlib
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.losses import REGULARIZERS, Critics
-from ganzoo.randomness import draw_latents
-from ganzoo.training.state import TrainingState
+from ganzoo.training.adam import FusedAdam, trainable
+from ganzoo.training.feed import DiscriminatorFeed, Feed, GeneratorFeed
+from ganzoo.training.learner import Learner
 
 
-def train_step(state: TrainingState) -> None:
+def update(learner: Learner, feed: Feed) -> None:
     """Update both nets once (the discriminator `discriminator_steps` times), in the recipe's order."""
-    recipe = state.settings.recipe
+    recipe = learner.recipe
     fakes = None
     if recipe.update_order == "generator_first":
-        fakes, loss_g = update_generator(state)
-    for _ in range(recipe.discriminator_steps):
-        loss_d, scores = update_discriminator(state, fakes if recipe.share_fakes else None)
+        fakes, loss_g = update_generator(learner, feed.generator, feed.rates.generator)
+    for part in feed.discriminator:
+        shared = fakes if recipe.share_fakes else None
+        loss_d, scores = update_discriminator(learner, part, feed.rates.discriminator, shared)
     if recipe.update_order == "discriminator_first":
-        _, loss_g = update_generator(state)
-    if state.average is not None and recipe.ema_decay is not None:
-        update_average(state.average, state.generator, _warmed_up(recipe.ema_decay, state.step))
-
+        _, loss_g = update_generator(learner, feed.generator, feed.rates.generator)
+    if learner.average is not None:
+        update_average(learner.average, learner.generator, feed.rates.average)
     # Summed on the device: reading a number would make the host wait for it.
-    state.sums += torch.cat([torch.stack([loss_d, loss_g]), scores])
-    state.summed_steps += 1
-    state.step += 1
+    learner.sums.add_(torch.cat([torch.stack([loss_d, loss_g]), scores]))
 
 
 Fakes = tuple[Tensor, Tensor | None]
 """Generated samples [batch, *shape], and the labels int64 [batch] that they were asked for."""
 
 
-def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Tensor, Tensor]:
-    """Real up, fake down. Returns the loss and the scores [4], both from before the update."""
-    recipe, discriminator = state.settings.recipe, state.discriminator
-    batch = state.batches.next()
-    real, real_labels = batch.samples, batch.labels if recipe.conditional else None
-    with torch.no_grad(), _precision(state):
-        fake, fake_labels = generate(state, real_labels) if fakes is None else fakes
-    fake = fake.detach().float()
+def update_discriminator(
+    learner: Learner, feed: DiscriminatorFeed, learning_rate: Tensor, fakes: Fakes | None
+) -> tuple[Tensor, Tensor]:
+    """Real up, fake down. Returns the loss and the scores [4], both from before the update.
 
-    with _precision(state):
-        if state.joint_pass:
+    Without given fakes it generates its own, of the labels of the real samples.
+    """
+    recipe, discriminator = learner.recipe, learner.discriminator
+    real, real_labels = feed.real.samples, feed.real.labels if recipe.conditional else None
+    if fakes is None:
+        assert feed.latents is not None
+        with torch.no_grad(), learner.products():
+            fakes = generate(learner.generator, feed.latents, real_labels), real_labels
+    fake, fake_labels = fakes[0].detach().float(), fakes[1]
+
+    with learner.products():
+        if learner.joint_pass:
             labels = None if real_labels is None or fake_labels is None else torch.cat([real_labels, fake_labels])
             real_logits, fake_logits = judge(discriminator, torch.cat([real, fake]), labels).split(len(real))
         else:
             real_logits = judge(discriminator, real, real_labels)
             fake_logits = judge(discriminator, fake, fake_labels)
-    loss = state.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
+    loss = learner.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
     if recipe.discriminator_loss == "mean":
         loss = loss / 2
     critics = Critics(
@@ -60,11 +63,10 @@ def update_discriminator(state: TrainingState, fakes: Fakes | None) -> tuple[Ten
     )
     for name, weight in recipe.regularizers.items():
         # In full precision: these differentiate the gradient itself.
-        loss = loss + weight * REGULARIZERS[name](critics, real, fake, state.latent_source)
+        assert feed.shares is not None
+        loss = loss + weight * REGULARIZERS[name](critics, real, fake, feed.shares)
 
-    state.discriminator_optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    state.discriminator_optimizer.step()
+    _descend(discriminator, learner.discriminator_optimizer, loss, learning_rate)
     if recipe.weight_clip is not None:
         clip_weights(discriminator, recipe.weight_clip)
     return loss.detach(), score(real_logits.detach(), fake_logits.detach())
@@ -76,37 +78,31 @@ def score(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return torch.cat([logits.sigmoid(), logits.sign()]).mean(1)
 
 
-def update_generator(state: TrainingState) -> tuple[Fakes, Tensor]:
+def update_generator(learner: Learner, feed: GeneratorFeed, learning_rate: Tensor) -> tuple[Fakes, Tensor]:
     """Make the discriminator mistake fakes for real. Returns the fakes, made before the update, and the loss."""
-    recipe = state.settings.recipe
-    real = state.batches.next() if state.loss.paired else None
-    real_labels = real.labels if real is not None and recipe.conditional else None
-    with _precision(state):
-        fake, labels = generate(state, real_labels)
-        fake_logits = judge(state.discriminator, fake, labels)
+    with learner.products():
+        fake = generate(learner.generator, feed.latents, feed.labels)
+        fake_logits = judge(learner.discriminator, fake, feed.labels)
     real_logits = None
-    if real is not None:
-        with torch.no_grad(), _precision(state):
-            real_logits = judge(state.discriminator, real.samples, real_labels)
-    loss = state.loss.generator(fake_logits, real_logits)
-
-    state.generator_optimizer.zero_grad(set_to_none=True)
-    # The discriminator's weights need no gradient here: naming the inputs spares a third of its backward pass.
-    loss.backward(inputs=list(state.generator.parameters()))
-    state.generator_optimizer.step()
-    return (fake, labels), loss.detach()
+    if feed.real is not None:
+        with torch.no_grad(), learner.products():
+            real_logits = judge(learner.discriminator, feed.real.samples, feed.labels)
+    loss = learner.loss.generator(fake_logits, real_logits)
+    _descend(learner.generator, learner.generator_optimizer, loss, learning_rate)
+    return (fake, feed.labels), loss.detach()
 
 
-def generate(state: TrainingState, labels: Tensor | None = None) -> Fakes:
-    """Generate one batch from fresh latents; a conditional model without given labels draws uniform ones."""
-    recipe, classes = state.settings.recipe, state.config.sample.classes
-    latents = draw_latents(recipe.latent, recipe.batch_size, state.latent_source)
-    if classes is None:
-        return state.generator(latents), None
-    if labels is None:
-        shape = (recipe.batch_size,)
-        labels = torch.randint(len(classes), shape, generator=state.latent_source, device=state.device)
-    return state.generator(latents, labels), labels
+def _descend(net: nn.Module, optimizer: FusedAdam, loss: Tensor, learning_rate: Tensor) -> None:
+    """Update a net's parameters, and no other's: their gradients are all that is computed."""
+    parameters = trainable(net)
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    optimizer.update(parameters, gradients, learning_rate)
+
+
+def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:
+    """Return samples [batch, *shape]."""
+    samples: Tensor = generator(latents) if labels is None else generator(latents, labels)
+    return samples
 
 
 def judge(discriminator: nn.Module, samples: Tensor, labels: Tensor | None) -> Tensor:
@@ -124,22 +120,10 @@ def clip_weights(critic: nn.Module, bound: float) -> None:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
-    """Move the average towards the net by 1 - decay: parameters and running statistics; counters are copied."""
-    pairs = list(zip(average.state_dict().values(), net.state_dict().values(), strict=True))
-    moving = [(old, new) for old, new in pairs if old.is_floating_point()]
-    torch._foreach_lerp_([old for old, _ in moving], [new for _, new in moving], 1 - decay)
-    for old, new in pairs:
-        if not old.is_floating_point():
+def update_average(average: nn.Module, net: nn.Module, weight: Tensor) -> None:
+    """Move the average towards the net by a weight []: parameters and running statistics; counters are copied."""
+    for old, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new, weight)
+        else:
             old.copy_(new)
-
-
-def _warmed_up(decay: float, step: int) -> float:
-    """Let the average forget the first, useless weights quickly: at most (1 + n) / (10 + n) after n steps."""
-    return min(decay, (1 + step) / (10 + step))
-
-
-def _precision(state: TrainingState) -> contextlib.AbstractContextManager[object]:
-    if state.settings.precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(state.device.type, dtype=torch.bfloat16)

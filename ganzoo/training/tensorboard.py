@@ -90,7 +90,7 @@ def _add_graphs(run: Run, state: TrainingState) -> None:
     labels = () if classes is None else (torch.zeros(_BATCH, dtype=torch.int64),)
     nets: dict[str, tuple[nn.Module, Tensor]] = {
         "generator": (state.trained_generator, torch.zeros(_BATCH, state.config.latent.dim)),
-        "discriminator": (state.discriminator, torch.zeros(_BATCH, *sample.shape)),
+        "discriminator": (state.learner.discriminator, torch.zeros(_BATCH, *sample.shape)),
     }
     for name, (net, inputs) in nets.items():
         folder = run.tensorboard_path / name

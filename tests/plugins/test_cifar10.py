@@ -344,10 +344,16 @@ def test_a_resumed_runs_moments_lie_in_memory_as_their_parameters_do(photographs
     run = ganzoo.train("cifar10-dcgan", out=tmp_path / "run", data_dir=photographs, settings={**TINY, "steps": 3})
     job = Training.resume(run.path, [Layer("test", {"steps": 4})])
     kernels = 0
-    for optimizer in (job.state.generator_optimizer, job.state.discriminator_optimizer):
-        for parameter, moments in optimizer.state.items():
-            assert float(moments["step"]) == 3
-            assert moments["exp_avg"].stride() == moments["exp_avg_sq"].stride() == parameter.stride()
+    learner = job.state.learner
+    for net, optimizer in (
+        (learner.generator, learner.generator_optimizer),
+        (learner.discriminator, learner.discriminator_optimizer),
+    ):
+        moments = optimizer.tensors()
+        assert float(moments["step"]) == 3
+        for index, parameter in enumerate(net.parameters()):
+            strides = {moments[f"{index}/{name}"].stride() for name in ("exp_avg", "exp_avg_sq")}
+            assert strides == {parameter.stride()}
             kernels += parameter.dim() == 4 and not parameter.is_contiguous()
     assert kernels == 8  # the other two parameters of four dimensions lie in memory one way only
     list(job)
@@ -355,13 +361,13 @@ def test_a_resumed_runs_moments_lie_in_memory_as_their_parameters_do(photographs
 
 def test_weight_clip_clips_the_critic_and_nothing_else(photographs: Path, tmp_path: Path) -> None:
     run = ganzoo.train("cifar10-wgan", out=tmp_path / "run", data_dir=photographs, settings=TINY)
-    state = Training.resume(run.path).state
+    learner = Training.resume(run.path).state.learner
 
     def largest(net: torch.nn.Module) -> float:
         return max(float(parameter.detach().abs().max()) for parameter in net.parameters())
 
-    assert largest(state.discriminator) == pytest.approx(0.01)
-    assert largest(state.generator) > 0.5
+    assert largest(learner.discriminator) == pytest.approx(0.01)
+    assert largest(learner.generator) > 0.5
 
 
 def test_the_published_sigmoids_come_back_by_a_setting(photographs: Path, tmp_path: Path) -> None:

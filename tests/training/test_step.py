@@ -16,8 +16,9 @@ from ganzoo.data import open_batches, open_dataset
 from ganzoo.losses import LOSSES, REGULARIZERS, Critics
 from ganzoo.model_config import model_config
 from ganzoo.registry import datasets, recipes
+from ganzoo.training.feed import draw, stage
 from ganzoo.training.state import TrainingState
-from ganzoo.training.step import train_step, update_average
+from ganzoo.training.step import update, update_average, update_generator
 
 CPU = torch.device("cpu")
 TINY = {"config.generator_hidden": [8, 8], "config.discriminator_hidden": [8], "batch_size": 16}
@@ -29,6 +30,11 @@ def make_state(digits: Path, recipe: str = "mnist-mlp", **values: Any) -> Traini
     dataset = open_dataset(spec, "train", digits if spec.name == "mnist" else None)
     batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, CPU)
     return TrainingState(settings, model_config(settings.recipe, spec.sample), batches, CPU)
+
+
+def train_step(state: TrainingState) -> None:
+    update(state.learner, draw(state, stage(state)))
+    state.step += 1
 
 
 def assert_same_weights(net: nn.Module, other: nn.Module) -> None:
@@ -48,7 +54,7 @@ def test_mnist_mlp_updates_the_generator_first_then_the_discriminator_on_the_sam
     exact = {"loss": loss, "ema_decay": None, "config.batch_norm": False}
     state, twin = (make_state(digits, **exact) for _ in range(2))
     recipe = state.settings.recipe
-    generator, discriminator = twin.generator, twin.discriminator
+    generator, discriminator = twin.learner.generator, twin.learner.discriminator
     optimizer_g = unfused(generator, recipe.optimizers.generator)
     optimizer_d = unfused(discriminator, recipe.optimizers.discriminator)
     for _ in range(5):
@@ -63,15 +69,15 @@ def test_mnist_mlp_updates_the_generator_first_then_the_discriminator_on_the_sam
         loss_d = LOSSES[loss].discriminator(discriminator(real), discriminator(fake.detach()), 0.0) / 2
         loss_d.backward()
         optimizer_d.step()
-    assert_same_weights(state.generator, generator)
-    assert_same_weights(state.discriminator, discriminator)
+    assert_same_weights(state.learner.generator, generator)
+    assert_same_weights(state.learner.discriminator, discriminator)
 
 
 def test_quadratic_mlp_updates_the_discriminator_first_with_fakes_of_its_own(digits: Path) -> None:
     tiny = {"config.generator_hidden": [8]}
     state, twin = (make_state(digits, "quadratic-mlp", **tiny) for _ in range(2))
     recipe = state.settings.recipe
-    generator, discriminator = twin.generator, twin.discriminator
+    generator, discriminator = twin.learner.generator, twin.learner.discriminator
     optimizer_g = unfused(generator, recipe.optimizers.generator)
     optimizer_d = unfused(discriminator, recipe.optimizers.discriminator)
     for _ in range(5):
@@ -87,8 +93,8 @@ def test_quadratic_mlp_updates_the_discriminator_first_with_fakes_of_its_own(dig
         optimizer_g.zero_grad()
         (1 - discriminator(fake).sigmoid()).log().mean().backward()
         optimizer_g.step()
-    assert_same_weights(state.generator, generator)
-    assert_same_weights(state.discriminator, discriminator)
+    assert_same_weights(state.learner.generator, generator)
+    assert_same_weights(state.learner.discriminator, discriminator)
 
 
 def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> None:
@@ -108,7 +114,7 @@ def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> 
     }
     state, twin = (make_state(digits, **settings) for _ in range(2))
     recipe = state.settings.recipe
-    generator, critic = twin.generator, twin.discriminator
+    generator, critic = twin.learner.generator, twin.learner.discriminator
     optimizer_g = unfused(generator, recipe.optimizers.generator)
     optimizer_d = unfused(critic, recipe.optimizers.discriminator)
     for _ in range(3):
@@ -127,18 +133,17 @@ def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> 
         optimizer_g.zero_grad()
         (-critic(fake).mean()).backward()
         optimizer_g.step()
-    assert_same_weights(state.generator, generator)
-    assert_same_weights(state.discriminator, critic)
+    assert_same_weights(state.learner.generator, generator)
+    assert_same_weights(state.learner.discriminator, critic)
 
 
 def test_the_generators_update_leaves_no_gradient_in_the_discriminator(digits: Path) -> None:
-    from ganzoo.training.step import update_generator
-
     state = make_state(digits)
-    before = deepcopy(state.discriminator)
-    update_generator(state)
-    assert all(parameter.grad is None for parameter in state.discriminator.parameters())
-    assert_same_weights(state.discriminator, before)
+    before = deepcopy(state.learner.discriminator)
+    feed = draw(state, stage(state))
+    update_generator(state.learner, feed.generator, feed.rates.generator)
+    assert all(parameter.grad is None for parameter in state.learner.discriminator.parameters())
+    assert_same_weights(state.learner.discriminator, before)
 
 
 def test_several_discriminator_steps_take_as_many_batches(digits: Path) -> None:
@@ -154,7 +159,7 @@ def test_a_regularizer_enters_the_loss_with_its_weight(digits: Path, name: str) 
     )
     for state in (plain, regularized, heavier):
         train_step(state)
-    losses = [float(state.sums[0]) for state in (plain, regularized, heavier)]
+    losses = [float(state.learner.sums[0]) for state in (plain, regularized, heavier)]
     assert losses[2] - losses[0] == pytest.approx(3 * (losses[1] - losses[0]), rel=1e-3)
     assert losses[1] > losses[0]
 
@@ -163,30 +168,32 @@ def test_a_regularizer_enters_the_loss_with_its_weight(digits: Path, name: str) 
 @pytest.mark.parametrize("conditional", [False, True])
 def test_every_loss_trains_with_and_without_labels(digits: Path, loss: str, conditional: bool) -> None:
     state = make_state(digits, loss=loss, conditional=conditional, share_fakes=False)
-    before = deepcopy(state.generator)
+    before = deepcopy(state.learner.generator)
     for _ in range(2):
         train_step(state)
-    assert state.sums.isfinite().all()
-    assert any(not torch.equal(a, b) for a, b in zip(before.parameters(), state.generator.parameters(), strict=True))
+    assert state.learner.sums.isfinite().all()
+    assert any(
+        not torch.equal(a, b) for a, b in zip(before.parameters(), state.learner.generator.parameters(), strict=True)
+    )
 
 
 def test_bf16_stays_close_to_fp32_and_keeps_parameters_in_float32(digits: Path) -> None:
     exact, rough = make_state(digits), make_state(digits, precision="bf16")
     for state in (exact, rough):
         train_step(state)
-    assert {parameter.dtype for parameter in rough.generator.parameters()} == {torch.float32}
-    assert rough.sums.tolist() == pytest.approx(exact.sums.tolist(), abs=0.02)
-    assert rough.sums.tolist() != exact.sums.tolist()
+    assert {parameter.dtype for parameter in rough.learner.generator.parameters()} == {torch.float32}
+    assert rough.learner.sums.tolist() == pytest.approx(exact.learner.sums.tolist(), abs=0.02)
+    assert rough.learner.sums.tolist() != exact.learner.sums.tolist()
 
 
 def test_one_pass_or_two_give_the_same_step(digits: Path) -> None:
     joint, apart = (make_state(digits, **{"config.batch_norm": False}) for _ in range(2))
-    apart.joint_pass = False
-    assert joint.joint_pass
+    apart.learner.joint_pass = False
+    assert joint.learner.joint_pass
     for state in (joint, apart):
         for _ in range(3):
             train_step(state)
-    assert_same_weights(joint.discriminator, apart.discriminator)
+    assert_same_weights(joint.learner.discriminator, apart.learner.discriminator)
 
 
 def test_a_conditional_discriminator_judges_fakes_by_their_own_labels(
@@ -194,7 +201,7 @@ def test_a_conditional_discriminator_judges_fakes_by_their_own_labels(
 ) -> None:
     seen: dict[str, torch.Tensor | None] = {}
 
-    def watch(critics: Critics, real: torch.Tensor, fake: torch.Tensor, source: torch.Generator) -> torch.Tensor:
+    def watch(critics: Critics, real: torch.Tensor, fake: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         seen["fake"] = critics.fake(fake)
         seen["real labels"] = critics.real(fake)
         return real.sum() * 0
@@ -226,7 +233,7 @@ def test_the_average_moves_by_one_minus_the_decay() -> None:
         net.weight.fill_(3.0)
         net.running_mean.fill_(1.0)
         net.num_batches_tracked.fill_(9)
-    update_average(average, net, 0.75)
+    update_average(average, net, torch.tensor(0.25))
     assert average.weight.tolist() == [1.5, 1.5]
     assert average.running_mean.tolist() == [0.25, 0.25]
     assert int(average.num_batches_tracked) == 9

@@ -38,7 +38,7 @@ class FusedAdam(nn.Module):
         self.step.add_(1)
         torch._fused_adam_(
             list(parameters),
-            list(gradients),
+            [_laid_out_as(parameter, gradient) for parameter, gradient in zip(parameters, gradients, strict=True)],
             [self.get_buffer(name) for name in self._means],
             [self.get_buffer(name) for name in self._squares],
             [],
@@ -65,6 +65,14 @@ class FusedAdam(nn.Module):
             tensors = {**tensors, "step": tensors["0/step"]}
         for name, tensor in self.tensors().items():
             tensor.copy_(tensors[name])
+
+
+def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Return a gradient that lies in memory as its parameter does: the operation takes both for flat arrays.
+
+    That of a gradient's own gradient may not: a convolution's comes with the channels first, whatever its weight.
+    """
+    return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
 
 def trainable(net: nn.Module) -> list[Tensor]:

@@ -27,8 +27,7 @@ def ordered(work: Callable[[int, int], Result], pieces: Iterator[Piece], workers
         for start, stop in pieces:
             yield work(start, stop)
         return
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare)
+    executor = pool(workers)
     try:
         waiting: list[Future[Result]] = [executor.submit(work, *piece) for piece in islice(pieces, workers + 2)]
         while waiting:
@@ -37,6 +36,11 @@ def ordered(work: Callable[[int, int], Result], pieces: Iterator[Piece], workers
             yield result
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def pool(workers: int) -> ProcessPoolExecutor:
+    """Return so many fresh processes that leave Ctrl-C to this one, and end with it."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare)
 
 
 def _prepare() -> None:

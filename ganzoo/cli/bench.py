@@ -3,36 +3,153 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.options import Assignments, DataDir, Json
+from ganzoo.cli.options import Assignments, DataDir, Device, Json
 from ganzoo.cli.output import out
+from ganzoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from ganzoo.bench.race import Speed
+    from ganzoo.bench.startup import StartUp
+
+
+class EngineName(StrEnum):
+    """Engines that can be raced."""
+
+    eager = "eager"
+    graph = "graph"
+    compile = "compile"
+
+
+class PrecisionName(StrEnum):
+    """Types of products."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
 
 
 def bench(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, such as mnist-mlp.")],
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which the loops take turns.")] = 5,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of each loop in each round.")] = 200,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    recipe: Annotated[str | None, typer.Argument(metavar="RECIPE", help="Name of a recipe, such as mnist-mlp.")] = None,
+    startup: Annotated[bool, typer.Option("--startup", help="Time the start of the program instead.")] = False,
+    engine: Annotated[
+        list[EngineName] | None, typer.Option(help="May be given several times; default: eager and graph.")
+    ] = None,
+    precision: Annotated[
+        list[PrecisionName] | None,
+        typer.Option(help="May be given several times; default: fp32, and bf16 where the device has it."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which the ways take turns.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.001, help="For each way, in all rounds together.")] = 5.0,
+    samples: Annotated[int, typer.Option(min=1, help="In each call of GAN.sample.")] = 1000,
+    with_evaluation: Annotated[
+        bool,
+        typer.Option("--with-evaluation", help="Also the speed with an evaluation every eval_every steps."),
+    ] = False,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Add the rows to a CSV file.")] = None,
+    device: Device = "auto",
     data_dir: DataDir = None,
     assignments: Assignments = None,
     json: Json = False,
 ) -> None:
-    """Compare our training step with a plain loop of the same nets, in one run on this machine."""
-    from ganzoo.bench import bench
+    """Time training and sampling of a recipe: the loop that tutorials write, and ours, in one run on this machine."""
+    if startup == (recipe is not None):
+        raise UsageError("name a recipe, or --startup.", hint="Try: ganzoo bench mnist-mlp")
+    if recipe is None:
+        _start_ups(rounds, csv, json)
+        return
+    from ganzoo.bench.race import Request, Speed, race
+    from ganzoo.bench.table import CsvTable
     from ganzoo.config import Layer, assignments_layer, resolve
     from ganzoo.registry import recipes
 
+    table = None if csv is None else CsvTable(csv, Speed)
     layers = [assignments_layer(assignments or ()), Layer("--device", {"device": device})]
-    speeds = bench(resolve(recipes.get(recipe), layers, seed=0), data_dir, rounds=rounds, steps=steps)
+    request = Request(
+        settings=resolve(recipes.get(recipe), layers, seed=0),
+        data_dir=data_dir,
+        engines=engine or ("eager", "graph"),
+        precisions=precision or (),
+        rounds=rounds,
+        seconds=seconds,
+        samples=samples,
+        with_evaluation=with_evaluation,
+    )
+    speeds = race(request, out.talk)
+    if table is not None:
+        table.append(speeds)
     if json:
-        out.json([asdict(speed) for speed in speeds])
-        return
-    columns = ["loop", "steps/s", "slowest", "fastest", "times plain"]
+        out.json({"speeds": [asdict(speed) for speed in speeds]})
+    else:
+        _show(speeds)
+
+
+def _show(speeds: list[Speed]) -> None:
+    first = speeds[0]
+    out.table(
+        f"{first.recipe} on {first.machine} ({first.device}, {first.threads} threads): median of {first.rounds} rounds",
+        ["way", "precision", "batch", "steps/s", "slowest", "fastest", "× plain", "images/s", "µs/step", "peak MiB"],
+        [
+            (
+                speed.way,
+                speed.precision,
+                speed.batch,
+                _number(speed.steps_per_second),
+                _number(speed.slowest),
+                _number(speed.fastest),
+                "" if speed.times_plain is None else f"{speed.times_plain:.2f}",
+                _number(speed.images_per_second),
+                _number(speed.microseconds_per_step),
+                _number(speed.peak_memory_mib),
+            )
+            for speed in speeds
+        ],
+    )
+    for speed in speeds:
+        if speed.images_per_second_evaluated is not None:
+            out.line(
+                f"{speed.way} {speed.precision}: {_number(speed.images_per_second_evaluated)} images/s "
+                f"with an evaluation of {speed.evaluation_seconds:.3g} s every {speed.evaluate_every:,} steps"
+            )
+    out.line(f"ganzoo {first.ganzoo}, torch {first.torch}, Python {first.python}")
+
+
+def _number(value: float | None) -> str:
+    """Write a measured number with its four digits at most."""
+    if value is None:
+        return "unknown"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def _start_ups(rounds: int, csv: Path | None, json: bool) -> None:
+    from ganzoo.bench.startup import StartUp, start_ups
+    from ganzoo.bench.table import CsvTable
+
+    table = None if csv is None else CsvTable(csv, StartUp)
+    found = start_ups(rounds)
+    if table is not None:
+        table.append(found)
+    if json:
+        out.json({"start_ups": [asdict(start_up) for start_up in found]})
+    else:
+        _show_start_ups(found)
+
+
+def _show_start_ups(found: list[StartUp]) -> None:
     rows = [
-        (speed.loop, f"{speed.median:.1f}", f"{speed.slowest:.1f}", f"{speed.fastest:.1f}", f"{speed.ratio:.2f}")
-        for speed in speeds
+        (
+            start_up.command,
+            f"{start_up.seconds:.3f}",
+            f"{start_up.fastest:.3f}",
+            f"{start_up.slowest:.3f}",
+            start_up.modules,
+            "yes" if start_up.loads_torch else "no",
+        )
+        for start_up in found
     ]
-    out.table(f"{recipe}: median of {rounds} rounds of {steps} steps", columns, rows)
+    columns = ["command", "seconds", "fastest", "slowest", "modules", "torch"]
+    out.table(f"{found[0].machine}: median of {found[0].rounds} rounds", columns, rows)

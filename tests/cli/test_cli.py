@@ -316,12 +316,42 @@ def test_bundle_enters_a_run_that_then_loads_by_name(ganzoo: Ganzoo, tmp_path: P
     assert_two_lines(both, 1, "my-curves 1.0")
 
 
-def test_bench_compares_with_the_plain_loop(ganzoo: Ganzoo, digits: Path) -> None:
-    options = ["--data-dir", digits, "--rounds", "1", "--steps", "2", "--json", "--device", "cpu"]
-    speeds = json.loads(ganzoo("bench", "mnist-mlp", *options).stdout)
-    assert [speed["loop"] for speed in speeds] == ["plain", "fp32", "bf16"]
-    assert all(speed["median"] > 0 for speed in speeds)
-    assert speeds[0]["ratio"] == 1
+def test_bench_compares_with_the_plain_loop(ganzoo: Ganzoo, digits: Path, tmp_path: Path) -> None:
+    options = ["--data-dir", digits, "--rounds", "1", "--seconds", "0.01", "--device", "cpu", "--samples", "8"]
+    options += ["--engine", "eager", "--precision", "fp32", "--precision", "bf16"]
+    result = ganzoo("bench", "mnist-mlp", *options, "--json", "--csv", "rows.csv")
+    speeds = json.loads(result.stdout)["speeds"]
+    ways = [("plain", "fp32"), ("eager", "fp32"), ("eager", "bf16"), ("sample", "fp32")]
+    assert [(speed["way"], speed["precision"]) for speed in speeds] == ways
+    assert [speed["batch"] for speed in speeds] == [64, 64, 64, 8]
+    assert all(speed["steps_per_second"] > 0 for speed in speeds)
+    assert "round 1 of 1" in result.stderr
+    header, *rows = (tmp_path / "cwd" / "rows.csv").read_text().splitlines()
+    assert header == ",".join(speeds[0])
+    assert len(rows) == len(speeds)
+
+
+def test_bench_shows_a_table(ganzoo: Ganzoo) -> None:
+    options = ["--rounds", "1", "--seconds", "0.01", "--device", "cpu", "--engine", "graph", "--precision", "fp32"]
+    result = ganzoo("-q", "bench", "quadratic-mlp", *options)
+    title, columns, plain, graph, sample, versions = result.stdout.splitlines()
+    assert title.startswith("quadratic-mlp on ")
+    assert columns.split()[:3] == ["way", "precision", "batch"]
+    assert [line.split()[0] for line in (plain, graph, sample)] == ["plain", "graph", "sample"]
+    assert versions.startswith("ganzoo ")
+    assert result.stderr == ""
+
+
+def test_bench_refuses_what_it_cannot_add_to_before_it_measures(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    (tmp_path / "cwd" / "rows.csv").write_text("a,b\n1,2\n")
+    for subject in ("--startup", "quadratic-mlp"):
+        assert_two_lines(ganzoo("bench", subject, "--csv", "rows.csv"), 2, "other columns", "another file")
+    assert (tmp_path / "cwd" / "rows.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_bench_wants_a_recipe_or_the_start(ganzoo: Ganzoo) -> None:
+    assert_two_lines(ganzoo("bench"), 2, "name a recipe, or --startup")
+    assert_two_lines(ganzoo("bench", "mnist-mlp", "--startup"), 2, "name a recipe, or --startup")
 
 
 def test_data_prepare_packs_every_split(ganzoo: Ganzoo, digits: Path, home: Path) -> None:

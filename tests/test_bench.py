@@ -1,0 +1,229 @@
+"""Speed: what is compared does the same, and what is measured is written down."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ganzoo import config
+from ganzoo.bench.loader import endless
+from ganzoo.bench.plain import PlainLearner, PlainLoop
+from ganzoo.bench.race import Request, Speed, race
+from ganzoo.bench.startup import COMMANDS, StartUp, start_ups
+from ganzoo.bench.table import CsvTable
+from ganzoo.config import Layer, TrainingSettings
+from ganzoo.data import OpenedDataset, open_batches, open_dataset
+from ganzoo.errors import UsageError
+from ganzoo.model_config import model_config
+from ganzoo.registry import datasets, recipes
+from ganzoo.training.feed import draw, stage
+from ganzoo.training.state import TrainingState
+from ganzoo.training.step import update
+
+CPU = torch.device("cpu")
+FILES = Path(__file__).parent / "data"
+OURS = sorted(name for name in recipes if [origin.distribution for origin in recipes.origins()[name]] == ["ganzoo"])
+
+TINY: dict[str, dict[str, Any]] = {
+    "mlp": {"config.generator_hidden": [8, 8], "config.discriminator_hidden": [8]},
+    "dcgan": {"config.generator_widths": [8, 4], "config.discriminator_widths": [4, 8]},
+}
+"""By architecture. Others are trained as large as they are."""
+
+# Biases before batch normalisation have no gradient but rounding, which a small eps would blow up to whole steps.
+ROUNDING = {"optimizers.generator.eps": 1e-3, "optimizers.discriminator.eps": 1e-3}
+
+
+def open_tiny(recipe: str, **values: Any) -> tuple[TrainingSettings, OpenedDataset]:
+    tiny = TINY.get(recipes.get(recipe).architecture, {})
+    settings = config.resolve(recipes.get(recipe), [Layer("test", {**tiny, "batch_size": 4, **values})], seed=5)
+    folder = FILES / settings.recipe.dataset
+    spec = datasets.get(settings.recipe.dataset)
+    return settings, open_dataset(spec, settings.recipe.split, folder if folder.is_dir() else None)
+
+
+def assert_close(net: nn.Module, other: nn.Module) -> None:
+    for (name, tensor), theirs in zip(net.state_dict().items(), other.state_dict().values(), strict=True):
+        assert torch.allclose(tensor, theirs, rtol=1e-4, atol=2e-6), name
+
+
+def assert_the_plain_update_is_ours(recipe: str, **values: Any) -> None:
+    settings, dataset = open_tiny(recipe, **ROUNDING, **values)
+    described = model_config(settings.recipe, dataset.spec.sample)
+    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, CPU)
+    state = TrainingState(settings, described, batches, CPU)
+    state.learner.joint_pass = False  # so that dropout falls on the same units
+    plain, start = PlainLearner(settings, described, CPU), TrainingState(settings, described, batches, CPU).learner
+    for number in range(3):
+        feed = draw(state, stage(state))
+        torch.manual_seed(number)
+        update(state.learner, feed)
+        state.step += 1
+        torch.manual_seed(number)
+        losses = plain.update(feed.generator, feed.discriminator)
+        assert losses == pytest.approx(state.learner.sums[:2].tolist(), rel=1e-4, abs=1e-5)
+        state.learner.sums.zero_()
+    assert_close(state.learner.generator, plain.generator)
+    assert_close(state.learner.discriminator, plain.discriminator)
+    if state.learner.average is None:
+        assert plain.average is None
+    else:
+        assert plain.average is not None
+        assert_close(state.learner.average, plain.average)
+    assert not torch.allclose(next(start.generator.parameters()), next(plain.generator.parameters()), atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", OURS)
+def test_the_plain_update_is_the_mathematics_of_every_recipe(recipe: str) -> None:
+    assert_the_plain_update_is_ours(recipe)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"loss": "relativistic", "regularizers.r1": 1.0, "regularizers.r2": 1.0},
+        {"regularizers.gradient_penalty": 10.0, "discriminator_steps": 3},
+        {"loss": "wasserstein", "weight_clip": 0.01, "discriminator_steps": 2, "update_order": "generator_first"},
+        {"optimizers.generator.decay": "linear", "optimizers.discriminator.decay": "linear", "steps": 4},
+        {"optimizers.generator.weight_decay": 0.1, "discriminator_loss": "mean", "label_smoothing": 0.1},
+        {"update_order": "generator_first", "share_fakes": True, "ema_decay": None},
+    ],
+    ids=lambda values: ",".join(values),
+)
+def test_the_plain_update_is_the_mathematics_of_every_setting(values: dict[str, Any]) -> None:
+    assert_the_plain_update_is_ours("mnist-cgan", **values)
+
+
+@pytest.mark.parametrize("recipe", OURS)
+def test_the_plain_loop_takes_steps_of_every_recipe(recipe: str) -> None:
+    settings, dataset = open_tiny(recipe)
+    loop = PlainLoop(settings, model_config(settings.recipe, dataset.spec.sample), dataset, CPU)
+    for _ in range(2):
+        loop.step()
+
+
+def test_the_plain_loop_reads_the_values_and_labels_that_we_train_on() -> None:
+    settings, dataset = open_tiny("mnist-cgan", batch_size=256)
+    (ours, our_labels), (theirs, their_labels) = (
+        open_batches(dataset, 256, settings.seed, CPU).next(),
+        next(endless(dataset, 256)),
+    )
+    assert our_labels is not None
+    assert their_labels is not None
+
+    def ordered(samples: torch.Tensor, labels: torch.Tensor) -> list[list[float]]:
+        return sorted([float(label), *sample.flatten().tolist()] for sample, label in zip(samples, labels, strict=True))
+
+    assert torch.tensor(ordered(theirs, their_labels)).allclose(torch.tensor(ordered(ours, our_labels)), atol=1e-6)
+
+
+def test_a_race_measures_every_way_and_says_on_what() -> None:
+    settings, _ = open_tiny("mnist-cgan", device="cpu", steps=7)
+    told: list[str] = []
+    request = Request(
+        settings=settings,
+        data_dir=FILES / "mnist",
+        engines=["eager"],
+        precisions=["fp32"],
+        rounds=2,
+        seconds=0.02,
+        samples=10,
+    )
+    plain, eager, sample = race(request, told.append)
+    assert [(speed.way, speed.precision, speed.batch) for speed in (plain, eager, sample)] == [
+        ("plain", "fp32", 4),
+        ("eager", "fp32", 4),
+        ("sample", "fp32", 10),
+    ]
+    assert (plain.times_plain, sample.times_plain) == (1, None)
+    for speed in (plain, eager, sample):
+        assert speed.slowest <= speed.steps_per_second <= speed.fastest
+        assert speed.images_per_second == pytest.approx(speed.steps_per_second * speed.batch, rel=1e-3)
+        assert speed.microseconds_per_step == pytest.approx(1e6 / speed.steps_per_second, rel=1e-3)
+        assert (speed.device, speed.threads, speed.torch) == ("cpu", torch.get_num_threads(), torch.__version__)
+        assert speed.images_per_second_evaluated is None
+    assert told[0] == "plain fp32: getting ready"
+
+
+def test_real_images_are_those_of_every_update_of_the_discriminator_and_an_evaluation_takes_its_time() -> None:
+    settings, _ = open_tiny("quadratic-mlp", device="cpu", discriminator_steps=3, eval_every=10)
+    request = Request(
+        settings=settings,
+        engines=["graph"],
+        precisions=["fp32"],
+        rounds=1,
+        seconds=0.01,
+        samples=2,
+        with_evaluation=True,
+    )
+    plain, graph, sample = race(request)
+    assert (graph.way, graph.evaluate_every, sample.evaluate_every) == ("graph", 10, None)
+    for speed in (plain, graph):
+        assert speed.images_per_second == pytest.approx(12 * speed.steps_per_second, rel=1e-3)
+        assert speed.evaluation_seconds is not None
+        seconds = 10 / speed.steps_per_second + speed.evaluation_seconds
+        assert speed.images_per_second_evaluated == pytest.approx(120 / seconds, rel=5e-3)
+
+
+def test_an_engine_that_cannot_be_had_is_left_out_and_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ganzoo.bench import ways
+
+    def refused(*_: object) -> None:
+        raise RuntimeError("it depends on values")
+
+    monkeypatch.setattr("ganzoo.training.engine.traced", refused)
+    settings, _ = open_tiny("quadratic-mlp", device="cpu")
+    runner = ways.ready(ways.Way("graph", "fp32"), ways.Work(settings, None, 1))
+    assert runner.problem == "no graph can be made of this recipe: it depends on values"
+
+
+def row(command: str) -> StartUp:
+    values: dict[str, Any] = {field.name: 0 for field in fields(StartUp)}
+    return StartUp(**{**values, "command": command, "machine": "a, b"})
+
+
+def test_rows_are_added_below_one_line_of_names(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "rows.csv"
+    CsvTable(path, StartUp).append([row("one")])
+    path.write_text(path.read_text().rstrip("\n"))  # as editors may leave it
+    CsvTable(path, StartUp).append([row("two"), row("three")])
+    with path.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [line["command"] for line in found] == ["one", "two", "three"]
+    assert {line["machine"] for line in found} == {"a, b"}
+
+
+def test_a_file_with_other_columns_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    CsvTable(path, StartUp).append([row("one")])
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="other columns") as caught:
+        CsvTable(path, Speed)
+    assert "another file" in caught.value.hint
+    assert path.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_starts_are_timed_without_torch_where_none_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    found = {start_up.command: start_up for start_up in start_ups(1)}
+    assert len(found) == len(COMMANDS)
+    assert [name for name, start_up in found.items() if start_up.loads_torch] == [
+        "ganzoo sample mnist-mlp --num 1 --seed 0 --out x.png"
+    ]
+    for start_up in found.values():
+        assert 0 < start_up.fastest <= start_up.seconds <= start_up.slowest
+        assert start_up.modules > 100
+
+
+def test_the_committed_rows_have_the_columns_of_today() -> None:
+    folder = FILES.parent.parent / "docs" / "benchmarks"
+    for path, kind in ((folder / "cpu-2-cores.csv", Speed), (folder / "startup.csv", StartUp)):
+        CsvTable(path, kind)
+        assert path.is_file()

@@ -1,11 +1,12 @@
 """Whether steps take longer, or more memory, the larger the dataset is: packed copies of MNIST, over and over.
 
-    python docs/benchmarks/dataset_size.py --data-dir FOLDER [--images 60000 600000 6000000] [--streamed-from 6000000]
+    python docs/benchmarks/dataset_size.py --data-dir FOLDER [--images 60000 600000 6000000] [--resident-to 600000]
 
 Packs the images repeated until there are so many, in a temporary folder that needs 784 bytes for each, and trains
-`mnist-mlp` from each copy in a process of its own; the processes take turns. Sets from `--streamed-from` on are read
-from the disk as they are needed. Prints steps per second, the same against the smallest set in each round, the most
-memory that the process ever had, and the seconds that the permutation at the beginning of an epoch takes.
+`mnist-mlp` from each copy streamed, and from those up to `--resident-to` resident too, each in a process of its own;
+they take turns. Prints steps per second, processor time a step (all threads, which other programs on the machine
+disturb less), both against the smallest set in the same place, the most memory that the process ever had, and the
+seconds that the permutation at the beginning of an epoch takes.
 """
 
 from __future__ import annotations
@@ -69,12 +70,12 @@ def start(num: int, data_dir: Path, place: str) -> None:
     timed(20)
 
 
-def timed(steps: int) -> float:
-    """Return the seconds of so many steps."""
-    started = time.perf_counter()
+def timed(steps: int) -> tuple[float, float]:
+    """Return the seconds of a step, by the clock and of processors."""
+    started, processor = time.perf_counter(), time.process_time()
     for _ in range(steps):
         engines[0].step()
-    return time.perf_counter() - started
+    return (time.perf_counter() - started) / steps, (time.process_time() - processor) / steps
 
 
 def main() -> None:
@@ -82,38 +83,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--images", type=int, nargs="+", default=[60_000, 600_000, 6_000_000])
-    parser.add_argument("--streamed-from", type=int, default=6_000_000)
+    parser.add_argument("--resident-to", type=int, default=600_000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=200)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["GANZOO_HOME"] = home
-        seats: dict[int, ProcessPoolExecutor] = {}
+        seats: dict[tuple[str, int], ProcessPoolExecutor] = {}
         try:
             for num in arguments.images:
                 open_dataset(repeated(num, arguments.data_dir), "train")
-                seats[num] = pool(1)
-                place = "streamed" if num >= arguments.streamed_from else "resident"
-                seats[num].submit(start, num, arguments.data_dir, place).result()
-                print(f"{num:,} images: {place}", flush=True)
-            seconds: dict[int, list[float]] = {num: [] for num in seats}
+                for place in ("resident", "streamed") if num <= arguments.resident_to else ("streamed",):
+                    seats[place, num] = pool(1)
+                    seats[place, num].submit(start, num, arguments.data_dir, place).result()
+            found: dict[tuple[str, int], list[tuple[float, float]]] = {case: [] for case in seats}
             for _ in range(arguments.rounds):
-                for num, seat in seats.items():
-                    seconds[num].append(seat.submit(timed, arguments.steps).result() / arguments.steps)
-            peaks = {num: seat.submit(peak_resident_set).result() or 0 for num, seat in seats.items()}
+                for case, seat in seats.items():
+                    found[case].append(seat.submit(timed, arguments.steps).result())
+            peaks = {case: seat.submit(peak_resident_set).result() or 0 for case, seat in seats.items()}
         finally:
             for seat in seats.values():
                 seat.shutdown(cancel_futures=True)
-    for num, found in seconds.items():
-        ratios = [first / ours for first, ours in zip(seconds[arguments.images[0]], found, strict=True)]
+    for (place, num), times in sorted(found.items()):
+        clock, processor = zip(*times, strict=True)
+        pairs = list(zip(found[place, arguments.images[0]], times, strict=True))
+        slower, dearer = (statistics.median(ours[of] / first[of] for first, ours in pairs) for of in (0, 1))
+        print(
+            f"{place}, {num:,} images: {1 / statistics.median(clock):,.1f} steps/s ({1 / max(clock):,.1f} to "
+            f"{1 / min(clock):,.1f}), time × {slower:.3f}; {statistics.median(processor) * 1000:,.2f} ms of processor "
+            f"a step, × {dearer:.3f}; peak {peaks[place, num] / 2**20:,.0f} MiB"
+        )
+    for num in arguments.images:
         started = time.perf_counter()
         torch.randperm(num)
-        epoch = num // RECIPE.batch_size * statistics.median(found)
-        print(
-            f"{num:,} images: {1 / statistics.median(found):,.1f} steps/s ({1 / max(found):,.1f} to "
-            f"{1 / min(found):,.1f}), {statistics.median(ratios):.3f} of the first's; peak {peaks[num] / 2**20:,.0f} "
-            f"MiB; permutation {time.perf_counter() - started:.4f} s of an epoch of {epoch:,.0f} s"
-        )
+        seconds = time.perf_counter() - started
+        print(f"permutation of {num:,}: {seconds:.4f} s, once in {num // RECIPE.batch_size:,} steps")
 
 
 if __name__ == "__main__":

@@ -111,7 +111,8 @@ def draw(state: TrainingState, staged: StagedFeed) -> Feed:
     discriminator = tuple(_for_discriminator(state, batches) for _ in range(recipe.discriminator_steps))
     if generator is None:
         generator = _for_generator(state, batches)
-    return Feed(generator, discriminator, Rates(*staged.rates.unbind()))
+    of_generator, of_discriminator, of_average = staged.rates.unbind()
+    return Feed(generator, discriminator, Rates(of_generator, of_discriminator, of_average.float()))
 
 
 def _for_generator(state: TrainingState, batches: Iterator[Batch]) -> GeneratorFeed:

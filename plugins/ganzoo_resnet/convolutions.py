@@ -26,9 +26,15 @@ class DoublingConv2d(nn.Conv2d):
         return conv_transpose2d(images, kernel, self.bias, stride=2, padding=1)
 
 
-def conv2d_halved(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolve with a kernel 3 × 3 and average 2 × 2 pixels: [..., h, w] -> [..., h/2, w/2]."""
-    return conv2d(images, mean_of_shifts(weight), bias, stride=2, padding=1)
+class HalvingConv2d(nn.Conv2d):
+    """A 3 × 3 convolution, its output averaged over 2 × 2 pixels: [..., h, w] -> [..., h/2, w/2]."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__(before, after, kernel_size=3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Convolve and halve."""
+        return conv2d(images, mean_of_shifts(self.weight), self.bias, stride=2, padding=1)
 
 
 def mean_of_shifts(kernel: Tensor) -> Tensor:

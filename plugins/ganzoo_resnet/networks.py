@@ -7,13 +7,14 @@ from math import sqrt
 from typing import TypeVar
 
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import avg_pool2d
 
 from ganzoo.errors import SettingsError
 from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo_resnet import ResNetConfig
-from ganzoo_resnet.convolutions import DoublingConv2d
-from ganzoo_resnet.spectral import SpectralConv2d, SpectralHalvingConv2d, SpectralLinear
+from ganzoo_resnet.convolutions import DoublingConv2d, HalvingConv2d
+from ganzoo_resnet.spectral import SpectralNorm
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
@@ -78,17 +79,21 @@ class Discriminator(nn.Module):
                 f"a resnet discriminator of {len(widths)} blocks cannot halve the image {halvings} times.",
                 hint="Give its config more discriminator_widths, or fewer discriminator_halvings.",
             )
-        self.blocks = nn.Sequential(FirstBlock(sample.shape[0], widths[0]))
+        blocks: list[nn.Module] = [FirstBlock(sample.shape[0], widths[0])]
         for index, (before, after) in enumerate(pairwise(widths), start=1):
-            self.blocks.append(Block(before, after, halving=index < halvings))
-        self.activation = nn.ReLU()
-        self.output = _initialized(SpectralLinear(widths[-1], 1))
+            blocks.append(Block(before, after, halving=index < halvings))
+        self.layers = nn.Sequential(*blocks, nn.ReLU(), SumPooling(), _initialized(nn.Linear(widths[-1], 1)))
+        self.norm = SpectralNorm(list(self._weights().values()))
 
     def forward(self, images: Tensor) -> Tensor:
         """Judge."""
-        features = self.activation(self.blocks(images)).sum((2, 3))
-        logits: Tensor = self.output(features)
+        weights = self._weights()
+        normalized = dict(zip(weights, self.norm(list(weights.values())), strict=True))
+        logits: Tensor = functional_call(self.layers, normalized, (images,))
         return logits.squeeze(1)
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: weight for name, weight in self.layers.named_parameters() if weight.dim() > 1}
 
 
 class FirstBlock(nn.Module):
@@ -97,11 +102,11 @@ class FirstBlock(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            _initialized(SpectralConv2d(before, after, kernel_size=3), gain=sqrt(2)),
+            _initialized(nn.Conv2d(before, after, kernel_size=3, padding=1), gain=sqrt(2)),
             nn.ReLU(),
-            _initialized(SpectralHalvingConv2d(after, after), gain=sqrt(2)),
+            _initialized(HalvingConv2d(after, after), gain=sqrt(2)),
         )
-        self.shortcut = _initialized(SpectralConv2d(before, after, kernel_size=1))
+        self.shortcut = _initialized(nn.Conv2d(before, after, kernel_size=1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Halve."""
@@ -114,17 +119,17 @@ class Block(nn.Module):
 
     def __init__(self, before: int, after: int, *, halving: bool) -> None:
         super().__init__()
-        last = SpectralHalvingConv2d(before, after) if halving else SpectralConv2d(before, after, kernel_size=3)
+        last = HalvingConv2d(before, after) if halving else nn.Conv2d(before, after, 3, padding=1)
         self.residual = nn.Sequential(
             nn.ReLU(),
-            _initialized(SpectralConv2d(before, before, kernel_size=3), gain=sqrt(2)),
+            _initialized(nn.Conv2d(before, before, kernel_size=3, padding=1), gain=sqrt(2)),
             nn.ReLU(),
             _initialized(last, gain=sqrt(2)),
         )
         self.halving = halving
         self.shortcut: nn.Module = nn.Identity()
         if halving or before != after:
-            self.shortcut = _initialized(SpectralConv2d(before, after, kernel_size=1))
+            self.shortcut = _initialized(nn.Conv2d(before, after, kernel_size=1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform."""
@@ -132,6 +137,14 @@ class Block(nn.Module):
         coarser = avg_pool2d(images, 2) if self.halving else images
         transformed: Tensor = self.residual(images) + self.shortcut(coarser)
         return transformed
+
+
+class SumPooling(nn.Module):
+    """[batch, width, h, w] -> [batch, width]."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Add up the pixels."""
+        return images.sum((2, 3))
 
 
 def _initialized(layer: Layer, *, gain: float = 1.0) -> Layer:

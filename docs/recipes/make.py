@@ -147,7 +147,9 @@ def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
     """Return a table with a row for each layer with a matrix or kernel, and what follows it in the same row."""
     rows: list[tuple[list[str], Tensor, int]] = []
 
-    def record(layer: nn.Module, _: Any, output: Tensor) -> None:
+    def record(layer: nn.Module, _: Any, output: object) -> None:
+        if not isinstance(output, Tensor):
+            return  # what works on weights, not on samples
         weights = any(parameter.dim() > 1 for parameter in layer.parameters())
         if weights or not rows:
             rows.append(([], output, 0))

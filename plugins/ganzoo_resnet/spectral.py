@@ -15,7 +15,7 @@ class SpectralNorm(nn.Module):
     A weight is taken as a matrix, [outputs, everything else]. One step of power iteration for each pass follows its
     left singular vector `u`, which moves only while training. All matrices lie in one tensor, filled up with zeros:
     forward and backward of the discriminator of `cifar10-sngan` took 322 operations with each layer by itself, most of
-    them too small to fill a GPU, and take 96 so. On one CPU core they take 20 ms more of some 2 seconds.
+    them too small to fill a GPU, and take 96 so. On one CPU core this adds some 20 ms to an update of about 2 seconds.
     """
 
     u: Tensor

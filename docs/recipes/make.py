@@ -147,7 +147,9 @@ def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
     """Return a table with a row for each layer with a matrix or kernel, and what follows it in the same row."""
     rows: list[tuple[list[str], Tensor, int]] = []
 
-    def record(layer: nn.Module, _: Any, output: Tensor) -> None:
+    def record(layer: nn.Module, _: Any, output: object) -> None:
+        if not isinstance(output, Tensor):
+            return  # what works on weights, not on samples
         weights = any(parameter.dim() > 1 for parameter in layer.parameters())
         if weights or not rows:
             rows.append(([], output, 0))
@@ -172,7 +174,8 @@ def described(layer: nn.Module) -> str:
         return f"{name} {layer.in_features} → {layer.out_features}"
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
         kernel = "×".join(map(str, dict.fromkeys(layer.kernel_size)))
-        return f"{name} {layer.in_channels} → {layer.out_channels}, kernel {kernel}, stride {layer.stride[0]}"
+        groups = f" in {layer.groups} groups" if layer.groups > 1 else ""
+        return f"{name} {layer.in_channels} → {layer.out_channels}{groups}, kernel {kernel}, stride {layer.stride[0]}"
     if isinstance(layer, nn.Embedding):
         return f"{name} of {layer.num_embeddings} labels, joined to the input"
     if isinstance(layer, nn.LeakyReLU):
@@ -229,7 +232,8 @@ def adam(spec: Adam) -> str:
     """Return an optimizer's settings."""
     eps = f", eps {spec.eps:g}" if spec.eps != 1e-8 else ""
     decay = f", weight decay {spec.weight_decay:g}" if spec.weight_decay else ""
-    return f"Adam, learning rate {spec.learning_rate:g}, betas {spec.betas[0]:g} and {spec.betas[1]:g}{eps}{decay}"
+    end = " that falls in a straight line to 0" if spec.decay == "linear" else ""
+    return f"Adam, learning rate {spec.learning_rate:g}{end}, betas {spec.betas[0]:g} and {spec.betas[1]:g}{eps}{decay}"
 
 
 def length(recipe: Recipe, dataset: DatasetSpec) -> str:

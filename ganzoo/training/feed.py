@@ -80,9 +80,15 @@ def stage(state: TrainingState) -> StagedFeed:
         _step_size(optimizers.discriminator, left),
         0.0 if decay is None else 1 - _warmed_up(decay, state.step),
     ]
-    # The CPU reads a rate as a number and loses nothing; other devices want float32.
-    dtype = torch.float64 if state.device.type == "cpu" else torch.float32
-    return StagedFeed(batches, torch.tensor(rates, dtype=dtype).to(state.device))
+    return StagedFeed(batches, _on_device(rates, state.device))
+
+
+def _on_device(numbers: list[float], device: torch.device) -> Tensor:
+    """Return numbers as a tensor; the host does not wait until they have arrived."""
+    if device.type == "cpu":
+        return torch.tensor(numbers, dtype=torch.float64)  # they are read as numbers there, and lose nothing
+    pinned = device.type == "cuda"
+    return torch.tensor(numbers, dtype=torch.float32, pin_memory=pinned).to(device, non_blocking=pinned)
 
 
 def _step_size(spec: Adam, left: float) -> float:
@@ -105,7 +111,8 @@ def draw(state: TrainingState, staged: StagedFeed) -> Feed:
     discriminator = tuple(_for_discriminator(state, batches) for _ in range(recipe.discriminator_steps))
     if generator is None:
         generator = _for_generator(state, batches)
-    return Feed(generator, discriminator, Rates(*staged.rates.unbind()))
+    of_generator, of_discriminator, of_average = staged.rates.unbind()
+    return Feed(generator, discriminator, Rates(of_generator, of_discriminator, of_average.float()))
 
 
 def _for_generator(state: TrainingState, batches: Iterator[Batch]) -> GeneratorFeed:

@@ -316,6 +316,12 @@ def test_bundle_enters_a_run_that_then_loads_by_name(ganzoo: Ganzoo, tmp_path: P
     assert_two_lines(both, 1, "my-curves 1.0")
 
 
+def test_train_says_which_engine_takes_the_steps(ganzoo: Ganzoo, digits: Path) -> None:
+    options = ("--steps", "12", "--data-dir", str(digits), "--set", "config.generator_hidden=[8]")
+    assert "\nengine graph\n" in ganzoo("train", "mnist-mlp", "--engine", "graph", *options).stderr
+    assert "\nengine eager: so few steps do not pay for a graph\n" in ganzoo("train", "mnist-mlp", *options).stderr
+
+
 def test_bench_compares_with_the_plain_loop(ganzoo: Ganzoo, digits: Path, tmp_path: Path) -> None:
     options = ["--data-dir", digits, "--rounds", "1", "--seconds", "0.01", "--device", "cpu", "--samples", "8"]
     options += ["--engine", "eager", "--precision", "fp32", "--precision", "bf16"]

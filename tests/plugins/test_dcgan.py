@@ -13,6 +13,7 @@ from ganzoo.errors import SettingsError
 from ganzoo.registry import recipes
 from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo_dcgan import DCGAN, DCGANConfig
+from ganzoo_dcgan.networks import Projection, Readout
 from tests.conftest import Ganzoo, assert_two_lines
 
 LATENT = LatentSpec(dim=100)
@@ -30,13 +31,26 @@ def described(net: nn.Module) -> list[str]:
     lines = []
     for layer in net.layers:  # type: ignore[union-attr]
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            line = f"{type(layer).__name__} {layer.in_channels}-{layer.out_channels} k{layer.kernel_size[0]}"
+            kind = "Conv2d" if isinstance(layer, nn.Conv2d) else "ConvTranspose2d"
+            line = f"{kind} {layer.in_channels}-{layer.out_channels} k{layer.kernel_size[0]}"
             line += f" s{layer.stride[0]} p{layer.padding[0]}"
             line += f" o{layer.output_padding[0]}" if isinstance(layer, nn.ConvTranspose2d) else ""
         else:
             line = type(layer).__name__
         lines.append(line)
     return lines
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_outermost_layers_are_the_convolutions_that_they_are_called(memory_format: torch.memory_format) -> None:
+    projection = Projection(7, 5, (4, 16), bias=False).to(memory_format=memory_format)
+    latents = torch.randn(3, 7)
+    expected = nn.functional.conv_transpose2d(latents[:, :, None, None], projection.weight)
+    assert torch.allclose(projection(latents), expected, atol=1e-6)
+    readout = Readout(5, 1, (4, 16)).to(memory_format=memory_format)
+    images = torch.randn(3, 5, 4, 16).to(memory_format=memory_format)
+    expected = nn.functional.conv2d(images, readout.weight, readout.bias).flatten(1)
+    assert torch.allclose(readout(images), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["cifar10-dcgan", "cifar10-wgan", "cifar10-wgan-gp"])

@@ -1,0 +1,177 @@
+"""The two nets (Huang et al. 2025, arXiv:2501.05441, section 3)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import sqrt
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from ganzoo.errors import SettingsError
+from ganzoo.specs import LatentSpec, SampleSpec
+from ganzoo_r3gan import R3GANConfig
+from ganzoo_r3gan.convolution import Convolution
+from ganzoo_r3gan.resampling import Downsampling, Upsampling
+
+Layer = TypeVar("Layer", Convolution, nn.Linear)
+
+EXPANSION = 2
+"""Channels within a block, for each of the channels between blocks."""
+NEGATIVE_SLOPE = 0.2
+"""Of the leaky ReLU below zero."""
+ACTIVATION_GAIN = sqrt(2 / (1 + NEGATIVE_SLOPE**2))
+"""What a kernel is to be multiplied with for the leaky ReLU to preserve the variance."""
+
+
+class Generator(nn.Module):
+    """z [batch, latent.dim] -> images [batch, channels, height, width].
+
+    They are not bounded while training, as published, and clipped to [-1, 1] otherwise.
+    """
+
+    def __init__(self, config: R3GANConfig, latent: LatentSpec, sample: SampleSpec) -> None:
+        super().__init__()
+        _check(config, sample)
+        widths = config.widths
+        self.project = _initialized(nn.Linear(latent.dim, widths[0], bias=False))
+        self.basis = ExpandingBasis(widths[0], *_coarsest(config, sample))
+        self.stages = nn.Sequential(_stage(config, 0))
+        for index, (before, after) in enumerate(pairwise(widths), start=1):
+            if before != after:
+                self.stages.append(_initialized(Convolution(before, after, 1)))
+            self.stages.append(Upsampling())
+            self.stages.append(_stage(config, index))
+        self.output = _initialized(Convolution(widths[-1], sample.shape[0], 1))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Generate."""
+        images: Tensor = self.output(self.stages(self.basis(self.project(latents))))
+        return images if self.training else images.clamp(-1, 1)
+
+
+class Discriminator(nn.Module):
+    """images [batch, channels, height, width] -> raw logits [batch]."""
+
+    def __init__(self, config: R3GANConfig, sample: SampleSpec) -> None:
+        super().__init__()
+        _check(config, sample)
+        widths = config.widths
+        self.input = _initialized(Convolution(sample.shape[0], widths[-1], 1))
+        self.stages = nn.Sequential()
+        for index in range(len(widths) - 1, 0, -1):
+            before, after = widths[index], widths[index - 1]
+            self.stages.append(_stage(config, index))
+            self.stages.append(Downsampling())
+            if before != after:
+                self.stages.append(_initialized(Convolution(before, after, 1)))
+        self.stages.append(_stage(config, 0))
+        self.basis = ContractingBasis(widths[0], *_coarsest(config, sample))
+        self.output = _initialized(nn.Linear(widths[0], 1, bias=False))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Judge."""
+        logits: Tensor = self.output(self.basis(self.stages(self.input(images))))
+        return logits.squeeze(1)
+
+
+class ResidualBlock(nn.Module):
+    """[batch, width, h, w] -> the same; the identity at first, since the last kernel begins at zero."""
+
+    def __init__(self, width: int, groups: int, gain: float) -> None:
+        super().__init__()
+        expanded = EXPANSION * width
+        self.residual = nn.Sequential(
+            _initialized(Convolution(width, expanded, 1), gain),
+            BiasedActivation(expanded),
+            _initialized(Convolution(expanded, expanded, 3, groups=groups), gain),
+            BiasedActivation(expanded),
+            _initialized(Convolution(expanded, width, 1), gain=0),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Add the residual."""
+        total: Tensor = images + self.residual(images)
+        return total
+
+
+class BiasedActivation(nn.Module):
+    """A learned number added to each channel, then leaky ReLU."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Add and activate."""
+        return leaky_relu(images + self.bias[:, None, None].to(images.dtype), NEGATIVE_SLOPE)
+
+
+class ExpandingBasis(nn.Module):
+    """[batch, width] -> [batch, width, h, w]: one learned image for each channel, times the channel's number."""
+
+    def __init__(self, width: int, *shape: int) -> None:
+        super().__init__()
+        self.images = nn.Parameter(torch.randn(width, *shape))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Expand."""
+        return features[:, :, None, None] * self.images.to(features.dtype)
+
+
+class ContractingBasis(nn.Module):
+    """[batch, width, h, w] -> [batch, width]: the product of each channel with one learned image."""
+
+    def __init__(self, width: int, height: int, breadth: int) -> None:
+        super().__init__()
+        self.images = nn.Parameter(torch.randn(width, height, breadth) / sqrt(height * breadth))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Contract."""
+        return (images * self.images).sum((2, 3))
+
+
+def _stage(config: R3GANConfig, index: int) -> nn.Sequential:
+    """Return the blocks of a stage. The more blocks a net has, the smaller their weights, which keeps its variance."""
+    num_blocks = len(config.widths) * config.blocks_per_stage
+    gain = ACTIVATION_GAIN * num_blocks ** (-1 / 4)
+    width, groups = config.widths[index], config.cardinalities[index]
+    return nn.Sequential(*(ResidualBlock(width, groups, gain) for _ in range(config.blocks_per_stage)))
+
+
+def _initialized(layer: Layer, gain: float = 1.0) -> Layer:
+    """Give it normal weights that multiply the standard deviation by the gain."""
+    fan_in = layer.weight[0].numel()
+    nn.init.normal_(layer.weight, std=gain / sqrt(fan_in))
+    return layer
+
+
+def _coarsest(config: R3GANConfig, sample: SampleSpec) -> tuple[int, int]:
+    _, height, width = sample.shape
+    scale = 2 ** (len(config.widths) - 1)
+    return height // scale, width // scale
+
+
+def _check(config: R3GANConfig, sample: SampleSpec) -> None:
+    """Raise SettingsError when the image cannot be halved so often, or a stage's channels not be grouped."""
+    scale = 2 ** (len(config.widths) - 1)
+    if len(sample.shape) != 3 or any(side % scale for side in sample.shape[1:]):
+        raise SettingsError(
+            f"an r3gan of {len(config.widths)} stages needs [channels, height, width] with height and width divisible "
+            f"by {scale}, not {list(sample.shape)}.",
+            hint="Give its config another number of widths and cardinalities, or choose another architecture.",
+        )
+    if len(config.cardinalities) != len(config.widths):
+        raise SettingsError(
+            f"an r3gan of {len(config.widths)} stages needs as many cardinalities, not {len(config.cardinalities)}.",
+            hint="Give its config one width and one cardinality for each stage.",
+        )
+    for width, groups in zip(config.widths, config.cardinalities, strict=True):
+        if EXPANSION * width % groups:
+            raise SettingsError(
+                f"an r3gan cannot divide the {EXPANSION * width} channels within a block of width {width} into "
+                f"{groups} groups.",
+                hint=f"Choose cardinalities that divide {EXPANSION} times the widths.",
+            )

@@ -1,0 +1,167 @@
+"""The two nets (Miyato et al. 2018, arXiv:1802.05957, table 4)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import sqrt
+from typing import TypeVar
+
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import avg_pool2d
+
+from ganzoo.errors import SettingsError
+from ganzoo.specs import LatentSpec, SampleSpec
+from ganzoo_resnet import ResNetConfig
+from ganzoo_resnet.convolutions import DoublingConv2d, HalvingConv2d
+from ganzoo_resnet.spectral import SpectralNorm
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+
+class Generator(nn.Module):
+    """z [batch, latent.dim] -> images [batch, channels, height, width]."""
+
+    def __init__(self, config: ResNetConfig, latent: LatentSpec, sample: SampleSpec) -> None:
+        super().__init__()
+        widths = config.generator_widths
+        height, width = _coarsest(sample, len(widths) - 1)
+        self.coarsest_shape = (widths[0], height, width)
+        self.project = _initialized(nn.Linear(latent.dim, widths[0] * height * width))
+        self.blocks = nn.Sequential(*(DoublingBlock(before, after) for before, after in pairwise(widths)))
+        self.output = nn.Sequential(
+            nn.BatchNorm2d(widths[-1]),
+            nn.ReLU(),
+            _initialized(nn.Conv2d(widths[-1], sample.shape[0], kernel_size=3, padding=1)),
+            nn.Tanh(),
+        )
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Generate."""
+        coarsest = self.project(latents).unflatten(1, self.coarsest_shape)
+        images: Tensor = self.output(self.blocks(coarsest))
+        return images
+
+
+class DoublingBlock(nn.Module):
+    """[batch, before, h, w] -> [batch, after, 2h, 2w]."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.BatchNorm2d(before),
+            nn.ReLU(),
+            _initialized(DoublingConv2d(before, after), gain=sqrt(2)),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            _initialized(nn.Conv2d(after, after, kernel_size=3, padding=1), gain=sqrt(2)),
+        )
+        # Published code doubles before the convolution: the same result, at four times the cost.
+        self.shortcut = nn.Sequential(
+            _initialized(nn.Conv2d(before, after, kernel_size=1)), nn.Upsample(scale_factor=2)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Double."""
+        doubled: Tensor = self.residual(images) + self.shortcut(images)
+        return doubled
+
+
+class Discriminator(nn.Module):
+    """images [batch, channels, height, width] -> raw logits [batch]."""
+
+    def __init__(self, config: ResNetConfig, sample: SampleSpec) -> None:
+        super().__init__()
+        widths, halvings = config.discriminator_widths, config.discriminator_halvings
+        _coarsest(sample, halvings)
+        if halvings > len(widths):
+            raise SettingsError(
+                f"a resnet discriminator of {len(widths)} blocks cannot halve the image {halvings} times.",
+                hint="Give its config more discriminator_widths, or fewer discriminator_halvings.",
+            )
+        blocks: list[nn.Module] = [FirstBlock(sample.shape[0], widths[0])]
+        for index, (before, after) in enumerate(pairwise(widths), start=1):
+            blocks.append(Block(before, after, halving=index < halvings))
+        self.layers = nn.Sequential(*blocks, nn.ReLU(), SumPooling(), _initialized(nn.Linear(widths[-1], 1)))
+        self.norm = SpectralNorm(list(self._weights().values()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Judge."""
+        weights = self._weights()
+        normalized = dict(zip(weights, self.norm(list(weights.values())), strict=True))
+        logits: Tensor = functional_call(self.layers, normalized, (images,))
+        return logits.squeeze(1)
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: weight for name, weight in self.layers.named_parameters() if weight.dim() > 1}
+
+
+class FirstBlock(nn.Module):
+    """[batch, before, h, w] -> [batch, after, h/2, w/2]; without the first activation, for its input is an image."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            _initialized(nn.Conv2d(before, after, kernel_size=3, padding=1), gain=sqrt(2)),
+            nn.ReLU(),
+            _initialized(HalvingConv2d(after, after), gain=sqrt(2)),
+        )
+        self.shortcut = _initialized(nn.Conv2d(before, after, kernel_size=1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Halve."""
+        halved: Tensor = self.residual(images) + self.shortcut(avg_pool2d(images, 2))
+        return halved
+
+
+class Block(nn.Module):
+    """[batch, before, h, w] -> [batch, after, h, w], or half of each side."""
+
+    def __init__(self, before: int, after: int, *, halving: bool) -> None:
+        super().__init__()
+        last = HalvingConv2d(before, after) if halving else nn.Conv2d(before, after, 3, padding=1)
+        self.residual = nn.Sequential(
+            nn.ReLU(),
+            _initialized(nn.Conv2d(before, before, kernel_size=3, padding=1), gain=sqrt(2)),
+            nn.ReLU(),
+            _initialized(last, gain=sqrt(2)),
+        )
+        self.halving = halving
+        self.shortcut: nn.Module = nn.Identity()
+        if halving or before != after:
+            self.shortcut = _initialized(nn.Conv2d(before, after, kernel_size=1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Transform."""
+        # Published code takes the mean after the convolution: the same result, at four times the cost.
+        coarser = avg_pool2d(images, 2) if self.halving else images
+        transformed: Tensor = self.residual(images) + self.shortcut(coarser)
+        return transformed
+
+
+class SumPooling(nn.Module):
+    """[batch, width, h, w] -> [batch, width]."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Add up the pixels."""
+        return images.sum((2, 3))
+
+
+def _initialized(layer: Layer, *, gain: float = 1.0) -> Layer:
+    """Give it Xavier's uniform weights (Glorot and Bengio 2010) times the gain, and a bias of zero."""
+    nn.init.xavier_uniform_(layer.weight, gain)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _coarsest(sample: SampleSpec, halvings: int) -> tuple[int, int]:
+    """Height and width after so many halvings. Raises SettingsError when they are no whole numbers."""
+    if len(sample.shape) != 3 or any(side % 2**halvings for side in sample.shape[1:]):
+        raise SettingsError(
+            f"a resnet with {halvings} blocks that change the resolution needs [channels, height, width] with height "
+            f"and width divisible by {2**halvings}, not {list(sample.shape)}.",
+            hint="Give its config other generator_widths and discriminator_halvings, or choose another architecture.",
+        )
+    _, height, width = sample.shape
+    return height // 2**halvings, width // 2**halvings

@@ -1,0 +1,61 @@
+"""Weights divided by their largest singular values (Miyato et al. 2018, arXiv:1802.05957, section 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize, pad
+
+
+class SpectralNorm(nn.Module):
+    """All weights of a net -> the same over their largest singular values; gradients flow through these too.
+
+    A weight is taken as a matrix, [outputs, everything else]. One step of power iteration for each pass follows its
+    left singular vector `u`, which moves only while training. All matrices lie in one tensor, filled up with zeros:
+    forward and backward of the discriminator of `cifar10-sngan` took 322 operations with each layer by itself, most of
+    them too small to fill a GPU, and take 96 so. On one CPU core this adds some 20 ms to an update of about 2 seconds.
+    """
+
+    u: Tensor
+    """[weights, rows]; zero where a matrix has no such row."""
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        super().__init__()
+        rows = max(len(weight) for weight in weights)
+        directions = [normalize(torch.randn(len(weight)), dim=0) for weight in weights]
+        self.register_buffer("u", torch.stack([pad(direction, (0, rows - len(direction))) for direction in directions]))
+
+    def forward(self, weights: Sequence[Tensor]) -> list[Tensor]:
+        """Normalise."""
+        matrices = _stacked(weights)
+        # Sums of products, for autocast would round matrix products.
+        with torch.no_grad():
+            v = normalize((matrices * self.u[:, :, None]).sum(1), dim=1)
+        images = (matrices * v[:, None]).sum(2)  # sigma u
+        sigma = images.norm(dim=1)
+        if self.training:
+            self.u.copy_(images.detach() / sigma.detach()[:, None])
+        normalized = (matrices / sigma[:, None, None]).unbind()
+        return [_cut_out(matrix, weight) for matrix, weight in zip(normalized, weights, strict=True)]
+
+
+def _stacked(weights: Sequence[Tensor]) -> Tensor:
+    """Return [weights, rows, columns] with zeros to the right and below."""
+    # The inputs last, which takes no copy where the channels come last.
+    matrices = [weight.movedim(1, -1).flatten(1) for weight in weights]
+    rows, columns = (max(sizes) for sizes in zip(*(matrix.shape for matrix in matrices), strict=True))
+    return torch.stack([_padded(matrix, rows, columns) for matrix in matrices])
+
+
+def _padded(matrix: Tensor, rows: int, columns: int) -> Tensor:
+    missing_rows, missing_columns = rows - matrix.shape[0], columns - matrix.shape[1]
+    return pad(matrix, (0, missing_columns, 0, missing_rows)) if missing_rows or missing_columns else matrix
+
+
+def _cut_out(matrix: Tensor, weight: Tensor) -> Tensor:
+    """Take a weight out of its padded matrix."""
+    outputs, inputs, *kernel = weight.shape
+    filled = matrix[:outputs, : weight[0].numel()]
+    return filled.view(outputs, *kernel, inputs).movedim(-1, 1)

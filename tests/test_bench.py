@@ -33,6 +33,8 @@ OURS = sorted(name for name in recipes if [origin.distribution for origin in rec
 TINY: dict[str, dict[str, Any]] = {
     "mlp": {"config.generator_hidden": [8, 8], "config.discriminator_hidden": [8]},
     "dcgan": {"config.generator_widths": [8, 4], "config.discriminator_widths": [4, 8]},
+    "resnet": {"config.generator_widths": [8, 8, 8, 8], "config.discriminator_widths": [8, 8, 8, 8]},
+    "r3gan": {"config.widths": [8, 8, 8, 8], "config.cardinalities": [2, 2, 2, 2], "config.blocks_per_stage": 1},
 }
 """By architecture. Others are trained as large as they are."""
 

@@ -26,6 +26,8 @@ from ganzoo.training.step import update
 
 MLP = {"config.generator_hidden": [8, 8], "config.discriminator_hidden": [8], "batch_size": 16}
 DCGAN = {"config.generator_widths": [8, 8, 8], "config.discriminator_widths": [4, 8, 8], "batch_size": 8}
+SNGAN = {"config.generator_widths": [8, 8], "config.discriminator_widths": [4, 4, 4], "batch_size": 8}
+R3GAN = {"config.widths": [8, 8], "config.cardinalities": [2, 2], "batch_size": 8}
 DROPOUT = {"config.discriminator_dropout": 0.3, "config.generator_dropout": 0.2}
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -40,6 +42,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "convolutions": ("cifar10-dcgan", DCGAN),
     "clipped critic, five steps": ("cifar10-wgan", DCGAN),
     "gradient penalty": ("cifar10-wgan-gp", DCGAN),
+    "spectral norm, hinge": ("cifar10-sngan", SNGAN),
+    "penalties of grouped convolutions": ("cifar10-r3gan", R3GAN),
+    "augmentations": ("cifar10-wgan-gp", {**DCGAN, "augment": ["mirror", "color", "translation", "cutout"]}),
     "linear decay": ("quadratic-mlp", {"optimizers.generator.decay": "linear", "steps": 8}),
 }
 """What a step may consist of."""

@@ -17,7 +17,7 @@ from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, We
 from ganzoo.files import write_atomically
 from ganzoo.model_config import ModelConfig, parse_model_config
 from ganzoo.randomness import interpolate_latents, latent_batches, random_seed, sample_latents
-from ganzoo.sampling import accelerated
+from ganzoo.sampling import accelerated, best_batch_size
 from ganzoo.tensors import DATA_DIGEST_KEY, deserialize, serialize
 from ganzoo.version import __version__
 
@@ -30,9 +30,6 @@ DISCRIMINATOR_NAME = "discriminator.safetensors"
 TRAINING_NAME = "training.json"
 
 _CONFIG_DIGEST_KEY = "ganzoo.config_sha256"
-
-BATCH_SIZE = 256
-"""Samples generated in one pass."""
 
 
 class GAN:
@@ -66,6 +63,11 @@ class GAN:
         """Where the generator is."""
         return next(self.generator.parameters()).device
 
+    @property
+    def batch_size(self) -> int:
+        """Samples that are generated in one pass, unless another number is asked for."""
+        return best_batch_size(self.device)
+
     def to(self, device: torch.device | str) -> GAN:
         """Move the generator and return the model."""
         self.generator.to(device)
@@ -97,7 +99,7 @@ class GAN:
         *,
         seed: int | None = None,
         labels: int | Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
     ) -> Iterator[Tensor]:
         """Generate the samples of `sample` batch by batch, in memory that does not grow with their number.
 
@@ -107,7 +109,8 @@ class GAN:
             num: how many, at least 1.
             seed: fixes the latents; None takes a random one.
             labels: as in `sample`.
-            batch_size: samples in one pass, at least 1. Another one changes no latent, and samples by rounding only.
+            batch_size: samples in one pass, at least 1; None takes what is fast on the device. Another one changes no
+                latent, and samples by rounding only.
 
         Yields:
             float32 [batch_size, *config.sample.shape] on the model's device; the last one may be shorter.
@@ -117,11 +120,12 @@ class GAN:
         """
         if num < 1:
             raise UsageError(f"cannot generate {num} samples.", hint="Ask for at least 1.")
-        if batch_size < 1:
-            raise UsageError(f"cannot generate {batch_size} samples at a time.", hint="Take a batch of at least 1.")
-        latents = latent_batches(self.config.latent, num, random_seed() if seed is None else seed, batch_size)
-        chosen = self.label_batches(num, labels, batch_size)
-        return self._generated(zip(latents, chosen, strict=False), num // batch_size)
+        size = self.batch_size if batch_size is None else batch_size
+        if size < 1:
+            raise UsageError(f"cannot generate {size} samples at a time.", hint="Take a batch of at least 1.")
+        latents = latent_batches(self.config.latent, num, random_seed() if seed is None else seed, size)
+        chosen = self.label_batches(num, labels, size)
+        return self._generated(zip(latents, chosen, strict=True), num // size)
 
     def interpolate(
         self,
@@ -161,9 +165,10 @@ class GAN:
 
     def generate(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map given latents [num, latent.dim] (and labels int64 [num]) to samples [num, *sample.shape]."""
-        chosen = repeat(None) if labels is None else labels.split(BATCH_SIZE)
-        parts = zip(latents.split(BATCH_SIZE), chosen, strict=False)
-        return torch.cat(list(self._generated(parts, len(latents) // BATCH_SIZE)))
+        size = self.batch_size
+        chosen = repeat(None) if labels is None else labels.split(size)
+        parts = zip(latents.split(size), chosen, strict=False)
+        return torch.cat(list(self._generated(parts, len(latents) // size)))
 
     @torch.no_grad()
     def _generated(self, inputs: Iterable[tuple[Tensor, Tensor | None]], num_full: int) -> Iterator[Tensor]:
@@ -193,10 +198,10 @@ class GAN:
         return chosen.long()
 
     def label_batches(
-        self, num: int, labels: int | Sequence[int] | None = None, size: int = BATCH_SIZE
+        self, num: int, labels: int | Sequence[int] | None = None, size: int | None = None
     ) -> Iterator[Tensor | None]:
         """Yield what `labels` returns batch by batch, without all of them in memory. Raises UsageError at once."""
-        classes = self.config.sample.classes
+        classes, size = self.config.sample.classes, size or self.batch_size
         starts = range(0, num, size)
         if classes is not None and labels is None:
             return (torch.arange(start, min(start + size, num)) % len(classes) for start in starts)

@@ -1,4 +1,4 @@
-"""Generators that do many batches of one size: on a CUDA device, a pass over one of them is a single graph."""
+"""Generators that do many batches of one size, whose size depends on the device; on CUDA a pass is a single graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from torch import Tensor, nn
 FEWEST_BATCHES = 8
 """Fewer batches are done before a capture has paid for itself."""
 
+_CPU_BATCH = 64  # what a layer computes stays in the cache: cifar10-dcgan goes 1.6 times as fast as with 256
+_DEVICE_BATCH = 256
 _WARM_UPS = 3  # libraries choose their kernels and take their workspaces in the first passes
+
+
+def best_batch_size(device: torch.device) -> int:
+    """Return how many samples are best generated in one pass."""
+    return _CPU_BATCH if device.type == "cpu" else _DEVICE_BATCH
 
 
 def accelerated(generator: nn.Module, inputs: Sequence[Tensor], num_batches: int) -> Callable[..., Tensor]:

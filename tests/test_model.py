@@ -14,7 +14,7 @@ from torch import nn
 import ganzoo
 from ganzoo.building import build, generator_builder
 from ganzoo.errors import GanzooError, MissingWeightsError, UsageError, WeightsFormatError
-from ganzoo.model import BATCH_SIZE, GAN, gan_from_bytes
+from ganzoo.model import GAN, gan_from_bytes
 from ganzoo.model_config import ModelConfig
 from ganzoo.randomness import latent_batches, sample_latents
 from ganzoo.sampling import FEWEST_BATCHES, CapturedGenerator, accelerated
@@ -91,10 +91,10 @@ def test_latents_have_the_stated_distribution(distribution: str, low: float, hig
 
 def test_a_stream_gives_the_very_samples_batch_by_batch() -> None:
     gan = make_gan()
-    batches = list(gan.stream(600, seed=3))
-    assert [len(batch) for batch in batches] == [256, 256, 88]
-    assert torch.equal(torch.cat(batches), gan.sample(600, seed=3))
-    assert torch.allclose(torch.cat(list(gan.stream(600, seed=3, batch_size=7))), gan.sample(600, seed=3), atol=1e-6)
+    batches = list(gan.stream(150, seed=3))
+    assert [len(batch) for batch in batches] == [64, 64, 22]
+    assert torch.equal(torch.cat(batches), gan.sample(150, seed=3))
+    assert torch.allclose(torch.cat(list(gan.stream(150, seed=3, batch_size=7))), gan.sample(150, seed=3), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 100, 200, 5000])
@@ -107,14 +107,14 @@ def test_latents_are_the_same_in_batches_of_any_size(size: int) -> None:
 
 def test_a_stream_draws_only_what_is_asked_for() -> None:
     endless = make_gan().stream(10**15, seed=0)
-    assert torch.equal(next(endless), make_gan().sample(256, seed=0))
+    assert torch.equal(next(endless), make_gan().sample(64, seed=0))
 
 
 @pytest.mark.parametrize("labels", [None, 2, [0, 2] * 150], ids=["in turn", "one", "each"])
 def test_a_stream_of_classes_has_the_labels_of_sample(labels: int | list[int] | None) -> None:
     gan = make_gan(SampleSpec(kind="image", shape=(1, 4, 4), classes=("a", "b", "c")))
     assert torch.equal(torch.cat(list(gan.stream(300, seed=0, labels=labels))), gan.sample(300, seed=0, labels=labels))
-    parts = [part for part in gan.label_batches(300, labels, 64) if part is not None]
+    parts = [part for part in gan.label_batches(300, labels, 7) if part is not None]
     assert torch.equal(torch.cat(parts), gan.labels(300, labels))
 
 
@@ -135,7 +135,7 @@ class Unforeseeable(nn.Module):
 @pytest.mark.parametrize("name", ["mnist-mlp", "mnist-cgan", "cifar10-dcgan"])
 def test_a_captured_generator_gives_the_samples_of_an_eager_one(name: str) -> None:
     gan = ganzoo.load(name, device="cuda")
-    num = BATCH_SIZE * FEWEST_BATCHES + 3
+    num = gan.batch_size * FEWEST_BATCHES + 3
     eager = torch.cat([gan.generate(batch, labels) for batch, labels in inputs(gan, num)])
     torch.testing.assert_close(gan.sample(num, seed=0), eager, rtol=0, atol=1e-3)
 
@@ -143,7 +143,7 @@ def test_a_captured_generator_gives_the_samples_of_an_eager_one(name: str) -> No
 @pytest.mark.gpu
 def test_capture_takes_the_place_of_launches() -> None:
     gan = ganzoo.load("mnist-mlp", device="cuda")
-    ((latents, _),) = inputs(gan, BATCH_SIZE)
+    ((latents, _),) = inputs(gan, gan.batch_size)
     with torch.no_grad():
         captured = accelerated(gan.generator, [latents.cuda()], FEWEST_BATCHES)
         assert isinstance(captured, CapturedGenerator)
@@ -164,7 +164,7 @@ def test_a_generator_that_cannot_be_captured_is_run_as_it_is() -> None:
 
 def inputs(gan: GAN, num: int) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
     """Latents and labels of `sample(num, seed=0)`, in its batches."""
-    latents = latent_batches(gan.config.latent, num, 0, BATCH_SIZE)
+    latents = latent_batches(gan.config.latent, num, 0, gan.batch_size)
     return list(zip(latents, gan.label_batches(num), strict=True))
 
 

@@ -50,9 +50,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 """What a step may consist of."""
 
 
-without_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-
-
 def make_state(samples: dict[str, Path], recipe: str, device: str = "cpu", **values: Any) -> TrainingState:
     settings = config.resolve(recipes.get(recipe), [Layer("test", values)], seed=5)
     spec, place = datasets.get(settings.recipe.dataset), torch.device(device)
@@ -230,7 +227,6 @@ def test_auto_precision_looks_at_the_device_and_the_nets(
 
 
 @pytest.mark.gpu
-@without_gpu
 @pytest.mark.parametrize("name", ["graph", "compile"])
 @pytest.mark.parametrize("case", [case for case in CASES if case != "dropout"])
 def test_on_a_gpu_a_hundred_recorded_steps_are_close_to_eager_ones(
@@ -249,7 +245,6 @@ def test_on_a_gpu_a_hundred_recorded_steps_are_close_to_eager_ones(
 
 
 @pytest.mark.gpu
-@without_gpu
 def test_on_a_gpu_recorded_steps_never_wait(samples: dict[str, Path]) -> None:
     recipe, values = CASES["dropout"]
     state = make_state(samples, recipe, "cuda", engine="graph", **values)
@@ -265,7 +260,6 @@ def test_on_a_gpu_recorded_steps_never_wait(samples: dict[str, Path]) -> None:
 
 
 @pytest.mark.gpu
-@without_gpu
 def test_on_a_gpu_no_two_replays_draw_the_same_numbers(samples: dict[str, Path]) -> None:
     recipe, values = CASES["drawn data"]
     frozen = {"optimizers.generator.learning_rate": 1e-12, "optimizers.discriminator.learning_rate": 1e-12}

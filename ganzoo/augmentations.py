@@ -73,15 +73,14 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 }
 
 
-def augment(images: Tensor, names: Sequence[str], numbers: Tensor | None) -> Tensor:
+def augment(images: Tensor, names: Sequence[str], numbers: Tensor) -> Tensor:
     """Apply augmentations in the order given.
 
     Args:
         images: [batch, channels, height, width].
         names: of augmentations.
-        numbers: [batch, len(names), NUMBERS], uniform in [0, 1); None without names.
+        numbers: [batch, len(names), NUMBERS], uniform in [0, 1).
     """
     for index, name in enumerate(names):
-        assert numbers is not None
         images = AUGMENTATIONS[name](images, numbers[:, index])
     return images

@@ -18,7 +18,7 @@ from typing import Any
 from ganzoo.errors import ManifestError, UnknownNameError
 from ganzoo.files import write_atomically
 from ganzoo.references import NAME, ZooReference
-from ganzoo.registry import WEIGHTS_GROUP, enabled_entry_points, origin, package_folder
+from ganzoo.registry import WEIGHTS_GROUP, package_folder, registrations
 
 MANIFEST_NAME = "weights_manifest.json"
 SCHEMA_VERSION = 1
@@ -187,8 +187,8 @@ class Zoo:
     def __init__(self) -> None:
         self.entries: list[WeightsEntry] = []
         self.problems: list[ManifestError] = []
-        for point in enabled_entry_points(WEIGHTS_GROUP):
-            self._add(point.value.partition(":")[0], str(origin(point)))
+        for one in registrations(WEIGHTS_GROUP):
+            self._add(one.entry.value.partition(":")[0], str(one.origin))
 
     def _add(self, package: str, owner: str) -> None:
         path = manifest_path(package)

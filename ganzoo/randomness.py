@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,11 +45,24 @@ def draw_latents(latent: LatentSpec, num: int, source: torch.Generator) -> torch
 
 def sample_latents(latent: LatentSpec, num: int, seed: int) -> torch.Tensor:
     """Draw the latents [num, dim] of a sampling seed, on the CPU: the same for every device and every larger num."""
+    return next(latent_batches(latent, num, seed, num))
+
+
+def latent_batches(latent: LatentSpec, num: int, seed: int, size: int) -> Iterator[torch.Tensor]:
+    """Draw the latents of a sampling seed batch by batch, [size, dim] each and the last one shorter, on the CPU.
+
+    Together they are `sample_latents(latent, num, seed)`, whatever the size, and are never all in memory.
+    """
     import torch
 
     source = generator(seed, "sample")
-    blocks = [draw_latents(latent, LATENT_BLOCK, source) for _ in range(-(-num // LATENT_BLOCK))]
-    return torch.cat(blocks)[:num]
+    drawn = torch.empty(0, latent.dim)
+    for start in range(0, num, size):
+        wanted = min(size, num - start)
+        num_blocks = -(-(wanted - len(drawn)) // LATENT_BLOCK)
+        drawn = torch.cat([drawn, *(draw_latents(latent, LATENT_BLOCK, source) for _ in range(num_blocks))])
+        yield drawn[:wanted]
+        drawn = drawn[wanted:]
 
 
 def interpolate_latents(latent: LatentSpec, start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:

@@ -7,11 +7,13 @@ that is asked for. A broken plugin, or two that claim one name, is an error of t
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, lru_cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from ganzoo.errors import DuplicateNameError, PluginError, UnknownNameError
@@ -34,25 +36,60 @@ class Origin:
         return f"{self.distribution} {self.version}"
 
 
-def origin(entry: EntryPoint) -> Origin:
-    """Return the distribution that an entry point was read from."""
-    if entry.dist is None:  # pragma: no cover - only for entry points built by hand
-        return Origin("unknown distribution", "?")
-    return Origin(entry.dist.name, entry.dist.version)
+@cache
+def _origin(distribution: Distribution) -> Origin:
+    metadata = distribution.metadata  # reads and parses a file
+    return Origin(metadata["Name"], metadata["Version"])
 
 
-def enabled_entry_points(group: str) -> list[EntryPoint]:
+@dataclass(frozen=True)
+class Registration:
+    """A line under an entry-point group."""
+
+    entry: EntryPoint
+    distribution: Distribution
+
+    @property
+    def name(self) -> str:
+        """What is registered."""
+        return self.entry.name
+
+    @property
+    def origin(self) -> Origin:
+        """The distribution that registers it."""
+        return _origin(self.distribution)
+
+
+def registrations(group: str) -> list[Registration]:
     """Return the entry points of a group that GANZOO_PLUGINS lets through, in the order of their names.
 
     GANZOO_PLUGINS is unset (all), `off` (first-party only) or a comma-separated list of distributions.
     """
+    found = _installed(_surroundings())[group]
     choice = os.environ.get("GANZOO_PLUGINS", "").strip()
-    found = sorted(entry_points(group=group), key=lambda entry: (entry.name, str(origin(entry))))
-    if not choice:
-        return found
-    allowed = set() if choice.lower() == "off" else {_normalized(name) for name in choice.split(",")}
-    allowed.add(FIRST_PARTY)
-    return [entry for entry in found if _normalized(origin(entry).distribution) in allowed]
+    if choice:
+        allowed = set() if choice.lower() == "off" else {_normalized(name) for name in choice.split(",")}
+        allowed.add(FIRST_PARTY)
+        found = [one for one in found if _normalized(one.origin.distribution) in allowed]
+    owners = Counter(one.name for one in found)
+    # Who owns a name takes a file to say, so it is asked only where there are several.
+    return sorted(found, key=lambda one: (one.name, str(one.origin) if owners[one.name] > 1 else ""))
+
+
+@lru_cache(maxsize=1)
+def _installed(surroundings: object) -> dict[str, list[Registration]]:
+    """Return what is registered for each group, each distribution's file read once while the surroundings stay."""
+    points = entry_points()
+    return {
+        group: [Registration(entry, entry.dist) for entry in points.select(group=group) if entry.dist is not None]
+        for group in GROUPS
+    }
+
+
+def _surroundings() -> tuple[object, ...]:
+    """Return who looks for distributions, where, and when something was last installed there."""
+    folders = [path for path in map(Path, sys.path) if path.exists()]
+    return (*map(id, sys.meta_path), *((path, path.stat().st_mtime_ns) for path in folders))
 
 
 def _normalized(distribution: str) -> str:
@@ -69,11 +106,11 @@ class Registry(Generic[Spec]):
 
     def origins(self) -> dict[str, list[Origin]]:
         """Return every registered name with the distributions that claim it; imports nothing."""
-        return {name: [origin(entry) for entry in entries] for name, entries in self._entries().items()}
+        return {name: [claim.origin for claim in claims] for name, claims in self._claims().items()}
 
     def names(self) -> list[str]:
         """Return every registered name, sorted; imports nothing."""
-        return list(self._entries())
+        return list(self._claims())
 
     def get(self, name: str) -> Spec:
         """Import and return one spec.
@@ -81,32 +118,32 @@ class Registry(Generic[Spec]):
         Raises UnknownNameError, DuplicateNameError, or PluginError when the plugin cannot be imported, hands over
         something else, or was written for a newer ganzoo.
         """
-        entries = self._entries().get(name)
-        if entries is None:
+        claims = self._claims().get(name)
+        if claims is None:
             raise UnknownNameError(self.kind, name, self.names())
-        if len(entries) > 1:
-            claimants = " and ".join(str(origin(entry)) for entry in entries)
+        if len(claims) > 1:
+            claimants = " and ".join(str(claim.origin) for claim in claims)
             raise DuplicateNameError(
                 f"{self.kind} {name!r} is registered by {claimants}.",
-                distribution=origin(entries[0]).distribution,
-                version=origin(entries[0]).version,
+                distribution=claims[0].origin.distribution,
+                version=claims[0].origin.version,
                 hint="Uninstall one of them, or name the one to keep in GANZOO_PLUGINS.",
             )
-        return _load(entries[0], self.kind, self._spec_type)
+        return _load(claims[0], self.kind, self._spec_type)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
-    def _entries(self) -> dict[str, list[EntryPoint]]:
-        claims: dict[str, list[EntryPoint]] = defaultdict(list)
-        for entry in enabled_entry_points(self.group):
-            claims[entry.name].append(entry)
+    def _claims(self) -> dict[str, list[Registration]]:
+        claims: dict[str, list[Registration]] = defaultdict(list)
+        for one in registrations(self.group):
+            claims[one.name].append(one)
         return dict(claims)
 
 
-def _load(entry: EntryPoint, kind: str, spec_type: type[Spec]) -> Spec:
+def _load(claim: Registration, kind: str, spec_type: type[Spec]) -> Spec:
     """Import one entry point and hold it to the contract."""
-    source = origin(entry)
+    entry, source = claim.entry, claim.origin
 
     def broken(what: str, hint: str = "") -> PluginError:
         message = f"{source} {what}"
@@ -136,6 +173,7 @@ extractors = Registry("extractor", "ganzoo.extractors", ExtractorSpec)
 
 REGISTRIES = (recipes, datasets, architectures, metrics, extractors)
 WEIGHTS_GROUP = "ganzoo.weights"
+GROUPS = (*(registry.group for registry in REGISTRIES), WEIGHTS_GROUP)
 
 
 @cache

@@ -308,6 +308,9 @@ class Recipe:
     """Which net is updated first in a step."""
     share_fakes: bool = False
     """Whether both nets see the same fakes in a step (the generator must be updated first), or fresh ones each."""
+    augment: tuple[str, ...] = ()
+    """Names of augmentations in `ganzoo.augmentations`, in order: all that the discriminator sees is changed by them,
+    real and generated, in both updates. Images only."""
     ema_decay: Rate | None = None
     """Decay of the moving average of the generator that is saved and sampled; None: the generator itself."""
     source: str = ""

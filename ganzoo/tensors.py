@@ -41,9 +41,14 @@ def serialize(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) 
     digest = hashlib.sha256(data).hexdigest()
     # The library writes metadata in random order, so the header is written again.
     named = dict(sorted({**metadata, DATA_DIGEST_KEY: digest}.items()))
-    header = json.dumps({"__metadata__": named, **json.loads(content[8 : 8 + length])}, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # aligned data, as the format asks
-    return len(header).to_bytes(8, "little") + header + data
+    return header_bytes({"__metadata__": named, **json.loads(content[8 : 8 + length])}) + data
+
+
+def header_bytes(header: Mapping[str, Any]) -> bytes:
+    """Return what a safetensors file begins with; its tensors' bytes follow."""
+    content = json.dumps(header, separators=(",", ":")).encode()
+    content += b" " * (-len(content) % 8)  # aligned data, as the format asks
+    return len(content).to_bytes(8, "little") + content
 
 
 def deserialize(content: bytes, where: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

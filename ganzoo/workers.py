@@ -9,23 +9,29 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 Result = TypeVar("Result")
-
-Piece = tuple[int, int]
-"""Where a piece of work begins and where it stops."""
+Piece = TypeVarTuple("Piece")
 
 
-def ordered(work: Callable[[int, int], Result], pieces: Iterator[Piece], workers: int) -> Generator[Result]:
-    """Yield work(start, stop) of each piece in order, computed in so many processes, or in this one for 1.
+def num_cores() -> int:
+    """Return the cores that this process may use, but no more than one process that writes can follow."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 16)
 
-    No more than two pieces beyond one for each worker are computed before they are asked for. `work` must be picklable.
-    Raises what `work` raises, and BrokenProcessPool when a process is killed.
+
+def ordered(
+    work: Callable[[*Piece], Result], pieces: Iterator[tuple[*Piece]], workers: int
+) -> Generator[Result, None, None]:
+    """Yield work(*piece) of each piece in order, computed in so many processes, or in this one for 1.
+
+    No more than two pieces beyond one for each worker are taken and computed before they are asked for. `work` and the
+    pieces must be picklable. Raises what `work` raises, and BrokenProcessPool when a process is killed.
     """
     if workers == 1:
-        for start, stop in pieces:
-            yield work(start, stop)
+        for piece in pieces:
+            yield work(*piece)
         return
     executor = pool(workers)
     try:

@@ -23,6 +23,15 @@ TINY_MLP = {
 """An architecture config that trains in milliseconds."""
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests that need a CUDA device are skipped where there is none."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty store of the test's own, and none of the user's settings."""

@@ -20,7 +20,7 @@ PLUGINS = ROOT / "plugins"
 LAYERS = [
     {"deferred", "files", "errors", "specs", "version", "workers"},
     {"registry", "references", "manifest", "config", "validation", "model_config", "devices", "randomness"},
-    {"store", "tensors", "losses", "distances", "building", "layers", "data"},
+    {"store", "tensors", "losses", "augmentations", "distances", "building", "layers", "sampling", "data"},
     {"model", "zoo", "hub", "training", "evaluation", "rendering", "bundle", "bench", "importing", "checkout"},
     {"cli"},
 ]

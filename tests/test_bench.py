@@ -95,6 +95,7 @@ def test_the_plain_update_is_the_mathematics_of_every_recipe(recipe: str) -> Non
         {"optimizers.generator.decay": "linear", "optimizers.discriminator.decay": "linear", "steps": 4},
         {"optimizers.generator.weight_decay": 0.1, "discriminator_loss": "mean", "label_smoothing": 0.1},
         {"update_order": "generator_first", "share_fakes": True, "ema_decay": None},
+        {"augment": ["color", "translation", "cutout"], "loss": "relativistic", "regularizers.r1": 1.0},
     ],
     ids=lambda values: ",".join(values),
 )

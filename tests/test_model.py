@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import ganzoo
 from ganzoo.building import build, generator_builder
 from ganzoo.errors import GanzooError, MissingWeightsError, UsageError, WeightsFormatError
 from ganzoo.model import GAN, gan_from_bytes
 from ganzoo.model_config import ModelConfig
-from ganzoo.randomness import sample_latents
+from ganzoo.randomness import latent_batches, sample_latents
+from ganzoo.sampling import FEWEST_BATCHES, CapturedGenerator, accelerated
 from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo.tensors import deserialize, serialize
 
@@ -85,6 +87,85 @@ def test_latents_have_the_stated_distribution(distribution: str, low: float, hig
     assert latents.shape == (5000, 4)
     assert abs(float(latents.mean())) < 0.03
     assert low < float(latents.abs().max()) <= high
+
+
+def test_a_stream_gives_the_very_samples_batch_by_batch() -> None:
+    gan = make_gan()
+    batches = list(gan.stream(150, seed=3))
+    assert [len(batch) for batch in batches] == [64, 64, 22]
+    assert torch.equal(torch.cat(batches), gan.sample(150, seed=3))
+    assert torch.allclose(torch.cat(list(gan.stream(150, seed=3, batch_size=7))), gan.sample(150, seed=3), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 100, 200, 5000])
+def test_latents_are_the_same_in_batches_of_any_size(size: int) -> None:
+    latent = LatentSpec(dim=4)
+    batches = list(latent_batches(latent, 200, 3, size))
+    assert torch.equal(torch.cat(batches), sample_latents(latent, 5000, 3)[:200])
+    assert {len(batch) for batch in batches[:-1]} <= {size}
+
+
+def test_a_stream_draws_only_what_is_asked_for() -> None:
+    endless = make_gan().stream(10**15, seed=0)
+    assert torch.equal(next(endless), make_gan().sample(64, seed=0))
+
+
+@pytest.mark.parametrize("labels", [None, 2, [0, 2] * 150], ids=["in turn", "one", "each"])
+def test_a_stream_of_classes_has_the_labels_of_sample(labels: int | list[int] | None) -> None:
+    gan = make_gan(SampleSpec(kind="image", shape=(1, 4, 4), classes=("a", "b", "c")))
+    assert torch.equal(torch.cat(list(gan.stream(300, seed=0, labels=labels))), gan.sample(300, seed=0, labels=labels))
+    parts = [part for part in gan.label_batches(300, labels, 7) if part is not None]
+    assert torch.equal(torch.cat(parts), gan.labels(300, labels))
+
+
+def test_a_stream_refuses_at_once() -> None:
+    for arguments in ({"num": 0}, {"num": 1, "batch_size": 0}, {"num": 1, "labels": 0}):
+        with pytest.raises(UsageError):
+            make_gan().stream(**arguments)  # type: ignore[arg-type]
+
+
+class Unforeseeable(nn.Module):
+    """A generator that asks the host in every pass, which no graph can hold."""
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return latents * latents.sum().item()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["mnist-mlp", "mnist-cgan", "cifar10-dcgan"])
+def test_a_captured_generator_gives_the_samples_of_an_eager_one(name: str) -> None:
+    gan = ganzoo.load(name, device="cuda")
+    num = gan.batch_size * FEWEST_BATCHES + 3
+    eager = torch.cat([gan.generate(batch, labels) for batch, labels in inputs(gan, num)])
+    torch.testing.assert_close(gan.sample(num, seed=0), eager, rtol=0, atol=1e-3)
+
+
+@pytest.mark.gpu
+def test_capture_takes_the_place_of_launches() -> None:
+    gan = ganzoo.load("mnist-mlp", device="cuda")
+    ((latents, _),) = inputs(gan, gan.batch_size)
+    with torch.no_grad():
+        captured = accelerated(gan.generator, [latents.cuda()], FEWEST_BATCHES)
+        assert isinstance(captured, CapturedGenerator)
+        first = captured(latents.cuda())
+        kept = first.clone()
+        assert not torch.equal(captured(-latents.cuda()), kept)
+        assert torch.equal(first, kept)  # the caller's own
+        assert len(captured(latents[:3].cuda())) == 3
+
+
+@pytest.mark.gpu
+def test_a_generator_that_cannot_be_captured_is_run_as_it_is() -> None:
+    latents = torch.ones(4, 3, device="cuda")
+    with pytest.warns(RuntimeWarning, match="without a CUDA graph"):
+        run = accelerated(Unforeseeable(), [latents], FEWEST_BATCHES)
+    assert torch.equal(run(latents), latents * 12)
+
+
+def inputs(gan: GAN, num: int) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+    """Latents and labels of `sample(num, seed=0)`, in its batches."""
+    latents = latent_batches(gan.config.latent, num, 0, gan.batch_size)
+    return list(zip(latents, gan.label_batches(num), strict=True))
 
 
 def test_labels_choose_the_class_and_default_to_all_in_turn() -> None:

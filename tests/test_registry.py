@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,3 +136,90 @@ def test_importing_first_party_plugins_loads_no_torch() -> None:
         "import sys, ganzoo_mlp, ganzoo_mnist, ganzoo_quadratic; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+NUM_MANY = 200
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> dict[str, str]:
+    """An environment in which 200 distributions are installed whose modules say when they are imported."""
+    site = tmp_path / "many"
+    for index in range(NUM_MANY):
+        name = f"many_{index:03d}"
+        info = site / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(
+            f"[{ARCHITECTURES}]\n{name} = {name}:STRIPES\n[ganzoo.recipes]\n{name}-gan = {name}:RECIPE\n"
+        )
+        (site / f"{name}.py").write_text(STRIPES.format(extra="").replace('"stripes"', f'"{name}"'))
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *others])}
+
+
+def printed(code: str, *arguments: str, environment: Mapping[str, str]) -> Any:
+    """Run Python and return the document that it prints last, on stderr."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stderr.splitlines()[-1])
+
+
+RUN = """
+import json, sys
+from ganzoo.cli import main
+try: main()
+except SystemExit as end: assert not end.code, end.code
+"""
+LIGHT = [["--version"], ["--help"], ["list"], ["show", "mnist-mlp"], ["plugins", "list"]]
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
+def test_two_hundred_plugins_add_no_module_to_a_light_command(arguments: list[str], many: dict[str, str]) -> None:
+    code = RUN + "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    without = printed(code, *arguments, environment=os.environ)
+    assert printed(code, *arguments, environment=many) == without
+
+
+READS = """
+import collections, importlib.metadata
+reads, read_text = collections.Counter(), importlib.metadata.PathDistribution.read_text
+def counted(self, name):
+    reads[f"{self._path}/{name}"] += 1
+    return read_text(self, name)
+importlib.metadata.PathDistribution.read_text = counted
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "most"),
+    [(["--version"], 0), (["--help"], 0), (["show", "mnist-mlp"], 1), (["list"], 2), (["plugins", "list"], 2)],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_two_hundred_plugins_have_their_metadata_read_once(
+    arguments: list[str], most: int, many: dict[str, str]
+) -> None:
+    reads = printed(READS + RUN + "print(json.dumps(reads), file=sys.stderr)", *arguments, environment=many)
+    plugins = {file: times for file, times in reads.items() if "many_" in file}
+    assert set(plugins.values()) <= {1}
+    assert len(plugins) == most * NUM_MANY  # the entry points of each, and its METADATA where its version is shown
+    assert max(reads.values(), default=0) <= 1
+
+
+def test_one_of_two_hundred_plugins_is_imported_alone(many: dict[str, str]) -> None:
+    code = (
+        "import json, sys\nfrom ganzoo import registry\n"
+        "assert registry.architectures.get('many_123').name == 'many_123'\n"
+        "print(json.dumps([name for name in sys.modules if name.startswith('many_')]), file=sys.stderr)"
+    )
+    assert printed(code, environment=many) == ["many_123"]
+
+
+def test_a_plugin_that_is_installed_while_the_program_runs_is_seen(install_plugin: InstallPlugin) -> None:
+    install_stripes(install_plugin)
+    assert "spots" not in registry.architectures.names()
+    site = install_plugin("ganzoo-spots", {ARCHITECTURES: {"spots": "spots:X"}}, {})
+    assert {"stripes", "spots"} <= set(registry.architectures.names())
+    shutil.rmtree(site / "ganzoo_spots-1.0.dist-info")
+    assert "spots" not in registry.architectures.names()

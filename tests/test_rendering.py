@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from rich.console import Console
-from safetensors.torch import load_file
 
 from ganzoo.errors import UsageError
-from ganzoo.rendering import TerminalPicture, picture, write_samples
+from ganzoo.rendering import TerminalPicture, picture
 from ganzoo.rendering.grid import to_pixels
 from ganzoo.specs import SampleSpec
 from ganzoo_quadratic import QUADRATIC
@@ -53,35 +51,6 @@ def test_curves_are_drawn_over_their_band() -> None:
 def test_curves_without_axes_cannot_be_drawn() -> None:
     with pytest.raises(UsageError, match="no axes"):
         picture(torch.zeros(1, 3), SampleSpec(kind="curve", shape=(3,)))
-
-
-def test_a_picture_is_one_png(tmp_path: Path) -> None:
-    path = write_samples(flat(GREY, [0.0] * 9), GREY, str(tmp_path / "grid.png"))
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["grid.png"]
-
-
-def test_a_folder_gets_single_pictures(tmp_path: Path) -> None:
-    write_samples(flat(GREY, [-1.0, 1.0]), GREY, f"{tmp_path}/single/")
-    names = sorted(path.name for path in (tmp_path / "single").iterdir())
-    assert names == ["000000.png", "000001.png"]
-    with Image.open(tmp_path / "single" / "000001.png") as image:
-        assert np.asarray(image).max() == 255
-    write_samples(flat(GREY, [0.0]), GREY, str(tmp_path / "single"))  # an existing folder needs no slash
-
-
-def test_arrays_hold_the_samples_as_they_are(tmp_path: Path) -> None:
-    samples = torch.randn(5, *COLOUR.shape)
-    assert np.array_equal(np.load(write_samples(samples, COLOUR, str(tmp_path / "x.npy"))), samples.numpy())
-    assert torch.equal(load_file(write_samples(samples, COLOUR, str(tmp_path / "x.safetensors")))["samples"], samples)
-
-
-@pytest.mark.parametrize("name", ["x.jpg", "x", "x.pt"])
-def test_unknown_forms_are_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="names no known form"):
-        write_samples(flat(GREY, [0.0]), GREY, str(tmp_path / name))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_terminal_picture_fits_its_width() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from ganzoo import randomness
+from ganzoo.augmentations import NUMBERS, augment
 from ganzoo.bench.loader import endless
 from ganzoo.building import build, discriminator_builder, generator_builder
 from ganzoo.config import TrainingSettings
@@ -74,6 +75,7 @@ class PlainLearner:
             assert feed.latents is not None
             fakes = generate(self.generator, feed.latents, real_labels), real_labels
         fake, fake_labels = fakes[0].detach(), fakes[1]
+        real, fake = self._augmented(real, feed.augment, 0), self._augmented(fake, feed.augment, 1)
         self.discriminator_optimizer.zero_grad()
         real_logits, fake_logits = judge(net, real, real_labels), judge(net, fake, fake_labels)
         loss = self.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
@@ -96,12 +98,19 @@ class PlainLearner:
     def _update_generator(self, feed: GeneratorFeed) -> tuple[Fakes, float]:
         self.generator_optimizer.zero_grad()
         fake = generate(self.generator, feed.latents, feed.labels)
-        fake_logits = judge(self.discriminator, fake, feed.labels)
-        real_logits = None if feed.real is None else judge(self.discriminator, feed.real.samples, feed.labels)
+        fake_logits = judge(self.discriminator, self._augmented(fake, feed.augment, 1), feed.labels)
+        real_logits = None
+        if feed.real is not None:
+            real = self._augmented(feed.real.samples, feed.augment, 0)
+            real_logits = judge(self.discriminator, real, feed.labels)
         loss = self.loss.generator(fake_logits, real_logits)
         loss.backward()
         self.generator_optimizer.step()
         return (fake, feed.labels), loss.item()
+
+    def _augmented(self, samples: Tensor, numbers: Tensor | None, which: int) -> Tensor:
+        """Return what the discriminator gets to see of real samples (which = 0) or of fakes (1)."""
+        return samples if numbers is None else augment(samples, self.recipe.augment, numbers[which])
 
 
 def _adam(net: nn.Module, spec: Adam) -> torch.optim.Adam:
@@ -140,12 +149,13 @@ class PlainLoop:
         real, labels = self._real() if self._learner.loss.paired else None, None
         if self._num_classes:
             labels = self._labels() if real is None else real.labels
-        return GeneratorFeed(real, self._latents(), labels)
+        return GeneratorFeed(real, self._latents(), labels, self._numbers())
 
     def _for_discriminator(self) -> DiscriminatorFeed:
         recipe = self._learner.recipe
         latents = None if recipe.share_fakes else self._latents()
-        return DiscriminatorFeed(self._real(), latents, self._shares() if recipe.regularizers else None)
+        shares = self._shares() if recipe.regularizers else None
+        return DiscriminatorFeed(self._real(), latents, shares, self._numbers())
 
     def _real(self) -> Batch:
         samples, labels = next(self._batches)
@@ -160,3 +170,11 @@ class PlainLoop:
 
     def _shares(self) -> Tensor:
         return torch.rand(self._learner.recipe.batch_size, generator=self._source, device=self._device)
+
+    def _numbers(self) -> Tensor | None:
+        """Return what augmentations are drawn by."""
+        recipe = self._learner.recipe
+        if not recipe.augment:
+            return None
+        shape = (2, recipe.batch_size, len(recipe.augment), NUMBERS)
+        return torch.rand(shape, generator=self._source, device=self._device)

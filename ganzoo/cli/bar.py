@@ -1,8 +1,13 @@
-"""A progress bar for a training."""
+"""Progress bars: of a training, and of images that are counted."""
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+
+from ganzoo.cli.output import out
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -60,3 +65,34 @@ class Bar:
             speed=speed(record),
             losses=f"D {record.loss_d:.3f}  G {record.loss_g:.3f}{self._metrics}",
         )
+
+
+@contextlib.contextmanager
+def counting_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show how many of how many images are done, once it is told; None where nobody would see it."""
+    console = out.progress_console()
+    if console is None:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        console=console,
+    ) as bar:
+        task = bar.add_task(title, total=None, visible=False, speed="")
+        first: list[tuple[int, float]] = []
+
+        def update(done: int, total: int) -> None:
+            first.append((done, time.monotonic()))
+            del first[1:]
+            (begun, at), now = first[0], time.monotonic()
+            # Some clocks stand still for 16 ms.
+            speed = f"{(done - begun) / max(now - at, 1e-3):,.0f} images/s" if done > begun else ""
+            bar.update(task, completed=done, total=total, visible=True, speed=speed)
+
+        yield update

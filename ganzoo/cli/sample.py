@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganzoo.cli.bar import counting_bar
 from ganzoo.cli.fetching import fetching
 from ganzoo.cli.options import Device, Json, Reference, Seed
 from ganzoo.cli.output import out
 from ganzoo.errors import UsageError
+from ganzoo.workers import num_cores
 
 if TYPE_CHECKING:
     from ganzoo.model import GAN
+    from ganzoo.rendering import Target, Written
 
 FRAME_SECONDS = 0.08
+
+MANY_PICTURES = 4096
+"""So many are drawn by other processes, which take half a second to start, where there are cores for them."""
 
 
 def sample(
@@ -28,6 +37,10 @@ def sample(
     target: Annotated[
         str | None,
         typer.Option("--out", "-o", help="FILE.png, FILE.npy, FILE.safetensors, or FOLDER/ for single pictures."),
+    ] = None,
+    shard_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Into FOLDER/: tar shards of N samples, as webdataset reads them."),
     ] = None,
     interpolate: Annotated[
         int | None,
@@ -42,12 +55,14 @@ def sample(
     if target is None and (json or not sys.stdout.isatty()):
         raise UsageError("there is no terminal to draw in.", hint="Name a file: --out samples.png")
 
+    if shard_size is not None and (target is None or interpolate is not None):
+        raise UsageError("shards need a folder, and hold no animation.", hint="Name one: --out samples/")
+
     from ganzoo.randomness import random_seed
-    from ganzoo.rendering import TerminalPicture, check_form, for_terminal, picture, write_samples
+    from ganzoo.rendering import TerminalPicture, for_terminal, picture
     from ganzoo.zoo import load
 
-    if interpolate is not None:
-        check_form(Path(str(target)))  # before anything is fetched
+    write = None if target is None else _writer(target, interpolate, shard_size)  # before anything is fetched
     with fetching() as access:
         gan = load(reference, device=device, access=access)
     spec = gan.config.sample
@@ -55,28 +70,65 @@ def sample(
     if seed is None:
         out.talk(f"seed {chosen_seed}")
     class_label = _label(label, spec.classes)
-    if interpolate is not None:
-        path = Path(str(target)).expanduser()
-        _write_loop(gan, path, num, interpolate, chosen_seed, class_label)
-    else:
+    if write is None:
         samples = gan.sample(num, seed=chosen_seed, labels=class_label).cpu()
-        if target is None:
-            out.console().print(TerminalPicture(for_terminal(picture(samples, spec), spec)), end="")
-            return
-        path = write_samples(samples, spec, target)
+        out.console().print(TerminalPicture(for_terminal(picture(samples, spec), spec)), end="")
+        return
+    written = write(gan, num, chosen_seed, class_label)
     if json:
-        out.json({"path": str(path), "num": num, "seed": chosen_seed, "sha256": _digest(path)})
+        out.json(
+            {
+                "path": str(written.path),
+                "num": num,
+                "seed": chosen_seed,
+                "files": written.num_files,
+                "bytes": written.num_bytes,
+                "sha256": _digest(written.path),
+            }
+        )
     else:
-        out.line(path)
+        out.line(written.path)
 
 
-def _write_loop(gan: GAN, path: Path, num: int, keys: int, seed: int, label: int | None) -> None:
+Write = Callable[["GAN", int, int, int | None], "Written"]
+"""(model, number of samples, seed, label or None for all classes)."""
+
+
+def _writer(name: str, keys: int | None, shard_size: int | None) -> Write:
+    """Return what writes samples to a place of this name, which is fit for it. Raises UsageError."""
+    from ganzoo.rendering import check_form, parse_target
+
+    if keys is None:
+        return partial(_write, parse_target(name, shard_size))
+    path = Path(name).expanduser()
+    check_form(path)
+    return partial(_write_loop, path, keys)
+
+
+def _write(target: Target, gan: GAN, num: int, seed: int, label: int | None) -> Written:
+    """Write samples while they are generated; many pictures are drawn by other processes."""
+    from ganzoo.rendering import write_samples
+
+    with counting_bar("sampling") if num > gan.batch_size else nullcontext() as progress:
+        return write_samples(
+            gan.stream(num, seed=seed, labels=label),
+            num,
+            gan.config.sample,
+            target,
+            labels=gan.label_batches(num, label),
+            workers=max(1, num_cores() - 1) if num >= MANY_PICTURES else 1,  # one core generates
+            progress=progress,
+        )
+
+
+def _write_loop(path: Path, keys: int, gan: GAN, num: int, seed: int, label: int | None) -> Written:
     """Write an animation that takes two seconds from one seed to the next, or less where there are many."""
-    from ganzoo.rendering import MOST_FRAMES, fitted, picture, write_animation
+    from ganzoo.rendering import MOST_FRAMES, Written, fitted, picture, write_animation
 
     frames = min(MOST_FRAMES, keys * round(2 / FRAME_SECONDS))
     moments = gan.interpolate(num, keys=keys, frames=frames, seed=seed, labels=label)
     write_animation([fitted(picture(samples, gan.config.sample)) for samples in moments], path, FRAME_SECONDS)
+    return Written(path, 1, path.stat().st_size)
 
 
 def _label(label: str | None, classes: tuple[str, ...] | None) -> int | None:
@@ -90,4 +142,7 @@ def _label(label: str | None, classes: tuple[str, ...] | None) -> int | None:
 
 def _digest(path: Path) -> str | None:
     """Return the sha256 of a file; None for a folder."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    if path.is_dir():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageFilter
 
@@ -11,6 +11,7 @@ from ganzoo.rendering.plot import Canvas, Panel
 from ganzoo.specs import SampleSpec
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 WIDTH, HEIGHT = 800, 560
@@ -19,12 +20,12 @@ _BOX = (64, 24, WIDTH - 24, HEIGHT - 56)
 _BAND, _BAND_EDGE, _CURVE = (222, 235, 250), (120, 160, 210), (200, 70, 40, 110)
 
 
-def curve_plot(curves: Tensor, spec: SampleSpec) -> Image.Image:
+def curve_plot(curves: Tensor | NDArray[Any], spec: SampleSpec) -> Image.Image:
     """Draw curves [num, points] over their band. Raises UsageError for a spec without axes."""
     axes = spec.axes
     if axes is None:
         raise UsageError("these curves have no axes to draw them on.", hint="Write an array instead: --out FILE.npy")
-    rows = curves.detach().cpu().double().tolist()
+    rows = curves.tolist()
     # The view is the band and some room; a curve that has gone astray leaves the picture.
     low, high = min(axes.lower), max(axes.upper)
     room = (high - low) * 0.12

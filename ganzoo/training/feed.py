@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ganzoo.augmentations import NUMBERS
 from ganzoo.data.batches import Batch, Staged
 from ganzoo.randomness import draw_latents
 from ganzoo.specs import Adam
@@ -46,6 +47,8 @@ class DiscriminatorFeed(NamedTuple):
     """[batch, dim], of the fakes; None when it shares those of the generator's update."""
     shares: Tensor | None
     """[batch], uniform in [0, 1), for regularizers; None without them."""
+    augment: Tensor | None
+    """[2, batch, augmentations, NUMBERS], uniform in [0, 1), of real samples and of fakes; None without any."""
 
 
 class GeneratorFeed(NamedTuple):
@@ -57,6 +60,8 @@ class GeneratorFeed(NamedTuple):
     """[batch, dim]."""
     labels: Tensor | None
     """int64 [batch], which a conditional model is asked for; None for others."""
+    augment: Tensor | None
+    """As for the discriminator."""
 
 
 class Feed(NamedTuple):
@@ -121,13 +126,14 @@ def _for_generator(state: TrainingState, batches: Iterator[Batch]) -> GeneratorF
     latents, labels = _latents(state), None
     if classes is not None:
         labels = _labels(state, len(classes)) if real is None else real.labels
-    return GeneratorFeed(real, latents, labels)
+    return GeneratorFeed(real, latents, labels, _augment(state))
 
 
 def _for_discriminator(state: TrainingState, batches: Iterator[Batch]) -> DiscriminatorFeed:
     recipe = state.settings.recipe
     latents = None if recipe.share_fakes else _latents(state)
-    return DiscriminatorFeed(next(batches), latents, _shares(state) if recipe.regularizers else None)
+    shares = _shares(state) if recipe.regularizers else None
+    return DiscriminatorFeed(next(batches), latents, shares, _augment(state))
 
 
 def _latents(state: TrainingState) -> Tensor:
@@ -142,3 +148,11 @@ def _labels(state: TrainingState, classes: int) -> Tensor:
 
 def _shares(state: TrainingState) -> Tensor:
     return torch.rand(state.settings.recipe.batch_size, generator=state.latent_source, device=state.device)
+
+
+def _augment(state: TrainingState) -> Tensor | None:
+    recipe = state.settings.recipe
+    if not recipe.augment:
+        return None
+    shape = (2, recipe.batch_size, len(recipe.augment), NUMBERS)
+    return torch.rand(shape, generator=state.latent_source, device=state.device)

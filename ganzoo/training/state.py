@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import randomness
+from ganzoo.augmentations import AUGMENTATIONS
 from ganzoo.building import discriminator_builder, generator_builder, outline
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batches
@@ -30,6 +31,11 @@ def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
     for name in recipe.regularizers:
         if name not in REGULARIZERS:
             raise UnknownNameError("regularizer", name, REGULARIZERS)
+    for name in recipe.augment:
+        if name not in AUGMENTATIONS:
+            raise UnknownNameError("augmentation", name, AUGMENTATIONS)
+    if recipe.augment and config.sample.kind != "image":
+        raise SettingsError(f"augmentations change images, and {recipe.dataset} has none.", hint="Leave augment empty.")
     if loss.paired and recipe.conditional and recipe.share_fakes:
         raise SettingsError(
             f"the loss {loss.name!r} pairs real and fake samples of one class, which shared fakes do not have.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ganzoo.augmentations import augment
 from ganzoo.losses import REGULARIZERS, Critics
 from ganzoo.training.adam import FusedAdam, trainable
 from ganzoo.training.feed import DiscriminatorFeed, Feed, GeneratorFeed
@@ -46,6 +47,7 @@ def update_discriminator(
         with torch.no_grad(), learner.products():
             fakes = generate(learner.generator, feed.latents, real_labels), real_labels
     fake, fake_labels = fakes[0].detach().float(), fakes[1]
+    real, fake = _shown(learner, real, feed.augment, 0), _shown(learner, fake, feed.augment, 1)
 
     with learner.products():
         if learner.joint_pass:
@@ -82,14 +84,22 @@ def update_generator(learner: Learner, feed: GeneratorFeed, learning_rate: Tenso
     """Make the discriminator mistake fakes for real. Returns the fakes, made before the update, and the loss."""
     with learner.products():
         fake = generate(learner.generator, feed.latents, feed.labels)
-        fake_logits = judge(learner.discriminator, fake, feed.labels)
+    shown = _shown(learner, fake, feed.augment, 1)
+    with learner.products():
+        fake_logits = judge(learner.discriminator, shown, feed.labels)
     real_logits = None
     if feed.real is not None:
+        real = _shown(learner, feed.real.samples, feed.augment, 0)
         with torch.no_grad(), learner.products():
-            real_logits = judge(learner.discriminator, feed.real.samples, feed.labels)
+            real_logits = judge(learner.discriminator, real, feed.labels)
     loss = learner.loss.generator(fake_logits, real_logits)
     _descend(learner.generator, learner.generator_optimizer, loss, learning_rate)
     return (fake, feed.labels), loss.detach()
+
+
+def _shown(learner: Learner, samples: Tensor, numbers: Tensor | None, which: int) -> Tensor:
+    """Return what the discriminator gets to see of real samples (which = 0) or of fakes (1)."""
+    return samples if numbers is None else augment(samples.float(), learner.recipe.augment, numbers[which])
 
 
 def _descend(net: nn.Module, optimizer: FusedAdam, loss: Tensor, learning_rate: Tensor) -> None:

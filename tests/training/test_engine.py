@@ -26,6 +26,8 @@ from ganzoo.training.step import update
 
 MLP = {"config.generator_hidden": [8, 8], "config.discriminator_hidden": [8], "batch_size": 16}
 DCGAN = {"config.generator_widths": [8, 8, 8], "config.discriminator_widths": [4, 8, 8], "batch_size": 8}
+SNGAN = {"config.generator_widths": [8, 8], "config.discriminator_widths": [4, 4, 4], "batch_size": 8}
+R3GAN = {"config.widths": [8, 8], "config.cardinalities": [2, 2], "batch_size": 8}
 DROPOUT = {"config.discriminator_dropout": 0.3, "config.generator_dropout": 0.2}
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -40,12 +42,12 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "convolutions": ("cifar10-dcgan", DCGAN),
     "clipped critic, five steps": ("cifar10-wgan", DCGAN),
     "gradient penalty": ("cifar10-wgan-gp", DCGAN),
+    "spectral norm, hinge": ("cifar10-sngan", SNGAN),
+    "penalties of grouped convolutions": ("cifar10-r3gan", R3GAN),
+    "augmentations": ("cifar10-wgan-gp", {**DCGAN, "augment": ["mirror", "color", "translation", "cutout"]}),
     "linear decay": ("quadratic-mlp", {"optimizers.generator.decay": "linear", "steps": 8}),
 }
 """What a step may consist of."""
-
-
-without_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 
 def make_state(samples: dict[str, Path], recipe: str, device: str = "cpu", **values: Any) -> TrainingState:
@@ -225,7 +227,6 @@ def test_auto_precision_looks_at_the_device_and_the_nets(
 
 
 @pytest.mark.gpu
-@without_gpu
 @pytest.mark.parametrize("name", ["graph", "compile"])
 @pytest.mark.parametrize("case", [case for case in CASES if case != "dropout"])
 def test_on_a_gpu_a_hundred_recorded_steps_are_close_to_eager_ones(
@@ -244,7 +245,6 @@ def test_on_a_gpu_a_hundred_recorded_steps_are_close_to_eager_ones(
 
 
 @pytest.mark.gpu
-@without_gpu
 def test_on_a_gpu_recorded_steps_never_wait(samples: dict[str, Path]) -> None:
     recipe, values = CASES["dropout"]
     state = make_state(samples, recipe, "cuda", engine="graph", **values)
@@ -260,7 +260,6 @@ def test_on_a_gpu_recorded_steps_never_wait(samples: dict[str, Path]) -> None:
 
 
 @pytest.mark.gpu
-@without_gpu
 def test_on_a_gpu_no_two_replays_draw_the_same_numbers(samples: dict[str, Path]) -> None:
     recipe, values = CASES["drawn data"]
     frozen = {"optimizers.generator.learning_rate": 1e-12, "optimizers.discriminator.learning_rate": 1e-12}

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ganzoo import config, randomness
+from ganzoo.augmentations import AUGMENTATIONS
 from ganzoo.config import Layer
 from ganzoo.data import open_batches, open_dataset
 from ganzoo.losses import LOSSES, REGULARIZERS, Critics
@@ -225,6 +226,29 @@ def test_paired_losses_compare_samples_of_one_class(digits: Path, monkeypatch: p
     fake_labels, real_labels, both = pairs
     assert torch.equal(fake_labels, real_labels)
     assert torch.equal(*both.chunk(2))
+
+
+def test_the_discriminator_sees_nothing_but_augmented_images(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def white(images: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        return images * 0 + numbers.mean()
+
+    monkeypatch.setitem(AUGMENTATIONS, "color", white)
+    seen = []
+    augmented = {"augment": ["color"], "loss": "relativistic", "share_fakes": False, "regularizers.r1": 1.0}
+    state = make_state(digits, **augmented)
+    state.learner.discriminator.register_forward_pre_hook(lambda net, inputs: seen.append(inputs[0].detach()))
+    train_step(state)
+    # The generator's update: fakes, real; the discriminator's: both at once, real for its penalty.
+    assert [len(images) for images in seen] == [16, 16, 32, 16]
+    assert all(len(part.unique()) == 1 for images in seen for part in images.split(16))
+
+
+def test_the_generator_learns_through_augmentations(digits: Path) -> None:
+    plain, augmented = (make_state(digits, augment=names) for names in ([], ["translation", "cutout"]))
+    for state in (plain, augmented):
+        train_step(state)
+    moved = zip(plain.learner.generator.parameters(), augmented.learner.generator.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in moved)
 
 
 def test_the_average_moves_by_one_minus_the_decay() -> None:

@@ -1,0 +1,64 @@
+"""Generators that do many batches of one size, whose size depends on the device; on CUDA a pass is a single graph."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+FEWEST_BATCHES = 32
+"""Fewer batches go through the generator as it is, for a capture takes time itself."""
+
+_CPU_BATCH = 64  # what a layer computes stays in the cache: cifar10-dcgan goes 1.6 times as fast as with 256
+_DEVICE_BATCH = 256
+_WARM_UPS = 3  # libraries choose their kernels and take their workspaces in the first passes
+
+
+def best_batch_size(device: torch.device) -> int:
+    """Return how many samples are best generated in one pass."""
+    return _CPU_BATCH if device.type == "cpu" else _DEVICE_BATCH
+
+
+def accelerated(generator: nn.Module, inputs: Sequence[Tensor], num_batches: int) -> Callable[..., Tensor]:
+    """Return what maps so many inputs of these shapes to samples soonest; gradients are to be off, and stay off."""
+    if inputs[0].device.type != "cuda" or num_batches < FEWEST_BATCHES:
+        return generator
+    try:
+        return CapturedGenerator(generator, inputs)
+    except RuntimeError as error:  # it reads a value on the host, for one
+        reason = str(error).partition("\n")[0]
+        warnings.warn(f"sampling without a CUDA graph: {reason}", RuntimeWarning, stacklevel=2)
+        return generator
+
+
+class CapturedGenerator:
+    """A generator whose pass over inputs of given shapes is one CUDA graph; others go through the generator itself.
+
+    Raises RuntimeError when the generator cannot be captured.
+    """
+
+    def __init__(self, generator: nn.Module, inputs: Sequence[Tensor]) -> None:
+        self._generator, self._device = generator, inputs[0].device
+        self._inputs = [value.clone() for value in inputs]
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(self._device):
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(_WARM_UPS):
+                    generator(*self._inputs)
+            torch.cuda.current_stream().wait_stream(side)
+            with torch.cuda.graph(self._graph):
+                self._output: Tensor = generator(*self._inputs)
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Return samples that the next call leaves as they are."""
+        if [value.shape for value in inputs] != [static.shape for static in self._inputs]:
+            return self._generator(*inputs)
+        with torch.cuda.device(self._device):
+            for static, value in zip(self._inputs, inputs, strict=True):
+                static.copy_(value)
+            self._graph.replay()
+            return self._output.clone()

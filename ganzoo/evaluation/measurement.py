@@ -16,12 +16,13 @@ from torch import Tensor
 
 from ganzoo import registry
 from ganzoo.errors import EvaluationError, UnknownNameError
+from ganzoo.evaluation import crew
 from ganzoo.evaluation.extractors import Extractors
-from ganzoo.evaluation.features import extract
 from ganzoo.evaluation.memo import Memo
 from ganzoo.evaluation.real import RealSide
 from ganzoo.evaluation.records import run_data_dir
 from ganzoo.model import GAN
+from ganzoo.ranks import ALONE, Ranks
 from ganzoo.specs import DatasetSpec, Features, MetricInputs, Protocol
 from ganzoo.version import __version__
 
@@ -111,19 +112,37 @@ def evaluate_gan(
 class Evaluator:
     """One protocol, ready to measure any number of models: what does not depend on the model is computed once."""
 
-    def __init__(self, dataset: DatasetSpec, protocol: Protocol, device: torch.device, data_dir: Path | None) -> None:
-        self.dataset, self.protocol = dataset, protocol
+    def __init__(
+        self,
+        dataset: DatasetSpec,
+        protocol: Protocol,
+        device: torch.device,
+        data_dir: Path | None,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.dataset, self.protocol, self._ranks = dataset, protocol, ranks
         self._metrics = [registry.metrics.get(name) for name in protocol.metrics]
-        self._extractors = Extractors(device)
+        self._extractors = Extractors(device, ranks)
         self._real = RealSide(dataset, protocol, data_dir, self._extractors)
 
     def measure(self, gan: GAN, reference: str) -> Evaluation:
-        """Measure one model. Raises EvaluationError, DatasetError, and what loading an extractor raises."""
+        """Measure one model, on the first rank, while the others `assist`.
+
+        Raises EvaluationError, DatasetError, and what loading an extractor raises.
+        """
+        with crew.leading(self._ranks):
+            return self._measure(gan, reference)
+
+    def assist(self, gan: GAN) -> None:
+        """Help the first rank to measure the same model, until it is done. Raises what failed here or there."""
+        crew.assist(gan, self._extractors, self._ranks)
+
+    def _measure(self, gan: GAN, reference: str) -> Evaluation:
         values: dict[str, list[float]] = {metric.name: [] for metric in self._metrics}
         seconds = 0.0
         for seed in self.protocol.seeds:
             started = time.perf_counter()
-            samples = gan.sample(self.protocol.num_samples, seed=seed).cpu()
+            samples = crew.sample(gan, self.protocol.num_samples, seed, self._ranks)
             seconds += time.perf_counter() - started
             if not samples.isfinite().all():
                 raise EvaluationError(
@@ -172,8 +191,7 @@ def metric_inputs(gan: GAN, samples: Tensor, real: RealSide, extractors: Extract
     shared = Memo()
 
     def features(name: str) -> Features:
-        spec, extractor = extractors.get(name)
-        found: Features = shared(f"features of {name}", lambda: extract(spec, extractor, samples, extractors.device))
+        found: Features = shared(f"features of {name}", lambda: extractors.extract(name, samples))
         return found
 
     return MetricInputs(

@@ -2,6 +2,8 @@
 
 It is made in two halves. `stage` is the host's work: which samples, which step size. `draw` is the device's: it gathers
 the samples and draws the random numbers, and a graph can capture it.
+
+Every rank draws the random numbers of the joint batch and keeps its part, so that a run does not depend on their number.
 """
 
 from __future__ import annotations
@@ -125,13 +127,14 @@ def _for_discriminator(state: TrainingState, batches: Iterator[Batch]) -> Discri
 
 def _latents(state: TrainingState) -> Tensor:
     recipe = state.settings.recipe
-    return draw_latents(recipe.latent, recipe.batch_size, state.latent_source)
+    return state.ranks.part(draw_latents(recipe.latent, recipe.batch_size, state.latent_source))
 
 
 def _labels(state: TrainingState, classes: int) -> Tensor:
     shape = (state.settings.recipe.batch_size,)
-    return torch.randint(classes, shape, generator=state.latent_source, device=state.device)
+    return state.ranks.part(torch.randint(classes, shape, generator=state.latent_source, device=state.device))
 
 
 def _shares(state: TrainingState) -> Tensor:
-    return torch.rand(state.settings.recipe.batch_size, generator=state.latent_source, device=state.device)
+    batch_size = state.settings.recipe.batch_size
+    return state.ranks.part(torch.rand(batch_size, generator=state.latent_source, device=state.device))

@@ -1,15 +1,14 @@
 """The processes of one training, each with its part of every batch, as `torchrun` starts them.
 
-A rank is one of them; the first leads: it alone writes and speaks. A process that is alone has nothing to say to others,
-and loads nothing for it.
+A rank is one of them; the first leads: it alone writes and speaks. A process without others is a rank too, whose
+exchanges do nothing; it does not even import `torch.distributed`.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
+import itertools
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,15 +25,13 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-MEETING = timedelta(minutes=5)
-"""How long the processes wait for each other at the beginning."""
 PATIENCE = timedelta(days=1)
-"""How long they wait for each other after: one may pack a dataset. One that ends is noticed at once all the same."""
+"""How long ranks wait for each other: one may pack a dataset. One that ends is noticed at once all the same."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among the others. What is computed on every rank from the same inputs is the same on every rank.
+    """One process among the others: what is computed from the same inputs is the same on every rank.
 
     Unless said otherwise, each method must be called by all ranks in the same order. They raise TrainingError when
     another process is gone.
@@ -85,7 +82,7 @@ class Ranks:
         """Return which of `num` rows each rank takes: whole blocks from the first row on. The first rank has some."""
         blocks = -(-num // block)
         bounds = [min(num, -(-rank * blocks // self.world) * block) for rank in range(self.world + 1)]
-        return [slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+        return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
 
     # --- tensors ---
 
@@ -94,7 +91,7 @@ class Ranks:
         from torch import distributed
 
         with _contact():
-            distributed.all_reduce(tensor, group=_group(tensor.is_cuda))
+            distributed.all_reduce(tensor, group=group(tensor.is_cuda))
         return tensor
 
     def average(self, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -127,7 +124,7 @@ class Ranks:
         for tensor in tensors:
             whole = tensor.contiguous()
             with _contact():
-                distributed.broadcast(whole, 0, group=_group(tensor.is_cuda))
+                distributed.broadcast(whole, 0, group=group(tensor.is_cuda))
             tensor.copy_(whole)
 
     def scatter(self, rows: Tensor | None, shares: Sequence[slice]) -> Tensor:
@@ -139,11 +136,11 @@ class Ranks:
         if rows is None:
             own = torch.empty(_length(shares[self.rank]), *form[0], dtype=getattr(torch, form[1]))
             with _contact():
-                distributed.recv(own, 0, group=_group(False))
+                distributed.recv(own, 0, group=group(False))
             return own
         for rank in range(1, self.world):
             with _contact():
-                distributed.send(rows[shares[rank]].contiguous(), rank, group=_group(False))
+                distributed.send(rows[shares[rank]].contiguous(), rank, group=group(False))
         return rows[shares[0]]
 
     def gather(self, own: Tensor | None, shares: Sequence[slice]) -> Tensor | None:
@@ -158,7 +155,7 @@ class Ranks:
         if not self.leads:
             if own is not None:
                 with _contact():
-                    distributed.send(own.contiguous(), 0, group=_group(False))
+                    distributed.send(own.contiguous(), 0, group=group(False))
             return None
         assert own is not None
         parts = [own]
@@ -166,7 +163,7 @@ class Ranks:
             part = torch.empty(_length(shares[rank]), *form[0], dtype=own.dtype)
             if len(part):
                 with _contact():
-                    distributed.recv(part, rank, group=_group(False))
+                    distributed.recv(part, rank, group=group(False))
             parts.append(part)
         return torch.cat(parts)
 
@@ -181,7 +178,9 @@ class Ranks:
         content = bytearray(json.dumps(document if self.leads else None).encode())
         size = torch.tensor([len(content)])
         self.take_from_first([size])
-        buffer = torch.frombuffer(content, dtype=torch.uint8) if self.leads else torch.empty(int(size), dtype=torch.uint8)
+        buffer = (
+            torch.frombuffer(content, dtype=torch.uint8) if self.leads else torch.empty(int(size), dtype=torch.uint8)
+        )
         self.take_from_first([buffer])
         return json.loads(buffer.numpy().tobytes())
 
@@ -194,7 +193,7 @@ class Ranks:
 
         tensor = torch.tensor(numbers, dtype=torch.float64)
         with _contact():
-            distributed.all_reduce(tensor, distributed.ReduceOp.MAX, group=_group(False))
+            distributed.all_reduce(tensor, distributed.ReduceOp.MAX, group=group(False))
         return tensor.tolist()
 
     def wait(self) -> None:
@@ -245,61 +244,14 @@ ALONE = Ranks()
 """A process without others."""
 
 
-def open_ranks() -> Ranks:
-    """Meet the other processes, of which torchrun's variables tell. Raises TrainingError when they do not come."""
-    world = _variable("WORLD_SIZE", 1)
-    if world == 1:
-        return ALONE
-    ranks = Ranks(_variable("RANK"), world, _variable("LOCAL_RANK", 0), _variable("LOCAL_WORLD_SIZE", 1))
-    try:
-        _group(False)
-    except (RuntimeError, ValueError) as error:
-        where = f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
-        raise TrainingError(
-            f"the other processes cannot be reached through {where}: {_first_line(error)}.",
-            hint="Start all of them with torchrun, and check address, port and firewall.",
-        ) from error
-    return ranks
-
-
-def follows() -> bool:
-    """Whether this process is one of several and leaves speaking to another."""
-    return os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0"
-
-
-def num_restarts() -> int:
-    """Return how often torchrun has started this program anew."""
-    return _variable("TORCHELASTIC_RESTART_COUNT", 0)
-
-
-def may_restart() -> bool:
-    """Whether torchrun starts the same command again when a process fails, or has done so."""
-    return num_restarts() > 0 or _variable("TORCHELASTIC_MAX_RESTARTS", 0) > 0
-
-
-def _variable(name: str, default: int | None = None) -> int:
-    text = os.environ.get(name)
-    if text is None and default is not None:
-        return default
-    try:
-        return int(text or "")
-    except ValueError:
-        raise TrainingError(
-            f"the variable {name} is {text!r}, no number.", hint="Start the processes with torchrun, or unset WORLD_SIZE."
-        ) from None
-
-
 @cache
-def _group(on_gpu: bool) -> ProcessGroup:
-    """Return the ranks as those who exchange tensors of GPUs, or of CPUs."""
+def group(on_gpu: bool) -> ProcessGroup:
+    """Return the ranks as those who exchange tensors of GPUs, or of CPUs; the first call is an exchange itself."""
     from torch import distributed
 
     if on_gpu:
-        return distributed.new_group(backend="nccl")
-    if not distributed.is_initialized():
-        distributed.init_process_group("gloo", timeout=MEETING)
-        atexit.register(distributed.destroy_process_group)
-    return distributed.new_group(backend="gloo", timeout=PATIENCE)
+        return distributed.new_group(backend="nccl")  # type: ignore[return-value]  # a number only for outsiders
+    return distributed.new_group(timeout=PATIENCE, backend="gloo")  # type: ignore[return-value]
 
 
 @contextlib.contextmanager
@@ -308,7 +260,7 @@ def _contact() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise TrainingError(
-            f"lost contact with another process: {_first_line(error)}.",
+            f"lost contact with another process: {first_line(error)}.",
             hint="See what it said. torchrun --max-restarts goes on from the newest checkpoint by itself.",
         ) from error
 
@@ -317,7 +269,8 @@ def _nothing() -> None:
     pass
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the beginning of what an error says, without a full stop."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
 
 

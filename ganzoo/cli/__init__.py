@@ -29,7 +29,7 @@ from ganzoo.cli import (
 )
 from ganzoo.cli.output import out
 from ganzoo.errors import ElsewhereError, GanzooError, HubTimeoutError
-from ganzoo.ranks import follows
+from ganzoo.torchrun import follows
 from ganzoo.version import __version__
 
 app = typer.Typer(

@@ -91,9 +91,7 @@ class ExtractedFeatures:
         return self._gaussian[1]
 
 
-def gather_features(
-    part: ExtractedFeatures | None, ranks: Ranks, shares: Sequence[slice]
-) -> ExtractedFeatures | None:
+def gather_features(part: ExtractedFeatures | None, ranks: Ranks, shares: Sequence[slice]) -> ExtractedFeatures | None:
     """Join on the first rank what each has extracted of its share, None where that is empty; None on the others."""
     if ranks.world == 1:
         return part

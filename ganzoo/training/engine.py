@@ -51,9 +51,7 @@ class Engine:
 
     def _choose(self) -> Generator[Way]:
         """Yield the way of each step."""
-        asked, eager = self._state.settings.engine, self._direct(partial(update, self._state.learner))
-        if self._state.ranks.world > 1:
-            asked = self._common(asked)
+        asked, eager = self._asked(), self._direct(partial(update, self._state.learner))
         if asked == "eager":
             yield from self._stay("eager", eager)
         elif asked == "auto":
@@ -62,8 +60,11 @@ class Engine:
             recorded = yield from self._record(asked)
             yield from self._stay("eager", eager) if recorded is None else self._stay(asked, recorded)
 
-    def _common(self, asked: str) -> str:
-        """Return the way of all ranks, which each of them must come to without trials."""
+    def _asked(self) -> str:
+        """Return the way that was asked for; of several processes, one that each of them takes without trials."""
+        asked = self._state.settings.engine
+        if self._state.ranks.world == 1:
+            return asked
         if asked != "eager" and self._state.device.type != "cuda":
             self.reason = "only a CUDA graph can record what several processes exchange"
             return "eager"

@@ -3,7 +3,7 @@
 It is made in two halves. `stage` is the host's work: which samples, which step size. `draw` is the device's: it gathers
 the samples and draws the random numbers, and a graph can capture it.
 
-Every rank draws the random numbers of the joint batch and keeps its part, so that a run does not depend on their number.
+Every rank draws the random numbers of the joint batch and keeps its part: a run does not depend on how many there are.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from types import FrameType, TracebackType
 class Interruption:
     """While entered, turns the first SIGINT or SIGTERM into `requested`.
 
-    Handlers can only be set in the main thread; elsewhere it does nothing. A `patient` one takes all others for the same
-    request: what watches over several processes sends them what the terminal has sent already.
+    Handlers can only be set in the main thread; elsewhere it does nothing. A `patient` one takes later signals for the
+    same request: of several processes, each may get it from the terminal and from torchrun.
     """
 
     def __init__(self, *, patient: bool = False) -> None:

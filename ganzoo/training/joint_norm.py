@@ -29,22 +29,22 @@ class JointBatchNorm(_BatchNorm):
 
     ranks: Ranks
 
-    def _check_input_dim(self, input: Tensor) -> None:
+    def _check_input_dim(self, samples: Tensor) -> None:
         """Take what comes: the module that it was made from is the net's choice."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, samples: Tensor) -> Tensor:
         """Normalize each channel of samples [batch, channels, ...]. In training, every rank must call it."""
         if not self.training and self.running_mean is not None:
-            return super().forward(input)
-        samples = input.float()
-        num, mean, variance = joint_moments(samples, self.ranks)
+            return super().forward(samples)
+        exact = samples.float()
+        num, mean, variance = joint_moments(exact, self.ranks)
         if self.training and self.running_mean is not None:
             self._follow(mean.detach(), variance.detach() * (num / (num - 1)))
         shape = (1, -1, *[1] * (samples.dim() - 2))
-        normal = (samples - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+        normal = (exact - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
         if self.weight is not None:
             normal = torch.addcmul(self.bias.view(shape), normal, self.weight.view(shape))
-        return normal.to(input.dtype)
+        return normal.to(samples.dtype)
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
@@ -59,9 +59,9 @@ class JointBatchNorm(_BatchNorm):
 
 
 def joint_moments(samples: Tensor, ranks: Ranks) -> tuple[int, Tensor, Tensor]:
-    """Return values to a channel, mean [channels] and variance [channels] of samples [batch, channels, ...] on all ranks.
+    """Return how many values a channel has on all ranks, and their mean and variance, both [channels].
 
-    All ranks must have as many.
+    Samples are [batch, channels, ...], and as many on every rank.
     """
     along = [dim for dim in range(samples.dim()) if dim != 1]
     variance, mean = torch.var_mean(samples, along, correction=0)
@@ -82,6 +82,6 @@ class _Sum(torch.autograd.Function):
         return ranks.sum_(tensor.clone(memory_format=torch.contiguous_format))
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         # Itself differentiable, for the regularizers that differentiate gradients.
         return _Sum.apply(gradient, context.ranks), None

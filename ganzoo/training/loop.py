@@ -138,7 +138,8 @@ def _write_checkpoint(state: TrainingState, run: Run) -> None:
 def _join_sums(state: TrainingState) -> None:
     """Let the sums of every rank be the mean of all."""
     if state.ranks.world > 1:
-        state.learner.sums.copy_(*state.ranks.average([state.learner.sums]))
+        (mean,) = state.ranks.average([state.learner.sums])
+        state.learner.sums.copy_(mean)
 
 
 def take_record(state: TrainingState) -> Record:

@@ -15,9 +15,10 @@ from ganzoo.devices import find_device
 from ganzoo.errors import ResumeError, TrainingError
 from ganzoo.model_config import ModelConfig, model_config
 from ganzoo.randomness import random_seed
-from ganzoo.ranks import Ranks, may_restart, num_restarts, open_ranks
+from ganzoo.ranks import Ranks
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import DatasetSpec
+from ganzoo.torchrun import may_restart, num_restarts, open_ranks
 from ganzoo.training.engine import Engine
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator

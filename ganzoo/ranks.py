@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -270,8 +271,9 @@ def _nothing() -> None:
 
 
 def first_line(error: Exception) -> str:
-    """Return the beginning of what an error says, without a full stop."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+    """Return the first sentence of what an error says, without a full stop and without places in torch's own code."""
+    text = re.sub(r"\[\S*:\d+\] ", "", str(error).strip())
+    return re.split(r"\.\s|\n", text)[0].rstrip(".") or type(error).__name__
 
 
 def _length(rows: slice) -> int:

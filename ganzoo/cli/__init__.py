@@ -79,7 +79,8 @@ def ganzoo(
         bool, typer.Option("--version", help="Print the versions.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    out.quiet = quiet or follows()
+    out.silent = follows()
+    out.quiet = quiet or out.silent
     if context.invoked_subcommand is None:
         out.line(context.get_help())
 

@@ -24,6 +24,8 @@ from ganzoo.evaluation.records import run_data_dir
 from ganzoo.model import GAN
 from ganzoo.ranks import ALONE, Ranks
 from ganzoo.specs import DatasetSpec, Features, MetricInputs, Protocol
+from ganzoo.torchrun import open_ranks
+from ganzoo.validation import validated
 from ganzoo.version import __version__
 
 
@@ -95,7 +97,7 @@ def evaluate(
     """
     from ganzoo.zoo import load
 
-    gan = load(reference, device=device)
+    gan = load(reference, device=str(open_ranks().device(device)))
     folder = run_data_dir(reference) if data_dir is None else Path(data_dir)
     return evaluate_gan(gan, str(reference), protocol, folder)
 
@@ -103,10 +105,24 @@ def evaluate(
 def evaluate_gan(
     gan: GAN, reference: str, protocol: str | Protocol | None = None, data_dir: Path | None = None
 ) -> Evaluation:
-    """Measure a loaded model under a protocol of its dataset, or one of your own; raises as `evaluate` does."""
+    """Measure a loaded model under a protocol of its dataset, or one of your own; raises as `evaluate` does.
+
+    Under torchrun, all processes share the work, and each must call this.
+    """
     dataset = registry.datasets.get(gan.config.dataset)
     chosen = protocol if isinstance(protocol, Protocol) else find_protocol(dataset, protocol)
-    return Evaluator(dataset, chosen, gan.device, data_dir).measure(gan, reference)
+    ranks = open_ranks()
+    evaluator = Evaluator(dataset, chosen, gan.device, data_dir, ranks)
+
+    def measure() -> Evaluation | None:
+        if ranks.leads:
+            return evaluator.measure(gan, reference)
+        evaluator.assist(gan)
+        return None
+
+    found = ranks.together(measure)
+    told = ranks.told(found and found.to_json())
+    return found or validated(Evaluation, told, "the first process")
 
 
 class Evaluator:

@@ -213,6 +213,7 @@ class Run:
             "seed": self.settings.seed,
             "precision": self.settings.precision,
             "device": _device_name(state.device),
+            "processes": state.ranks.world,
             "seconds": round(state.seconds, 1),
             "dataset_digest": self.dataset_digest,
             "ganzoo": __version__,

@@ -67,11 +67,12 @@ class Ranks:
         device = find_device(name)
         if self.world == 1 or device.type == "cpu":
             return device
-        if device.type != "cuda" or device.index is not None:
-            raise DeviceError(f"{self.local_world} processes cannot share {device}.", hint="Write cuda or cpu.")
+        named = device.index is not None
+        if device.type != "cuda" or (named and self.local_world > 1):
+            raise DeviceError(f"{self.world} processes cannot train on {device}.", hint="Write --device cuda or cpu.")
         import torch
 
-        own = find_device(f"cuda:{self.local_rank}")
+        own = device if named else find_device(f"cuda:{self.local_rank}")
         torch.cuda.set_device(own)
         return own
 
@@ -179,11 +180,10 @@ class Ranks:
         content = bytearray(json.dumps(document if self.leads else None).encode())
         size = torch.tensor([len(content)])
         self.take_from_first([size])
-        buffer = (
-            torch.frombuffer(content, dtype=torch.uint8) if self.leads else torch.empty(int(size), dtype=torch.uint8)
-        )
-        self.take_from_first([buffer])
-        return json.loads(buffer.numpy().tobytes())
+        if not self.leads:
+            content = bytearray(int(size))
+        self.take_from_first([torch.frombuffer(content, dtype=torch.uint8)])  # which shares the memory of its content
+        return json.loads(content)
 
     def largest(self, numbers: Sequence[float]) -> list[float]:
         """Return the largest of each number over the ranks."""
@@ -196,10 +196,6 @@ class Ranks:
         with _contact():
             distributed.all_reduce(tensor, distributed.ReduceOp.MAX, group=group(False))
         return tensor.tolist()
-
-    def wait(self) -> None:
-        """Wait until all ranks have come here."""
-        self.largest([0.0])
 
     def together(self, call: Callable[[], Result]) -> Result:
         """Return what a call returns, once it has returned on every rank.

@@ -74,7 +74,7 @@ def training(
     """Take a run to its last step, or to the step after which `should_stop` says so, and save it.
 
     Yields a record every `log_every` steps. Raises DivergedError when a loss is no longer finite; nothing later than
-    the newest checkpoint is saved then.
+    the newest checkpoint is saved then. Every rank takes the same steps and decisions; the first one writes.
     """
     settings, last, ranks = run.settings, run.settings.recipe.steps, state.ranks
     intervals = (settings.log_every, settings.sample_every, settings.checkpoint_every, settings.eval_every)

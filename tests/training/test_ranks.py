@@ -212,7 +212,7 @@ def test_what_several_processes_cannot_share_is_refused(monkeypatch: pytest.Monk
     assert "multiple of 3" in caught.value.hint
     monkeypatch.setattr("ganzoo.ranks.find_device", torch.device)
     for name in ("mps", "cuda:1"):
-        with pytest.raises(DeviceError, match="2 processes cannot share"):
+        with pytest.raises(DeviceError, match="2 processes cannot train on"):
             Ranks(world=2, local_world=2).device(name)
 
 

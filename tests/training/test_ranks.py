@@ -190,6 +190,19 @@ def test_a_stopped_run_goes_on_with_another_number_of_processes(
     assert_same_run(tmp_path / "run", undisturbed[0])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_two_gpus_record_a_step_with_its_exchanges(tmp_path: Path, digits: Path) -> None:
+    settings = {**LONG, "device": "cuda", "steps": 60}
+    command = ("train", "mnist-mlp", "--out", tmp_path / "run", "--data-dir", digits, *set_options(settings))
+    process = torchrun("-m", "ganzoo", *command)
+    _, stderr = process.communicate(timeout=200)
+    assert process.returncode == 0, stderr
+    assert "engine graph" in stderr
+    alone = ganzoo.train("mnist-mlp", out=tmp_path / "alone", data_dir=digits, settings=settings)
+    assert_same_run(tmp_path / "run", alone.path)
+
+
 def test_all_processes_stop_after_the_same_step() -> None:
     class Both(Ranks):
         def largest(self, numbers: Any) -> list[float]:

@@ -20,6 +20,7 @@ GanzooError                     known failure, exit code 1
 │   └── MissingDatasetError     no local files and no download
 ├── TrainingError               a run that cannot start or go on
 │   ├── DivergedError           a loss became NaN or infinite
+│   ├── ElsewhereError          another process of the same training failed, and says why
 │   └── ResumeError             a run folder that cannot be continued
 └── EvaluationError             a metric that does not fit, or cannot be computed
 
@@ -133,6 +134,10 @@ class TrainingError(GanzooError):
 
 class DivergedError(TrainingError):
     """A loss became NaN or infinite."""
+
+
+class ElsewhereError(TrainingError):
+    """Another process of the same training failed. It says why, so the program prints nothing for this one."""
 
 
 class ResumeError(TrainingError):

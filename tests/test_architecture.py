@@ -19,7 +19,8 @@ PLUGINS = ROOT / "plugins"
 
 LAYERS = [
     {"deferred", "files", "errors", "specs", "version", "workers"},
-    {"registry", "references", "manifest", "config", "validation", "model_config", "devices", "randomness"},
+    {"registry", "references", "manifest", "config", "validation", "model_config", "devices", "randomness"}
+    | {"ranks", "torchrun"},
     {"store", "tensors", "losses", "augmentations", "distances", "building", "layers", "sampling", "data"},
     {"model", "zoo", "hub", "training", "evaluation", "rendering", "bundle", "bench", "importing", "checkout"},
     {"cli"},

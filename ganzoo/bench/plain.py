@@ -110,7 +110,7 @@ class PlainLearner:
 
     def _augmented(self, samples: Tensor, numbers: Tensor | None, which: int) -> Tensor:
         """Return what the discriminator gets to see of real samples (which = 0) or of fakes (1)."""
-        return samples if numbers is None else augment(samples, self.recipe.augment, numbers[which])
+        return samples if numbers is None else augment(samples, self.recipe.augment, numbers[:, which])
 
 
 def _adam(net: nn.Module, spec: Adam) -> torch.optim.Adam:
@@ -176,5 +176,5 @@ class PlainLoop:
         recipe = self._learner.recipe
         if not recipe.augment:
             return None
-        shape = (2, recipe.batch_size, len(recipe.augment), NUMBERS)
+        shape = (recipe.batch_size, 2, len(recipe.augment), NUMBERS)
         return torch.rand(shape, generator=self._source, device=self._device)

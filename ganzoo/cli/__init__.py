@@ -28,7 +28,8 @@ from ganzoo.cli import (
     verify,
 )
 from ganzoo.cli.output import out
-from ganzoo.errors import GanzooError, HubTimeoutError
+from ganzoo.errors import ElsewhereError, GanzooError, HubTimeoutError
+from ganzoo.torchrun import follows
 from ganzoo.version import __version__
 
 app = typer.Typer(
@@ -78,7 +79,8 @@ def ganzoo(
         bool, typer.Option("--version", help="Print the versions.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    out.quiet = quiet
+    out.silent = follows()
+    out.quiet = quiet or out.silent
     if context.invoked_subcommand is None:
         out.line(context.get_help())
 
@@ -111,7 +113,8 @@ def _quiet_first(arguments: list[str]) -> list[str]:
 def _report(error: Exception) -> int:
     """Say in two lines what happened, and return the exit code."""
     if isinstance(error, GanzooError):
-        out.error(error)
+        if not isinstance(error, ElsewhereError):
+            out.error(error)
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""

@@ -10,6 +10,7 @@ import typer
 from ganzoo.cli.options import DataDir, Device
 from ganzoo.cli.output import out
 from ganzoo.errors import EvaluationError, UsageError
+from ganzoo.torchrun import follows
 
 if TYPE_CHECKING:
     from ganzoo.evaluation import Evaluation
@@ -52,7 +53,7 @@ def _measure(reference: str, protocol: str | None, device: str, data_dir: Path |
 
     result = evaluate(reference, protocol=protocol, device=device, data_dir=data_dir)
     out.json(result.to_json())
-    saved = save_beside_run(reference, result)
+    saved = None if follows() else save_beside_run(reference, result)
     if saved is not None:
         out.talk(f"Saved as {saved}.")
     _summarize(result)
@@ -146,6 +147,8 @@ def _zoo(check: bool, out_dir: Path, device: str, data_dir: Path | None, protoco
             comparisons += compare(entry, evaluation)
     if check:
         _verdict(comparisons)
+        return
+    if follows():
         return
     for name, text in (
         ("leaderboard.md", leaderboard.to_markdown(rows)),

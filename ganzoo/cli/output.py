@@ -14,23 +14,26 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """One for the whole program; `quiet` (-q) silences all talk but errors."""
+    """One for the whole program; `quiet` (-q) silences all talk but errors, `silent` data too."""
 
     def __init__(self) -> None:
-        self.quiet = False
+        self.quiet = self.silent = False
 
     # --- stdout ---
 
     def json(self, document: Any) -> None:
         """Print one JSON document."""
-        print(json.dumps(document, indent=2, default=str, allow_nan=False))
+        self.line(json.dumps(document, indent=2, default=str, allow_nan=False))
 
     def line(self, text: object) -> None:
         """Print one line of data, as it is."""
-        print(text)
+        if not self.silent:
+            print(text)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print rows under a title; columns of numbers are set flush right."""
+        if self.silent:
+            return
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False)

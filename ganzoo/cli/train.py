@@ -32,7 +32,8 @@ def train(
 ) -> None:
     """Train a recipe and print the run's folder, which sample, eval and load take.
 
-    Settings: recipe < user file < GANZOO_ variables < --config < --set and flags.
+    Settings: recipe < user file < GANZOO_ variables < --config < --set and flags. Several processes share each batch:
+    torchrun --nproc-per-node 2 -m ganzoo train RECIPE.
     """
     from ganzoo.cli.watch import watch
     from ganzoo.config import Layer, assignments_layer, environment_layer, file_layer, user_layer
@@ -57,4 +58,4 @@ def train(
     from ganzoo.cli.packing import open_dataset
     from ganzoo.training import Training
 
-    watch(Training.start(recipe, out_dir, layers, data_dir, open_dataset), json=json, live=live)
+    watch(Training.start_or_resume(recipe, out_dir, layers, data_dir, open_dataset), json=json, live=live)

@@ -34,16 +34,20 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
 
     Raises Exit with 130 after an interruption.
     """
+    if not training.state.ranks.leads:
+        _follow(training)
+        return
     settings, run, engine = training.state.settings, training.run, training.engine
     place = as_reference(run.path)
+    several = f", {training.state.ranks.world} processes" if training.state.ranks.world > 1 else ""
     out.talk(
-        f"{settings.recipe.name} on {training.state.device} ({settings.precision}), seed {settings.seed}, "
+        f"{settings.recipe.name} on {training.state.device}{several} ({settings.precision}), seed {settings.seed}, "
         f"data {training.state.batches.place}, into {place}"
     )
     if training.state.step:
         out.talk(f"from step {training.state.step}")
     named = ""
-    with Interruption() as interruption, _display(training, live) as display:
+    with _interruption(training) as interruption, _display(training, live) as display:
         training.should_stop = interruption.requested
         for record in training:
             if engine.name and engine.name != named:
@@ -67,6 +71,20 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
         out.talk(f"Stopped after step {training.state.step}; everything is saved. Go on: ganzoo resume {place}")
         raise typer.Exit(130)
     out.talk(f"Done in {training.state.seconds:.1f} s. Next: ganzoo sample {place} --out samples.png")
+
+
+def _follow(training: Training) -> None:
+    """Run a training that another process shows and writes. Raises Exit as `watch` does."""
+    with _interruption(training) as interruption:
+        training.should_stop = interruption.requested
+        for _ in training:
+            pass
+    if not training.finished:
+        raise typer.Exit(130)
+
+
+def _interruption(training: Training) -> Interruption:
+    return Interruption(patient=training.state.ranks.world > 1)
 
 
 def as_reference(path: Path) -> str:

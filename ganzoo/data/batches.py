@@ -19,6 +19,7 @@ from ganzoo.data.rows import RowFile, resident
 from ganzoo.data.scaling import to_float
 from ganzoo.data.streaming import Prefetcher
 from ganzoo.errors import DatasetError
+from ganzoo.ranks import ALONE, Ranks
 from ganzoo.specs import SyntheticData
 
 RESIDENT_SHARE = 0.4
@@ -74,16 +75,22 @@ class Batches(ABC):
 
 
 def open_batches(
-    dataset: OpenedDataset, batch_size: int, seed: int, device: torch.device, place: Place = "auto"
+    dataset: OpenedDataset,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+    place: Place = "auto",
+    ranks: Ranks = ALONE,
 ) -> Batches:
     """Return the training batches of a dataset.
 
     `place` says whether samples lie on the device or are read from the packed copy as they are needed; `auto` streams
-    what would take more than 40 % of the device's free memory.
+    what would take more than 40 % of the device's free memory. `batch_size` is that of all ranks together, of which
+    each gets its part.
     Raises DatasetError when the dataset is smaller than one batch.
     """
     if isinstance(dataset.data, SyntheticData):
-        return DrawnBatches(dataset.data, batch_size, seed, device)
+        return DrawnBatches(dataset.data, batch_size, seed, device, ranks)
     samples, labels = dataset.data.samples, dataset.data.labels
     if len(samples) < batch_size:
         raise DatasetError(
@@ -91,34 +98,35 @@ def open_batches(
             hint=f"Set batch_size to {len(samples)} or less.",
         )
     if place == "auto":
-        place = "resident" if samples.nbytes <= RESIDENT_SHARE * free_memory(device) else "streamed"
+        sharers = 1 if device.type == "cuda" else ranks.local_world
+        place = "resident" if samples.nbytes * sharers <= RESIDENT_SHARE * free_memory(device) else "streamed"
     device_labels = None if labels is None else resident(RowFile.of(labels), device)
     if place == "resident":
-        order = Order(len(samples), batch_size, seed, device)
+        order = Order(len(samples), batch_size, seed, device, ranks)
         return ResidentBatches(resident(RowFile.of(samples), device), device_labels, order)
-    order = Order(len(samples), batch_size, seed, torch.device("cpu"))
+    order = Order(len(samples), batch_size, seed, torch.device("cpu"), ranks)
     return StreamedBatches(RowFile.of(samples), device_labels, order, device)
 
 
 class Order:
     """Which samples are in which batch: each epoch is a fresh permutation, its incomplete last batch left out.
 
-    The permutation of an epoch follows from the seed alone, so a batch follows from its number.
+    The permutation of an epoch follows from the seed alone, so a batch follows from its number, on every rank alike.
     """
 
-    def __init__(self, num: int, batch_size: int, seed: int, device: torch.device) -> None:
-        self._num, self._batch_size, self._seed, self._device = num, batch_size, seed, device
+    def __init__(self, num: int, batch_size: int, seed: int, device: torch.device, ranks: Ranks = ALONE) -> None:
+        self._num, self._batch_size, self._seed, self._device, self._ranks = num, batch_size, seed, device, ranks
         self._per_epoch = num // batch_size
         self._epoch = -1
         self._permutation = torch.empty(0)
 
     def batch(self, number: int) -> Tensor:
-        """Return the indices int64 [batch] of a batch, on the order's device."""
+        """Return the indices int64 of this rank's part of a batch, on the order's device."""
         epoch, position = divmod(number, self._per_epoch)
         if epoch != self._epoch:
             source = randomness.generator(self._seed, "order", epoch)
             self._epoch, self._permutation = epoch, torch.randperm(self._num, generator=source).to(self._device)
-        return self._permutation[position * self._batch_size : (position + 1) * self._batch_size]
+        return self._ranks.part(self._permutation[position * self._batch_size : (position + 1) * self._batch_size])
 
 
 class ResidentBatches(Batches):
@@ -201,13 +209,15 @@ class DrawnBatches(Batches):
 
     place = "drawn"
 
-    def __init__(self, data: SyntheticData, batch_size: int, seed: int, device: torch.device) -> None:
-        self._draw, self._batch_size = data.draw, batch_size
+    def __init__(
+        self, data: SyntheticData, batch_size: int, seed: int, device: torch.device, ranks: Ranks = ALONE
+    ) -> None:
+        self._draw, self._batch_size, self._ranks = data.draw, batch_size, ranks
         self._source = randomness.generator(seed, "data", device=device)
 
     def stage(self) -> Staged:
-        """Draw the next samples: a law may need the host."""
-        return (self._draw(self._batch_size, self._source),)
+        """Draw the next samples, all of them on every rank, and keep this one's: a law may need the host."""
+        return (self._ranks.part(self._draw(self._batch_size, self._source)),)
 
     def draw(self, staged: Staged) -> Batch:
         """Return the samples."""

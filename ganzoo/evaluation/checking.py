@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ganzoo.evaluation.measurement import Evaluation, evaluate_gan
 from ganzoo.manifest import WeightsEntry
+from ganzoo.torchrun import open_ranks
 from ganzoo.zoo import load
 
 
@@ -44,7 +45,7 @@ def evaluate_entry(
         data_dir: as for `evaluate`.
         protocol: one protocol instead of the entry's own.
     """
-    gan = load(str(entry.reference), device=device)
+    gan = load(str(entry.reference), device=str(open_ranks().device(device)))
     names = entry.protocols if protocol is None else [protocol]
     return [evaluate_gan(gan, str(entry.reference), name, data_dir) for name in names]
 

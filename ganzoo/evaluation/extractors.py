@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from ganzoo import registry
+from ganzoo.evaluation.features import ExtractedFeatures, extract, gather_features
+from ganzoo.ranks import ALONE, Ranks
 from ganzoo.specs import Extractor, ExtractorSpec
 from ganzoo.store import home
 
@@ -12,8 +17,8 @@ from ganzoo.store import home
 class Extractors:
     """Registered extractors on one device."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, ranks: Ranks = ALONE) -> None:
+        self.device, self.ranks = device, ranks
         self._loaded: dict[str, tuple[ExtractorSpec, Extractor]] = {}
 
     def get(self, name: str) -> tuple[ExtractorSpec, Extractor]:
@@ -23,6 +28,25 @@ class Extractors:
             with torch.random.fork_rng(devices=[]):  # building a net draws initial weights from the caller's stream
                 self._loaded[name] = (spec, spec.load(self.device, home() / "extractors" / name))
         return self._loaded[name]
+
+    def extract(self, name: str, images: Tensor) -> ExtractedFeatures:
+        """Run an extractor over images, as `features.extract` does; the other ranks take their share.
+
+        Only the first rank calls it, while the others `assist`.
+        """
+        spec, _ = self.get(name)
+        self.ranks.told({"task": "extract", "extractor": name, "num": len(images), "block": spec.batch_size})
+        features = self.extract_share(name, images, self.ranks.shares(len(images), spec.batch_size))
+        assert features is not None
+        return features
+
+    def extract_share(self, name: str, images: Tensor | None, shares: Sequence[slice]) -> ExtractedFeatures | None:
+        """Do this rank's part; the first rank has the images, and is given the features."""
+        spec, extractor = self.ranks.together(lambda: self.get(name))
+        own = images if self.ranks.world == 1 else self.ranks.scatter(images, shares)
+        assert own is not None
+        part = self.ranks.together(lambda: extract(spec, extractor, own, self.device) if len(own) else None)
+        return gather_features(part, self.ranks, shares)
 
     def deviations(self) -> list[str]:
         """Return what is wrong with the weights of those that were asked for."""

@@ -14,7 +14,7 @@ import io
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from torch import Tensor
 from ganzoo.data.scaling import to_uint8
 from ganzoo.distances import gaussian
 from ganzoo.errors import EvaluationError
+from ganzoo.ranks import Ranks
 from ganzoo.specs import Extractor, ExtractorSpec
 from ganzoo.store import home, store_errors
 
@@ -88,6 +89,16 @@ class ExtractedFeatures:
     def covariance(self) -> Tensor:
         """float64 [dim, dim]."""
         return self._gaussian[1]
+
+
+def gather_features(part: ExtractedFeatures | None, ranks: Ranks, shares: Sequence[slice]) -> ExtractedFeatures | None:
+    """Join on the first rank what each has extracted of its share, None where that is empty; None on the others."""
+    if ranks.world == 1:
+        return part
+    has_logits = ranks.told(part is not None and part._logits is not None)
+    values = ranks.gather(None if part is None else part.values, shares)
+    logits = ranks.gather(None if part is None else part._logits, shares) if has_logits else None
+    return None if part is None or values is None else ExtractedFeatures(part._extractor, values, logits)
 
 
 class StoredFeatures:

@@ -16,13 +16,16 @@ from torch import Tensor
 
 from ganzoo import registry
 from ganzoo.errors import EvaluationError, UnknownNameError
+from ganzoo.evaluation import crew
 from ganzoo.evaluation.extractors import Extractors
-from ganzoo.evaluation.features import extract
 from ganzoo.evaluation.memo import Memo
 from ganzoo.evaluation.real import RealSide
 from ganzoo.evaluation.records import run_data_dir
 from ganzoo.model import GAN
+from ganzoo.ranks import ALONE, Ranks
 from ganzoo.specs import DatasetSpec, Features, MetricInputs, Protocol
+from ganzoo.torchrun import open_ranks
+from ganzoo.validation import validated
 from ganzoo.version import __version__
 
 
@@ -94,7 +97,7 @@ def evaluate(
     """
     from ganzoo.zoo import load
 
-    gan = load(reference, device=device)
+    gan = load(reference, device=str(open_ranks().device(device)))
     folder = run_data_dir(reference) if data_dir is None else Path(data_dir)
     return evaluate_gan(gan, str(reference), protocol, folder)
 
@@ -102,28 +105,60 @@ def evaluate(
 def evaluate_gan(
     gan: GAN, reference: str, protocol: str | Protocol | None = None, data_dir: Path | None = None
 ) -> Evaluation:
-    """Measure a loaded model under a protocol of its dataset, or one of your own; raises as `evaluate` does."""
+    """Measure a loaded model under a protocol of its dataset, or one of your own; raises as `evaluate` does.
+
+    Under torchrun, all processes share the work, and each must call this.
+    """
     dataset = registry.datasets.get(gan.config.dataset)
     chosen = protocol if isinstance(protocol, Protocol) else find_protocol(dataset, protocol)
-    return Evaluator(dataset, chosen, gan.device, data_dir).measure(gan, reference)
+    ranks = open_ranks()
+    evaluator = Evaluator(dataset, chosen, gan.device, data_dir, ranks)
+
+    def measure() -> Evaluation | None:
+        if ranks.leads:
+            return evaluator.measure(gan, reference)
+        evaluator.assist(gan)
+        return None
+
+    found = ranks.together(measure)
+    told = ranks.told(found and found.to_json())
+    return found or validated(Evaluation, told, "the first process")
 
 
 class Evaluator:
     """One protocol, ready to measure any number of models: what does not depend on the model is computed once."""
 
-    def __init__(self, dataset: DatasetSpec, protocol: Protocol, device: torch.device, data_dir: Path | None) -> None:
-        self.dataset, self.protocol = dataset, protocol
+    def __init__(
+        self,
+        dataset: DatasetSpec,
+        protocol: Protocol,
+        device: torch.device,
+        data_dir: Path | None,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.dataset, self.protocol, self._ranks = dataset, protocol, ranks
         self._metrics = [registry.metrics.get(name) for name in protocol.metrics]
-        self._extractors = Extractors(device)
+        self._extractors = Extractors(device, ranks)
         self._real = RealSide(dataset, protocol, data_dir, self._extractors)
 
     def measure(self, gan: GAN, reference: str) -> Evaluation:
-        """Measure one model. Raises EvaluationError, DatasetError, and what loading an extractor raises."""
+        """Measure one model, on the first rank, while the others `assist`.
+
+        Raises EvaluationError, DatasetError, and what loading an extractor raises.
+        """
+        with crew.leading(self._ranks):
+            return self._measure(gan, reference)
+
+    def assist(self, gan: GAN) -> None:
+        """Help the first rank to measure the same model, until it is done. Raises what failed here or there."""
+        crew.assist(gan, self._extractors, self._ranks)
+
+    def _measure(self, gan: GAN, reference: str) -> Evaluation:
         values: dict[str, list[float]] = {metric.name: [] for metric in self._metrics}
         seconds = 0.0
         for seed in self.protocol.seeds:
             started = time.perf_counter()
-            samples = gan.sample(self.protocol.num_samples, seed=seed).cpu()
+            samples = crew.sample(gan, self.protocol.num_samples, seed, self._ranks)
             seconds += time.perf_counter() - started
             if not samples.isfinite().all():
                 raise EvaluationError(
@@ -172,8 +207,7 @@ def metric_inputs(gan: GAN, samples: Tensor, real: RealSide, extractors: Extract
     shared = Memo()
 
     def features(name: str) -> Features:
-        spec, extractor = extractors.get(name)
-        found: Features = shared(f"features of {name}", lambda: extract(spec, extractor, samples, extractors.device))
+        found: Features = shared(f"features of {name}", lambda: extractors.extract(name, samples))
         return found
 
     return MetricInputs(

@@ -15,7 +15,7 @@ from ganzoo import randomness
 from ganzoo.data import open_dataset, to_float
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.extractors import Extractors
-from ganzoo.evaluation.features import extract, read_stored, stored_folder, write_stored
+from ganzoo.evaluation.features import read_stored, stored_folder, write_stored
 from ganzoo.evaluation.memo import Memo
 from ganzoo.specs import ArrayData, DatasetSpec, Features, Protocol, SyntheticData
 
@@ -68,7 +68,7 @@ class RealSide:
             folder = stored_folder(self._dataset.name, f"{self._digest}:{num}", spec, extractor)
             found = read_stored(folder)
             if found is None:
-                computed = extract(spec, extractor, self._samples, self._extractors.device)
+                computed = self._extractors.extract(name, self._samples)
                 facts = {"dataset": self._dataset.name, "split": self._protocol.split, "extractor": name}
                 write_stored(folder, computed, {**facts, "digest": self._digest, "num": num})
                 found = read_stored(folder)

@@ -51,7 +51,7 @@ class Engine:
 
     def _choose(self) -> Generator[Way]:
         """Yield the way of each step."""
-        asked, eager = self._state.settings.engine, self._direct(partial(update, self._state.learner))
+        asked, eager = self._asked(), self._direct(partial(update, self._state.learner))
         if asked == "eager":
             yield from self._stay("eager", eager)
         elif asked == "auto":
@@ -59,6 +59,18 @@ class Engine:
         else:
             recorded = yield from self._record(asked)
             yield from self._stay("eager", eager) if recorded is None else self._stay(asked, recorded)
+
+    def _asked(self) -> str:
+        """Return the way that was asked for; of several processes, one that each of them takes without trials."""
+        asked = self._state.settings.engine
+        if self._state.ranks.world == 1:
+            return asked
+        if asked != "eager" and self._state.device.type != "cuda":
+            self.reason = "only a CUDA graph can record what several processes exchange"
+            return "eager"
+        if asked == "compile":
+            self.reason = "torch's compiler does not see the other processes"
+        return "eager" if asked == "eager" else "graph"
 
     def _stay_with_the_faster(self, eager: Way) -> Generator[Way]:
         recipe, state = self._state.settings.recipe, self._state

@@ -2,6 +2,8 @@
 
 It is made in two halves. `stage` is the host's work: which samples, which step size. `draw` is the device's: it gathers
 the samples and draws the random numbers, and a graph can capture it.
+
+Every rank draws the random numbers of the joint batch and keeps its part: a run does not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class DiscriminatorFeed(NamedTuple):
     shares: Tensor | None
     """[batch], uniform in [0, 1), for regularizers; None without them."""
     augment: Tensor | None
-    """[2, batch, augmentations, NUMBERS], uniform in [0, 1), of real samples and of fakes; None without any."""
+    """[batch, 2, augmentations, NUMBERS], uniform in [0, 1), for real samples and for fakes; None without any."""
 
 
 class GeneratorFeed(NamedTuple):
@@ -138,21 +140,22 @@ def _for_discriminator(state: TrainingState, batches: Iterator[Batch]) -> Discri
 
 def _latents(state: TrainingState) -> Tensor:
     recipe = state.settings.recipe
-    return draw_latents(recipe.latent, recipe.batch_size, state.latent_source)
+    return state.ranks.part(draw_latents(recipe.latent, recipe.batch_size, state.latent_source))
 
 
 def _labels(state: TrainingState, classes: int) -> Tensor:
     shape = (state.settings.recipe.batch_size,)
-    return torch.randint(classes, shape, generator=state.latent_source, device=state.device)
+    return state.ranks.part(torch.randint(classes, shape, generator=state.latent_source, device=state.device))
 
 
 def _shares(state: TrainingState) -> Tensor:
-    return torch.rand(state.settings.recipe.batch_size, generator=state.latent_source, device=state.device)
+    batch_size = state.settings.recipe.batch_size
+    return state.ranks.part(torch.rand(batch_size, generator=state.latent_source, device=state.device))
 
 
 def _augment(state: TrainingState) -> Tensor | None:
     recipe = state.settings.recipe
     if not recipe.augment:
         return None
-    shape = (2, recipe.batch_size, len(recipe.augment), NUMBERS)
-    return torch.rand(shape, generator=state.latent_source, device=state.device)
+    shape = (recipe.batch_size, 2, len(recipe.augment), NUMBERS)
+    return state.ranks.part(torch.rand(shape, generator=state.latent_source, device=state.device))

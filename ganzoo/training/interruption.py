@@ -10,10 +10,12 @@ from types import FrameType, TracebackType
 class Interruption:
     """While entered, turns the first SIGINT or SIGTERM into `requested`.
 
-    Handlers can only be set in the main thread; elsewhere it does nothing.
+    Handlers can only be set in the main thread; elsewhere it does nothing. A `patient` one takes later signals for the
+    same request: of several processes, each may get it from the terminal and from torchrun.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
         self._signal: signal.Signals | None = None
         self._previous: dict[signal.Signals, object] = {}
 
@@ -34,7 +36,8 @@ class Interruption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._signal = signal.Signals(number)
-        self._restore()
+        if not self._patient:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

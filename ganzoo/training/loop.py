@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ganzoo.devices import synchronize
@@ -18,7 +19,7 @@ from ganzoo.training.precision import fast_products
 from ganzoo.training.quality import Quality
 from ganzoo.training.run import Run, writing
 from ganzoo.training.state import TrainingState
-from ganzoo.training.tensorboard import open_events
+from ganzoo.training.tensorboard import Events, open_events
 
 PICTURE_SAMPLES = 25
 """Samples on each picture, from the same latents every time."""
@@ -73,14 +74,14 @@ def training(
     """Take a run to its last step, or to the step after which `should_stop` says so, and save it.
 
     Yields a record every `log_every` steps. Raises DivergedError when a loss is no longer finite; nothing later than
-    the newest checkpoint is saved then.
+    the newest checkpoint is saved then. Every rank takes the same steps and decisions; the first one writes.
     """
-    settings, last = run.settings, run.settings.recipe.steps
+    settings, last, ranks = run.settings, run.settings.recipe.steps, state.ranks
     intervals = (settings.log_every, settings.sample_every, settings.checkpoint_every, settings.eval_every)
     quality = Quality(run, evaluator, state.step)
     stopped = False
     if state.step == last:
-        run.save(state)  # the run was killed between its last checkpoint and its weights
+        ranks.first(lambda: run.save(state))  # the run was killed between its last checkpoint and its weights
         return
     with open_events(run, state) as events:
         while state.step < last and not stopped:
@@ -88,20 +89,17 @@ def training(
             stopped = advance(state, engine, target, should_stop)
 
             if state.step % settings.log_every == 0 or state.step == last or quality.is_due(state.step):
-                record = take_record(state)
+                record = ranks.together(partial(take_record, state))
                 if quality.is_due(state.step):
-                    _check_state(state)
+                    ranks.first(partial(_check_state, state))
                     record = replace(record, metrics=quality.measure(state), protocol=quality.protocol)
-                line = record.to_json()
-                run.append_record(line)
-                events.add_record(line)
+                ranks.first(partial(_write_record, record, run, events))
                 yield record
             if state.step % settings.sample_every == 0 or state.step == last:
-                save_pictures(run, state)
-                events.add_picture(state.step)
+                ranks.first(partial(_write_pictures, state, run, events))
             if state.step % settings.checkpoint_every == 0 or state.step == last or stopped:
-                _check_state(state)
-                run.save(state)
+                _join_sums(state)
+                ranks.first(partial(_write_checkpoint, state, run))
 
 
 def advance(state: TrainingState, engine: Engine, target: int, should_stop: Callable[[], bool]) -> bool:
@@ -121,8 +119,32 @@ def advance(state: TrainingState, engine: Engine, target: int, should_stop: Call
         state.summed_seconds += taken
 
 
+def _write_record(record: Record, run: Run, events: Events) -> None:
+    line = record.to_json()
+    run.append_record(line)
+    events.add_record(line)
+
+
+def _write_pictures(state: TrainingState, run: Run, events: Events) -> None:
+    save_pictures(run, state)
+    events.add_picture(state.step)
+
+
+def _write_checkpoint(state: TrainingState, run: Run) -> None:
+    _check_state(state)
+    run.save(state)
+
+
+def _join_sums(state: TrainingState) -> None:
+    """Let the sums of every rank be the mean of all."""
+    if state.ranks.world > 1:
+        (mean,) = state.ranks.average([state.learner.sums])
+        state.learner.sums.copy_(mean)
+
+
 def take_record(state: TrainingState) -> Record:
-    """Read the means since the last record, and begin anew. Raises DivergedError."""
+    """Read the means since the last record over all ranks, and begin anew. Raises DivergedError."""
+    _join_sums(state)
     _check_finite(state)
     means = dict(zip(TRACKED, (state.learner.sums / state.summed_steps).tolist(), strict=True))
     means["accuracy"] = (2 + means.pop("sign_real") - means.pop("sign_fake")) / 4

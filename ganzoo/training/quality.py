@@ -48,7 +48,7 @@ def open_evaluator(state: TrainingState, data_dir: Path | None) -> Evaluator | N
         return None
     protocol = training_protocol(state.settings)
     dataset = registry.datasets.get(state.settings.recipe.dataset)
-    evaluator = Evaluator(dataset, protocol, state.device, data_dir)
+    evaluator = Evaluator(dataset, protocol, state.device, data_dir, state.ranks)
     _measure(evaluator, state)
     return evaluator
 
@@ -56,9 +56,18 @@ def open_evaluator(state: TrainingState, data_dir: Path | None) -> Evaluator | N
 def _measure(evaluator: Evaluator, state: TrainingState) -> dict[str, float]:
     net = state.trained_generator
     was_training = net.training
-    evaluation = evaluator.measure(GAN(net.eval(), state.config), state.config.recipe)
+    gan = GAN(net.eval(), state.config)
+
+    def measure() -> dict[str, float] | None:
+        if not state.ranks.leads:
+            evaluator.assist(gan)
+            return None
+        evaluation = evaluator.measure(gan, state.config.recipe)
+        return {metric.name: metric.value for metric in evaluation.metrics}
+
+    values: dict[str, float] = state.ranks.told(state.ranks.together(measure))
     net.train(was_training)
-    return {metric.name: metric.value for metric in evaluation.metrics}
+    return values
 
 
 class Quality:
@@ -86,14 +95,17 @@ class Quality:
         """Return metric name -> value for the generator of this moment; the best so far is kept in `best/`."""
         assert self._evaluator is not None
         values = _measure(self._evaluator, state)
-        value = values[self._metric.name]
-        if self._badness(value) < self._best:
-            self._best = self._badness(value)
-            self._run.save_weights(state, self._run.best_path)
-            kept = {"metric": self._metric.name, "protocol": self.protocol, "value": value, "step": state.step}
-            with writing(self._run.path):
-                write_atomically(self._run.best_path / "best.json", (json.dumps(kept, indent=2) + "\n").encode())
+        state.ranks.first(lambda: self._keep_best(state, values[self._metric.name]))
         return values
+
+    def _keep_best(self, state: TrainingState, value: float) -> None:
+        if self._badness(value) >= self._best:
+            return
+        self._best = self._badness(value)
+        self._run.save_weights(state, self._run.best_path)
+        kept = {"metric": self._metric.name, "protocol": self.protocol, "value": value, "step": state.step}
+        with writing(self._run.path):
+            write_atomically(self._run.best_path / "best.json", (json.dumps(kept, indent=2) + "\n").encode())
 
     def _kept(self) -> dict[str, Any]:
         try:

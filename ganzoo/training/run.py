@@ -56,7 +56,7 @@ class Run:
 
     def __init__(self, path: Path, document: dict[str, Any]) -> None:
         self.path = path
-        self._document = document
+        self.document = document
         self.settings: TrainingSettings = settings_from_json(document["settings"], str(path / "run.json"))
         self.dataset_digest: str = document["dataset_digest"]
         self.device_type: str = document["device_type"]
@@ -130,14 +130,14 @@ class Run:
     def record_resumption(self, settings: TrainingSettings, data_dir: Path | None) -> None:
         """Keep in run.json under which settings and where the run goes on."""
         self.settings, self.data_dir = settings, data_dir
-        self._document["settings"] = settings.to_json()
-        self._document["data_dir"] = _resolved(data_dir)
-        self._document["resumed"].append({"at": _now(), "ganzoo": __version__, "torch": torch.__version__})
+        self.document["settings"] = settings.to_json()
+        self.document["data_dir"] = _resolved(data_dir)
+        self.document["resumed"].append({"at": _now(), "ganzoo": __version__, "torch": torch.__version__})
         self._write_document()
 
     def _write_document(self) -> None:
         with writing(self.path):
-            write_atomically(self.path / "run.json", _json(self._document))
+            write_atomically(self.path / "run.json", _json(self.document))
 
     # --- metrics and pictures ---
 
@@ -213,6 +213,7 @@ class Run:
             "seed": self.settings.seed,
             "precision": self.settings.precision,
             "device": _device_name(state.device),
+            "processes": state.ranks.world,
             "seconds": round(state.seconds, 1),
             "dataset_digest": self.dataset_digest,
             "ganzoo": __version__,
@@ -231,6 +232,11 @@ def writing(path: Path) -> Iterator[None]:
             f"cannot write to {path}: {error.strerror}.",
             hint="Free some space, or choose another --out; a run goes on from its newest checkpoint with resume.",
         ) from error
+
+
+def is_run(path: Path) -> bool:
+    """Whether a run was begun in a folder."""
+    return (path / "run.json").is_file()
 
 
 def check_free(path: Path) -> None:

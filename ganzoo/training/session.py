@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import config
-from ganzoo.config import Layer, TrainingSettings
+from ganzoo.config import Layer, TrainingSettings, settings_from_json
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
 from ganzoo.devices import find_device
-from ganzoo.errors import ResumeError
-from ganzoo.model_config import model_config
+from ganzoo.errors import ResumeError, TrainingError
+from ganzoo.model_config import ModelConfig, model_config
 from ganzoo.randomness import random_seed
+from ganzoo.ranks import Ranks
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import DatasetSpec
+from ganzoo.torchrun import may_restart, num_restarts, open_ranks
 from ganzoo.training.engine import Engine
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
-from ganzoo.training.run import Run, RunData, check_free
+from ganzoo.training.run import Run, RunData, check_free, is_run
 from ganzoo.training.state import TrainingState, check_trainable
+from ganzoo.training.stopping import Agreement
 from ganzoo.training.tensorboard import check_tensorboard
 
 if TYPE_CHECKING:
@@ -73,12 +76,22 @@ class Training:
 
         Raises UnknownNameError, SettingsError, DeviceError, DatasetError, TrainingError.
         """
-        settings = config.resolve(recipes.get(recipe), layers, seed=random_seed())
+        ranks = open_ranks()
         path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
-        check_free(path)
-        state, digest = _prepare(settings, data_dir, open_data)
+
+        def settle() -> TrainingSettings:
+            settings = config.resolve(recipes.get(recipe), layers, seed=random_seed())
+            ranks.check_batch(settings.recipe.batch_size)
+            check_free(path)
+            return settings
+
+        settings = _told_settings(ranks, ranks.first(settle))
+        state, digest = _prepare(settings, data_dir, open_data, ranks)
+        state.take_from_first()
         evaluator = open_evaluator(state, data_dir)
-        return cls(Run.create(path, state.settings, RunData(digest, data_dir), state.device), state, evaluator)
+        data = RunData(digest, data_dir)
+        run = _told_run(ranks, ranks.first(lambda: Run.create(path, state.settings, data, state.device)))
+        return cls(run, state, evaluator)
 
     @classmethod
     def resume(
@@ -93,27 +106,60 @@ class Training:
         Raises ResumeError when other settings, data or devices would make it another run; TrainingError when another
         process is training it.
         """
-        run = Run.open(path)
-        settings = config.resolve_again(run.settings, layers)
-        _refuse_changes(path, run.settings, settings)
-        _refuse_device(run, find_device(settings.device))
-        run.lock()
+        ranks = open_ranks()
+        run = _told_run(ranks, ranks.first(lambda: Run.open(path)))
+
+        def settle() -> TrainingSettings:
+            settings = config.resolve_again(run.settings, layers)
+            _refuse_changes(path, run.settings, settings)
+            ranks.check_batch(settings.recipe.batch_size)
+            return settings
+
+        settings = _told_settings(ranks, ranks.first(settle))
+        ranks.together(lambda: _refuse_device(run, find_device(settings.device)))
+        ranks.first(run.lock)
         try:
             data_dir = data_dir or run.data_dir
-            state, digest = _prepare(settings, data_dir, open_data)
-            _refuse_other_data(run, digest)
-            run.load(state)
-            _refuse_fewer_steps(run, state.step, settings.recipe.steps)
+            state, digest = _prepare(settings, data_dir, open_data, ranks)
+            ranks.together(lambda: _refuse_other_data(run, digest))
+            ranks.first(lambda: run.load(state))
+            state.take_from_first()
+            ranks.first(lambda: _refuse_fewer_steps(run, state.step, settings.recipe.steps))
             evaluator = None if state.step == settings.recipe.steps else open_evaluator(state, data_dir)
-            run.record_resumption(settings, data_dir)
+            run.settings = settings
+            ranks.first(lambda: run.record_resumption(settings, data_dir))
         except BaseException:
             run.unlock()
             raise
         return cls(run, state, evaluator)
 
+    @classmethod
+    def start_or_resume(
+        cls,
+        recipe: str,
+        out: Path | None,
+        layers: Sequence[Layer],
+        data_dir: Path | None = None,
+        open_data: OpenData = open_dataset,
+    ) -> Training:
+        """Start, or take up the run in `out` where torchrun may have started this command before.
+
+        Raises what `start` and `resume` raise, and TrainingError for a restart that cannot know its run.
+        """
+        if num_restarts() and out is None:
+            raise TrainingError(
+                "a restarted training does not know its run's folder.",
+                hint="Give --out together with torchrun --max-restarts; go on now with ganzoo resume RUN.",
+            )
+        if open_ranks().told(may_restart() and out is not None and is_run(out)):
+            assert out is not None
+            return cls.resume(out, layers, data_dir, open_data)
+        return cls.start(recipe, out, layers, data_dir, open_data)
+
     def __iter__(self) -> Iterator[Record]:
         try:
-            yield from training(self.run, self.state, self.engine, self.evaluator, self.should_stop)
+            should_stop = Agreement(self.state.ranks, self.should_stop)
+            yield from training(self.run, self.state, self.engine, self.evaluator, should_stop)
         finally:
             self.state.batches.close()
             self.run.unlock()
@@ -124,17 +170,39 @@ class Training:
         return self.state.step >= self.run.settings.recipe.steps
 
 
-def _prepare(settings: TrainingSettings, data_dir: Path | None, open_data: OpenData) -> tuple[TrainingState, str]:
+def _told_settings(ranks: Ranks, settings: TrainingSettings | None) -> TrainingSettings:
+    """Return the settings of the first rank."""
+    told = ranks.told(settings and settings.to_json())
+    return settings or settings_from_json(told, "the first process")
+
+
+def _told_run(ranks: Ranks, run: Run | None) -> Run:
+    """Return the run of the first rank; the others know it, and have no part in its folder."""
+    told = ranks.told(run and {"path": str(run.path), "document": run.document})
+    return run or Run(Path(told["path"]), told["document"])
+
+
+def _prepare(
+    settings: TrainingSettings, data_dir: Path | None, open_data: OpenData, ranks: Ranks
+) -> tuple[TrainingState, str]:
     """Build the state of a run's beginning, and name the data by its digest."""
-    device = find_device(settings.device)
-    if settings.tensorboard:
-        check_tensorboard()
-    spec = datasets.get(settings.recipe.dataset)
-    described = model_config(settings.recipe, spec.sample)
-    check_trainable(settings, described)
-    dataset = open_data(spec, settings.recipe.split, data_dir)
-    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device, settings.data)
-    return TrainingState(settings, described, batches, device), dataset.digest
+
+    def check() -> tuple[torch.device, DatasetSpec, ModelConfig]:
+        device = ranks.device(settings.device)
+        if settings.tensorboard:
+            check_tensorboard()
+        spec = datasets.get(settings.recipe.dataset)
+        described = model_config(settings.recipe, spec.sample)
+        check_trainable(settings, described)
+        return device, spec, described
+
+    def build() -> TrainingState:
+        batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device, settings.data, ranks)
+        return TrainingState(settings, described, batches, device, ranks)
+
+    device, spec, described = ranks.together(check)
+    dataset = ranks.in_turn(lambda: open_data(spec, settings.recipe.split, data_dir))
+    return ranks.together(build), dataset.digest
 
 
 def _refuse_device(run: Run, device: torch.device) -> None:

@@ -17,6 +17,7 @@ from ganzoo.data import Batches
 from ganzoo.errors import SettingsError, UnknownNameError
 from ganzoo.losses import REGULARIZERS, get_loss
 from ganzoo.model_config import ModelConfig
+from ganzoo.ranks import ALONE, Ranks
 from ganzoo.training.learner import Learner
 from ganzoo.training.precision import with_precision
 
@@ -48,10 +49,17 @@ def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
 class TrainingState:
     """All that a run is at one moment: what it has learned, its random streams, where its data stand, its counters."""
 
-    def __init__(self, settings: TrainingSettings, config: ModelConfig, batches: Batches, device: torch.device) -> None:
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        config: ModelConfig,
+        batches: Batches,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+    ) -> None:
         settings, seed = with_precision(settings, config, device), settings.seed
-        self.settings, self.config, self.batches, self.device = settings, config, batches, device
-        self.learner = Learner(settings, config, device)
+        self.settings, self.config, self.batches, self.device, self.ranks = settings, config, batches, device, ranks
+        self.learner = Learner(settings, config, device, ranks)
         self.latent_source = randomness.generator(seed, "latents", device=device)
         self._ambient = _seeded_ambient(randomness.derive_seed(seed, "ambient"), device)
         self.step = 0
@@ -120,6 +128,18 @@ class TrainingState:
         learner.sums.copy_(progress["sums"])
         self.summed_steps = int(progress["summed_steps"])
         self.summed_seconds = float(progress["summed_seconds"])
+
+    def take_from_first(self) -> None:
+        """Become what the first rank is, but for the global generators: dropout must not be the same on all ranks."""
+        if self.ranks.world == 1:
+            return
+        tensors = self.tensors()
+        self.ranks.take_from_first(list(tensors.values()))
+        if self.ranks.leads:
+            return
+        self.load_tensors(tensors)
+        seed = randomness.derive_seed(self.settings.seed, "ambient", self.ranks.rank, self.step)
+        self._ambient = _seeded_ambient(seed, self.device)
 
 
 # --- the global generators, which modules such as dropout cannot be told to leave alone ---

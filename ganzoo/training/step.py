@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ganzoo.augmentations import augment
 from ganzoo.losses import REGULARIZERS, Critics
+from ganzoo.ranks import Ranks
 from ganzoo.training.adam import FusedAdam, trainable
 from ganzoo.training.feed import DiscriminatorFeed, Feed, GeneratorFeed
 from ganzoo.training.learner import Learner
@@ -68,7 +69,7 @@ def update_discriminator(
         assert feed.shares is not None
         loss = loss + weight * REGULARIZERS[name](critics, real, fake, feed.shares)
 
-    _descend(discriminator, learner.discriminator_optimizer, loss, learning_rate)
+    _descend(discriminator, learner.discriminator_optimizer, loss, learning_rate, learner.ranks)
     if recipe.weight_clip is not None:
         clip_weights(discriminator, recipe.weight_clip)
     return loss.detach(), score(real_logits.detach(), fake_logits.detach())
@@ -93,20 +94,20 @@ def update_generator(learner: Learner, feed: GeneratorFeed, learning_rate: Tenso
         with torch.no_grad(), learner.products():
             real_logits = judge(learner.discriminator, real, feed.labels)
     loss = learner.loss.generator(fake_logits, real_logits)
-    _descend(learner.generator, learner.generator_optimizer, loss, learning_rate)
+    _descend(learner.generator, learner.generator_optimizer, loss, learning_rate, learner.ranks)
     return (fake, feed.labels), loss.detach()
 
 
 def _shown(learner: Learner, samples: Tensor, numbers: Tensor | None, which: int) -> Tensor:
     """Return what the discriminator gets to see of real samples (which = 0) or of fakes (1)."""
-    return samples if numbers is None else augment(samples.float(), learner.recipe.augment, numbers[which])
+    return samples if numbers is None else augment(samples.float(), learner.recipe.augment, numbers[:, which])
 
 
-def _descend(net: nn.Module, optimizer: FusedAdam, loss: Tensor, learning_rate: Tensor) -> None:
-    """Update a net's parameters, and no other's: their gradients are all that is computed."""
+def _descend(net: nn.Module, optimizer: FusedAdam, loss: Tensor, learning_rate: Tensor, ranks: Ranks) -> None:
+    """Update a net's parameters, and no other's: their gradients, averaged over the ranks, are all that is computed."""
     parameters = trainable(net)
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-    optimizer.update(parameters, gradients, learning_rate)
+    optimizer.update(parameters, ranks.average(gradients), learning_rate)
 
 
 def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:

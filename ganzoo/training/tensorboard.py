@@ -69,7 +69,7 @@ class Events:
 @contextlib.contextmanager
 def open_events(run: Run, state: TrainingState) -> Iterator[Events]:
     """Open the event files of a run for the steps that are to come; what was written of later ones is taken back."""
-    if not run.settings.tensorboard:
+    if not run.settings.tensorboard or not state.ranks.leads:
         yield Events(run, None)
         return
     from torch.utils.tensorboard import SummaryWriter

@@ -30,6 +30,7 @@ Each error says in `str(error)` what was seen and what was expected, and in `err
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -146,3 +147,9 @@ class ResumeError(TrainingError):
 
 class EvaluationError(GanzooError):
     """A metric that does not fit the samples, or cannot be computed from them."""
+
+
+def first_sentence(error: Exception) -> str:
+    """Return the first sentence of what an error says, without a full stop and without places in torch's own code."""
+    text = re.sub(r"\[\S*:\d+\] ", "", str(error).strip())
+    return re.split(r"\.\s|\n", text)[0].rstrip(".") or type(error).__name__

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ganzoo.devices import find_device
-from ganzoo.errors import DeviceError, ElsewhereError, SettingsError, TrainingError
+from ganzoo.errors import DeviceError, ElsewhereError, SettingsError, TrainingError, first_sentence
 
 if TYPE_CHECKING:
     import torch
@@ -257,19 +256,13 @@ def _contact() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise TrainingError(
-            f"lost contact with another process: {first_line(error)}.",
+            f"lost contact with another process: {first_sentence(error)}.",
             hint="See what it said. torchrun --max-restarts goes on from the newest checkpoint by itself.",
         ) from error
 
 
 def _nothing() -> None:
     pass
-
-
-def first_line(error: Exception) -> str:
-    """Return the first sentence of what an error says, without a full stop and without places in torch's own code."""
-    text = re.sub(r"\[\S*:\d+\] ", "", str(error).strip())
-    return re.split(r"\.\s|\n", text)[0].rstrip(".") or type(error).__name__
 
 
 def _length(rows: slice) -> int:

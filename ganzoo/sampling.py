@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ganzoo.errors import first_sentence
+
 FEWEST_BATCHES = 32
 """Fewer batches go through the generator as it is, for a capture takes time itself."""
 
@@ -28,8 +30,7 @@ def accelerated(generator: nn.Module, inputs: Sequence[Tensor], num_batches: int
     try:
         return CapturedGenerator(generator, inputs)
     except RuntimeError as error:  # it reads a value on the host, for one
-        reason = str(error).partition("\n")[0]
-        warnings.warn(f"sampling without a CUDA graph: {reason}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"sampling without a CUDA graph: {first_sentence(error)}", RuntimeWarning, stacklevel=2)
         return generator
 
 

@@ -9,8 +9,8 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ganzoo.errors import TrainingError
-from ganzoo.ranks import ALONE, Ranks, first_line, group
+from ganzoo.errors import TrainingError, first_sentence
+from ganzoo.ranks import ALONE, Ranks, group
 
 if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]
@@ -30,7 +30,7 @@ def open_ranks() -> Ranks:
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
         raise TrainingError(
-            f"the other processes cannot be reached through {where}: {first_line(error)}.",
+            f"the other processes cannot be reached through {where}: {first_sentence(error)}.",
             hint="Start all of them with torchrun, and check address, port and firewall.",
         ) from error
     return ranks

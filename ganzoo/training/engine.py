@@ -14,6 +14,7 @@ from functools import partial
 from itertools import repeat
 
 from ganzoo.devices import synchronize
+from ganzoo.errors import first_sentence
 from ganzoo.training.capture import CapturedStep
 from ganzoo.training.feed import Feed, StagedFeed, draw, stage
 from ganzoo.training.state import TrainingState
@@ -115,7 +116,7 @@ class Engine:
             yield from repeat(direct, WARM_UP)
             return CapturedStep(self._state, recorded, self._staged)
         except Exception as error:  # whatever a net of a plugin does that torch cannot record
-            self.reason = f"no {name} can be made of this recipe: {_first_line(error)}"
+            self.reason = f"no {name} can be made of this recipe: {first_sentence(error)}"
             return None
 
     def _update(self, name: str) -> Update:
@@ -134,7 +135,3 @@ class Engine:
 
     def _direct(self, of: Update) -> Way:
         return lambda staged: of(draw(self._state, staged))
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +112,8 @@ class Training:
 
         def settle() -> TrainingSettings:
             settings = config.resolve_again(run.settings, layers)
+            if settings.precision == "auto":
+                settings = replace(settings, precision=run.settings.precision)
             _refuse_changes(path, run.settings, settings)
             ranks.check_batch(settings.recipe.batch_size)
             return settings

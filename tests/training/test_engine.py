@@ -223,7 +223,8 @@ def test_auto_precision_looks_at_the_device_and_the_nets(
     list(job)
     # What the run began with holds, whatever the machine that it goes on with.
     monkeypatch.setattr(precision, "multiplies_bf16", lambda device: not fast)
-    assert Training.resume(job.run.path, [Layer("test", {"steps": 2})]).state.settings.precision == expected
+    asked = {"steps": 2, "precision": "auto"}
+    assert Training.resume(job.run.path, [Layer("test", asked)]).state.settings.precision == expected
 
 
 @pytest.mark.gpu

@@ -51,7 +51,7 @@ class CapturedGenerator:
                 for _ in range(_WARM_UPS):
                     generator(*self._inputs)
             torch.cuda.current_stream().wait_stream(side)
-            with torch.cuda.graph(self._graph):
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._output: Tensor = generator(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor:

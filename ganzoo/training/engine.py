@@ -8,23 +8,24 @@ auto      eager or graph, whichever takes the first steps of the run faster
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from itertools import repeat
 
+import torch
+
 from ganzoo.devices import synchronize
 from ganzoo.errors import first_sentence
-from ganzoo.training.capture import CapturedStep
+from ganzoo.training.capture import CapturedStep, CaptureError
 from ganzoo.training.feed import Feed, StagedFeed, draw, stage
 from ganzoo.training.state import TrainingState
 from ganzoo.training.step import update
 from ganzoo.training.tracing import Update, compiled, traced
 
-WARM_UP = 3
-"""Steps before a way is timed, or captured."""
-TIMED, ROUNDS = 5, 3
-"""Steps in each of the rounds in which `auto` times each way; the fastest round counts."""
+WARM_UP, TIMED = 5, 15
+"""Steps that `auto` takes in each way: first those that are not timed, then those whose median counts."""
 WORTH_SECONDS = 10.0
 """`auto` stays eager when all steps that are left take no longer: recording takes a second or two."""
 
@@ -37,6 +38,7 @@ class Engine:
 
     def __init__(self, state: TrainingState) -> None:
         self._state = state
+        self._eager = self._direct(partial(update, state.learner))
         self._ways = self._choose()
         self.name = ""
         """The way that was chosen; empty while it is not known yet."""
@@ -46,20 +48,24 @@ class Engine:
     def step(self) -> None:
         """Take one step. Raises DatasetError when the disk fails."""
         self._staged = stage(self._state)
-        next(self._ways)(self._staged)
+        way = next(self._ways)
+        try:
+            way(self._staged)
+        except CaptureError as error:  # nothing was computed
+            self.name, self.reason, self._ways = "eager", str(error), repeat(self._eager)
+            self._eager(self._staged)
         self._state.step += 1
         self._state.summed_steps += 1
 
-    def _choose(self) -> Generator[Way]:
+    def _choose(self) -> Iterator[Way]:
         """Yield the way of each step."""
-        asked, eager = self._asked(), self._direct(partial(update, self._state.learner))
-        if asked == "eager":
-            yield from self._stay("eager", eager)
-        elif asked == "auto":
-            yield from self._stay_with_the_faster(eager)
-        else:
-            recorded = yield from self._record(asked)
-            yield from self._stay("eager", eager) if recorded is None else self._stay(asked, recorded)
+        asked, recorded = self._asked(), None
+        if asked == "auto":
+            recorded = yield from self._faster_graph()
+        elif asked != "eager":
+            recorded = self._record(asked)
+        self.name = "eager" if recorded is None else "graph" if asked == "auto" else asked
+        yield from repeat(recorded or self._eager)
 
     def _asked(self) -> str:
         """Return the way that was asked for; of several processes, one that each of them takes without trials."""
@@ -73,57 +79,40 @@ class Engine:
             self.reason = "torch's compiler does not see the other processes"
         return "eager" if asked == "eager" else "graph"
 
-    def _stay_with_the_faster(self, eager: Way) -> Generator[Way]:
-        recipe, state = self._state.settings.recipe, self._state
-        yield from repeat(eager, WARM_UP)
-        step_seconds = (yield from self._time(eager)) / TIMED
-        if (recipe.steps - state.step) * step_seconds < WORTH_SECONDS:
-            yield from self._stay("eager", eager, "so few steps do not pay for a graph")
-        graph = yield from self._record("graph")
-        if graph is None:
-            yield from self._stay("eager", eager)
-            return
-        yield from repeat(graph, WARM_UP)
-        seconds: dict[Way, list[float]] = {eager: [], graph: []}
-        for _ in range(ROUNDS):
-            for way, times in seconds.items():
-                times.append((yield from self._time(way)))
-        gain = min(seconds[eager]) / min(seconds[graph])
+    def _faster_graph(self) -> Generator[Way, None, Way | None]:
+        """Try both on steps of the run, and return a recorded step where it is faster than an eager one."""
+        eager = _Timed(self._eager, self._state.device)
+        yield from repeat(eager, WARM_UP + TIMED)
+        steps_left = self._state.settings.recipe.steps - self._state.step
+        if steps_left * eager.typical < WORTH_SECONDS:
+            self.reason = "so few steps do not pay for a graph"
+            return None
+        recorded = self._record("graph")
+        if recorded is None:
+            return None
+        graph = _Timed(recorded, self._state.device)
+        yield from repeat(graph, WARM_UP + TIMED)
+        gain = eager.typical / graph.typical
         if gain > 1:
-            yield from self._stay("graph", graph, f"{gain:.2f} times as fast as eager here")
-        yield from self._stay("eager", eager, f"{1 / gain:.2f} times as fast as a graph here")
+            self.reason = f"{gain:.2f} times as fast as eager here"
+            return recorded
+        self.reason = f"{1 / gain:.2f} times as fast as a graph here"
+        return None
 
-    def _stay(self, name: str, way: Way, reason: str = "") -> Generator[Way]:
-        self.name, self.reason = name, reason or self.reason
-        yield from repeat(way)
-
-    def _time(self, way: Way) -> Generator[Way, None, float]:
-        """Return the seconds that a few steps take."""
-        synchronize(self._state.device)
-        started = time.perf_counter()
-        yield from repeat(way, TIMED)
-        synchronize(self._state.device)
-        return time.perf_counter() - started
-
-    def _record(self, name: str) -> Generator[Way, None, Way | None]:
-        """Return the way of a recorded step; where there can be none, None and the reason."""
-        on_gpu = self._state.device.type == "cuda"
+    def _record(self, name: str) -> Way | None:
+        """Return the way of a recorded step; where there can be none, None, and the reason is kept."""
+        state, on_gpu = self._state, self._state.device.type == "cuda"
+        if state.ranks.world > 1:
+            return CapturedStep(state, partial(update, state.learner))
         try:
-            recorded = self._update(name)
-            direct = self._direct(recorded)
-            if not on_gpu:
-                return direct
-            yield from repeat(direct, WARM_UP)
-            return CapturedStep(self._state, recorded, self._staged)
-        except Exception as error:  # whatever a net of a plugin does that torch cannot record
+            # On a GPU too: what cannot be traced must not be captured.
+            recorded = {"graph": traced, "compile": compiled}[name](state.learner, self._example())
+        except Exception as error:  # whatever a net of a plugin does that torch cannot follow
             self.reason = f"no {name} can be made of this recipe: {first_sentence(error)}"
             return None
-
-    def _update(self, name: str) -> Update:
-        learner = self._state.learner
-        if name == "compile":
-            return compiled(learner, self._example())
-        return partial(update, learner) if self._state.device.type == "cuda" else traced(learner, self._example())
+        if not on_gpu:
+            return self._direct(recorded)
+        return CapturedStep(state, recorded if name == "compile" else partial(update, state.learner))
 
     def _example(self) -> Feed:
         """Return a feed without going on in any random stream."""
@@ -135,3 +124,23 @@ class Engine:
 
     def _direct(self, of: Update) -> Way:
         return lambda staged: of(draw(self._state, staged))
+
+
+class _Timed:
+    """A way that notes how long its steps take."""
+
+    def __init__(self, way: Way, device: torch.device) -> None:
+        self._way, self._device = way, device
+        self._seconds: list[float] = []
+
+    def __call__(self, staged: StagedFeed) -> None:
+        synchronize(self._device)
+        started = time.perf_counter()
+        self._way(staged)
+        synchronize(self._device)
+        self._seconds.append(time.perf_counter() - started)
+
+    @property
+    def typical(self) -> float:
+        """Median of the seconds of a step, once it is warm."""
+        return statistics.median(self._seconds[WARM_UP:])

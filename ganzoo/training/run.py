@@ -190,8 +190,10 @@ class Run:
 
     def load(self, state: TrainingState) -> None:
         """Take up the newest checkpoint, or the beginning when there is none. Raises ResumeError."""
-        for partial in list(self.path.rglob(".*.partial")):  # what a killed process was writing
-            partial.unlink()
+        for folder in (self.path, self.checkpoints.folder, self.path / "samples", self.best_path):
+            for partial in folder.glob(".*.partial"):  # what a killed process was writing
+                if partial.is_file():
+                    partial.unlink()
         self.checkpoints.load_newest(state)
         self.drop_records_after(state.step)
         self.history = History(self.records())

@@ -135,6 +135,6 @@ def update_average(average: nn.Module, net: nn.Module, weight: Tensor) -> None:
     """Move the average towards the net by a weight []: parameters and running statistics; counters are copied."""
     for old, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
         if old.is_floating_point():
-            old.lerp_(new, weight)
+            old.lerp_(new, weight.to(old.dtype))
         else:
             old.copy_(new)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,20 @@ def compiled(learner: Learner, example: Feed) -> Update:
 
 
 def _trace(learner: Learner, example: Feed, *, decompose: bool) -> GraphModule:
-    """Follow an update with tensors that have shapes and no contents; inputs are the learner's tensors, the feed's."""
+    """Return the operations of an update; its inputs are the learner's tensors, then the feed's.
+
+    What an update would leave behind outside of these tensors stays in a copy. Raises RuntimeError when it keeps
+    anything there that the next update needs: a recorded one would not go on with it.
+    """
+    learner = deepcopy(learner)
+    graph, again = (_follow(learner, example, decompose=decompose) for _ in range(2))
+    if graph.code != again.code:
+        raise RuntimeError("a net computes something else in each step; numbers that change belong into a buffer")
+    return graph
+
+
+def _follow(learner: Learner, example: Feed, *, decompose: bool) -> GraphModule:
+    """Follow an update with tensors that have shapes and no contents."""
     names = [f"learner.{name}" for name in _named(learner)]
     leaves, form = pytree.tree_flatten(example)
     step = _Step(learner)
@@ -65,7 +79,11 @@ def _trace(learner: Learner, example: Feed, *, decompose: bool) -> GraphModule:
     def flat(*tensors: Tensor) -> None:
         rest = iter(tensors[len(names) :])
         feed = pytree.tree_unflatten([next(rest) if isinstance(leaf, Tensor) else leaf for leaf in leaves], form)
-        torch.func.functional_call(step, dict(zip(names, tensors, strict=False)), (feed,))
+        swapped = dict(zip(names, tensors, strict=False))
+        torch.func.functional_call(step, swapped, (feed,))
+        for name, tensor in zip(names, tensors, strict=False):
+            if swapped[name] is not tensor:
+                raise RuntimeError(f"{name.removeprefix('learner.')} is replaced instead of being changed in place")
 
     table = {torch.ops.aten._fused_adam_.tensor_lr: adam_by_formula} if decompose else None
     with torch.enable_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -93,19 +94,35 @@ def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path, name: s
 ON_MANY_CORES = "import ganzoo.cli as cli; cli.sample.num_cores = lambda: 4; cli.main()"
 
 
+def listen_to_ctrl_c() -> None:
+    """A shell's background jobs, and their children, do not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process")
 @pytest.mark.parametrize("options", [["--out", "x/"], ["--out", "x/", "--shard-size", "1000"], ["--out", "x.npy"]])
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, options: list[str]) -> None:
     arguments = ["sample", "mnist-mlp-small", "-n", "10000000", "--seed", "0", *options]
     command = [sys.executable, "-c", ON_MANY_CORES, *arguments]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     begun = set(tmp_path.iterdir())
-    while not set(tmp_path.iterdir()) - begun:  # until it writes
-        assert process.poll() is None
-        time.sleep(0.05)
-    time.sleep(1)
-    os.killpg(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=listen_to_ctrl_c,
+    )
+    try:
+        while not set(tmp_path.iterdir()) - begun:  # until it writes
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
     assert "Traceback" not in stderr
     assert set(tmp_path.iterdir()) == begun

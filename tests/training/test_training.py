@@ -172,9 +172,12 @@ def test_a_half_written_line_and_checkpoint_are_passed_over(tmp_path: Path, digi
         file.write('{"step": 999, "lo')
     partial = job.run.path / "checkpoints" / ".step-00000060.safetensors.00000000.partial"
     partial.write_bytes(b"half")
+    other = job.run.path / ".pictures.00000000.partial"  # of somebody who samples into the run's folder
+    other.mkdir()
     ganzoo.resume(job.run.path)
     assert outcome(job.run.path) == reference
     assert not partial.exists()
+    assert other.is_dir()
 
 
 def test_a_run_killed_before_its_weights_were_written_writes_them(tmp_path: Path, digits: Path) -> None:

@@ -22,6 +22,7 @@ from ganzoo.devices import find_device, synchronize
 from ganzoo.model import GAN
 from ganzoo.model_config import ModelConfig, model_config
 from ganzoo.registry import datasets
+from ganzoo.training.capture import WARM_UP
 from ganzoo.training.engine import Engine
 from ganzoo.training.precision import fast_products
 from ganzoo.training.state import TrainingState, check_trainable
@@ -124,8 +125,7 @@ class _Trained(Runner):
         batches = open_batches(dataset, self.batch, settings.seed, device, settings.data)
         self._state = TrainingState(settings, config, batches, device)
         self._engine = Engine(self._state)
-        while not self._engine.name:
-            self.take(1)
+        self.take(WARM_UP + 1)  # a capture may fail after its warm-up
         if self._engine.name != settings.engine:
             self.problem = self._engine.reason
 

@@ -131,7 +131,7 @@ class _Trained(Runner):
 
     def take(self, steps: int) -> None:
         """Take steps as a run would."""
-        with self._state.ambient_randomness(), fast_products():
+        with self._state.ambient_randomness(), fast_products(self.device):
             for _ in range(steps):
                 self._engine.step()
 

@@ -106,7 +106,7 @@ def advance(state: TrainingState, engine: Engine, target: int, should_stop: Call
     """Take steps up to the target, keeping time; return whether `should_stop` ended it."""
     started = time.perf_counter()
     try:
-        with state.ambient_randomness(), fast_products():
+        with state.ambient_randomness(), fast_products(state.device):
             while state.step < target:
                 engine.step()
                 if should_stop():

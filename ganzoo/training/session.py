@@ -37,7 +37,6 @@ CHANGEABLE = frozenset(
     {
         "device",
         "data",
-        "engine",
         "log_every",
         "sample_every",
         "checkpoint_every",
@@ -46,10 +45,9 @@ CHANGEABLE = frozenset(
         "eval_protocol",
         "best_metric",
         "tensorboard",
-        "recipe.steps",
     }
 )
-"""Settings that may change when a run goes on, because they do not change what was computed so far."""
+"""Settings that may always change when a run goes on, because they do not change what was computed so far."""
 
 
 OpenData = Callable[[DatasetSpec, str, Path | None], OpenedDataset]

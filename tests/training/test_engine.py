@@ -253,6 +253,19 @@ def test_auto_precision_looks_at_the_device_and_the_nets(
     assert Training.resume(job.run.path, [Layer("test", asked)]).state.settings.precision == expected
 
 
+def test_on_a_cpu_training_leaves_the_rounding_of_float32_products_alone(tmp_path: Path, digits: Path) -> None:
+    job = Training.start("mnist-mlp", tmp_path / "run", [Layer("test", {**MLP, "steps": 2})], digits)
+    seen = []
+
+    def note(*_: object) -> None:
+        seen.append((torch.get_float32_matmul_precision(), torch.backends.cuda.matmul.allow_tf32))
+
+    job.state.learner.generator.register_forward_pre_hook(note)
+    before = torch.get_float32_matmul_precision(), torch.backends.cuda.matmul.allow_tf32
+    list(job)
+    assert set(seen) == {before}
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["graph", "compile"])
 @pytest.mark.parametrize("case", [case for case in CASES if case != "dropout"])

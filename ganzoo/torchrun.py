@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -82,8 +83,6 @@ def _round(store: Store, ranks: Ranks) -> str:
 
     torchrun keeps its store over restarts, and with it the addresses of processes that are gone.
     """
-    import secrets  # every command imports this module, and few of them meet anybody
-
     own = secrets.token_hex(8)
     if ranks.leads:
         store.set("ganzoo/leader", own)

@@ -50,13 +50,7 @@ def sample(
     json: Json = False,
 ) -> None:
     """Generate samples: into a file, a folder, or (without --out) as a picture in the terminal."""
-    if interpolate is not None and target is None:
-        raise UsageError("an interpolation needs a file.", hint="Name one: --out loop.gif")
-    if target is None and (json or not sys.stdout.isatty()):
-        raise UsageError("there is no terminal to draw in.", hint="Name a file: --out samples.png")
-
-    if shard_size is not None and (target is None or interpolate is not None):
-        raise UsageError("shards need a folder, and hold no animation.", hint="Name one: --out samples/")
+    _check_request(target, shard_size, interpolate, json)
 
     from ganzoo.randomness import random_seed
     from ganzoo.rendering import TerminalPicture, for_terminal, picture
@@ -88,6 +82,16 @@ def sample(
         )
     else:
         out.line(written.path)
+
+
+def _check_request(target: str | None, shard_size: int | None, interpolate: int | None, json: bool) -> None:
+    """Refuse options that do not go together. Raises UsageError."""
+    if interpolate is not None and target is None:
+        raise UsageError("an interpolation needs a file.", hint="Name one: --out loop.gif")
+    if target is None and (json or not sys.stdout.isatty()):
+        raise UsageError("there is no terminal to draw in.", hint="Name a file: --out samples.png")
+    if shard_size is not None and (target is None or interpolate is not None):
+        raise UsageError("shards need a folder, and hold no animation.", hint="Name one: --out samples/")
 
 
 Write = Callable[["GAN", int, int, int | None], "Written"]

@@ -69,11 +69,11 @@ def test_a_place_that_does_not_fit_is_refused_before_anything_is_fetched(
 
 
 PEAK = """
-import sys
+from ganzoo.bench.machine import peak_resident_set
 from ganzoo.cli import main
 try: main()
 except SystemExit as end: assert not end.code
-print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0].split()[1])
+print(peak_resident_set())
 """
 
 
@@ -81,7 +81,7 @@ def peak_mib(num: int, target: str, cwd: Path) -> float:
     """Peak resident memory of a sampling in a process of its own."""
     command = [sys.executable, "-c", PEAK, "sample", "mnist-mlp-small", "-n", str(num), "--seed", "0", "--out", target]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
-    return int(done.stdout.split()[-1]) / 1024
+    return int(done.stdout.split()[-1]) / 2**20
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")

@@ -18,16 +18,16 @@ from ganzoo.version import __version__
 if TYPE_CHECKING:
     from ganzoo.evaluation import evaluate
     from ganzoo.model import GAN
+    from ganzoo.sources import list_models, load
     from ganzoo.training import resume, train
-    from ganzoo.zoo import list_models, load
 
 __all__ = ["GAN", "GanzooError", "__version__", "evaluate", "list_models", "load", "resume", "train"]
 
 _HOME = {
     "GAN": "model",
     "evaluate": "evaluation",
-    "list_models": "zoo",
-    "load": "zoo",
+    "list_models": "sources",
+    "load": "sources",
     "resume": "training",
     "train": "training",
 }

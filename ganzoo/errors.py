@@ -137,7 +137,7 @@ class DivergedError(TrainingError):
     """A loss became NaN or infinite."""
 
 
-class ElsewhereError(TrainingError):
+class OtherProcessError(TrainingError):
     """Another process of the same training failed. It says why, so the program prints nothing for this one."""
 
 

@@ -169,20 +169,20 @@ class Critics:
     """With the labels that the fakes were asked for."""
 
 
-def r1(critics: Critics, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
+def r1(critics: Critics, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
     """|grad r|^2 / 2 at real samples: flat around the data (Mescheder et al., arXiv:1801.04406, equation 9)."""
     return _squared_gradient(critics.real, real).mean() / 2
 
 
-def r2(critics: Critics, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
+def r2(critics: Critics, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
     """|grad f|^2 / 2 at fakes (Mescheder et al., arXiv:1801.04406, equation 10)."""
     return _squared_gradient(critics.fake, fake).mean() / 2
 
 
-def gradient_penalty(critics: Critics, real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
+def gradient_penalty(critics: Critics, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
     """(|grad| - 1)^2 at random points between real and fake (Gulrajani et al., arXiv:1704.00028, equation 3)."""
-    shares = shares.view(-1, *[1] * (real.dim() - 1))
-    norm = _squared_gradient(critics.real, torch.lerp(real, fake, shares)).add(1e-12).sqrt()
+    epsilon = epsilon.view(-1, *[1] * (real.dim() - 1))
+    norm = _squared_gradient(critics.real, torch.lerp(real, fake, epsilon)).add(1e-12).sqrt()
     return (norm - 1).square().mean()
 
 

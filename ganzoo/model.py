@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganzoo.building import build_with_weights, discriminator_builder, generator_builder, num_parameters
 from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError
-from ganzoo.files import write_atomically
-from ganzoo.model_config import ModelConfig, parse_model_config
 from ganzoo.randomness import interpolate_latents, latent_batches, random_seed, sample_latents
 from ganzoo.sampling import accelerated, best_batch_size
-from ganzoo.tensors import DATA_DIGEST_KEY, deserialize, serialize
+from ganzoo.system.files import write_atomically
 from ganzoo.version import __version__
+from ganzoo.weights.building import build_with_weights, discriminator_builder, generator_builder, num_parameters
+from ganzoo.weights.model_config import ModelConfig, parse_model_config
+from ganzoo.weights.tensors import DATA_DIGEST_KEY, deserialize, serialize
 
 if TYPE_CHECKING:
-    from ganzoo.manifest import WeightsEntry
+    from ganzoo.weights.manifest import WeightsEntry
 
 CONFIG_NAME = "config.json"
 GENERATOR_NAME = "model.safetensors"
@@ -243,8 +243,8 @@ class GAN:
             device: where the generator goes.
         """
         from ganzoo.hub.access import Access
-        from ganzoo.store import Store
-        from ganzoo.zoo import load, pull
+        from ganzoo.sources import load, pull
+        from ganzoo.weights.store import Store
 
         name = os.fspath(name_or_path)
         store = Store() if cache_dir is None else Store(Path(cache_dir))
@@ -276,7 +276,7 @@ class GAN:
         """Publish this model, read it back and compare it; return the commit's address. Raises HubError, UsageError."""
         import tempfile
 
-        from ganzoo.hub.push import prepare, push
+        from ganzoo.publishing.push import prepare, push
 
         with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:
             package = prepare(self.save(folder), repo_id, license=license)

@@ -12,19 +12,19 @@ import torch
 from torch import nn
 
 from ganzoo import config
+from ganzoo.bench.baseline import PlainLearner, PlainLoop
+from ganzoo.bench.compare import Request, Speed, race
 from ganzoo.bench.loader import endless
-from ganzoo.bench.plain import PlainLearner, PlainLoop
-from ganzoo.bench.race import Request, Speed, race
 from ganzoo.bench.startup import COMMANDS, StartUp, start_ups
 from ganzoo.bench.table import CsvTable
 from ganzoo.config import Layer, TrainingSettings
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
 from ganzoo.errors import UsageError
-from ganzoo.model_config import model_config
 from ganzoo.registry import datasets, recipes
-from ganzoo.training.feed import draw, stage
+from ganzoo.training.inputs import draw, stage
 from ganzoo.training.state import TrainingState
 from ganzoo.training.step import update
+from ganzoo.weights.model_config import model_config
 
 CPU = torch.device("cpu")
 FILES = Path(__file__).parent / "data"
@@ -60,24 +60,24 @@ def assert_the_plain_update_is_ours(recipe: str, **values: Any) -> None:
     described = model_config(settings.recipe, dataset.spec.sample)
     batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, CPU)
     state = TrainingState(settings, described, batches, CPU)
-    state.learner.joint_pass = False  # so that dropout falls on the same units
-    plain, start = PlainLearner(settings, described, CPU), TrainingState(settings, described, batches, CPU).learner
+    state.networks.concat_real_fake = False  # so that dropout falls on the same units
+    plain, start = PlainLearner(settings, described, CPU), TrainingState(settings, described, batches, CPU).networks
     for number in range(3):
-        feed = draw(state, stage(state))
+        inputs = draw(state, stage(state))
         torch.manual_seed(number)
-        update(state.learner, feed)
+        update(state.networks, inputs)
         state.step += 1
         torch.manual_seed(number)
-        losses = plain.update(feed.generator, feed.discriminator)
-        assert losses == pytest.approx(state.learner.sums[:2].tolist(), rel=1e-4, abs=1e-5)
-        state.learner.sums.zero_()
-    assert_close(state.learner.generator, plain.generator)
-    assert_close(state.learner.discriminator, plain.discriminator)
-    if state.learner.average is None:
-        assert plain.average is None
+        losses = plain.update(inputs.generator, inputs.discriminator)
+        assert losses == pytest.approx(state.networks.sums[:2].tolist(), rel=1e-4, abs=1e-5)
+        state.networks.sums.zero_()
+    assert_close(state.networks.generator, plain.generator)
+    assert_close(state.networks.discriminator, plain.discriminator)
+    if state.networks.generator_ema is None:
+        assert plain.generator_ema is None
     else:
-        assert plain.average is not None
-        assert_close(state.learner.average, plain.average)
+        assert plain.generator_ema is not None
+        assert_close(state.networks.generator_ema, plain.generator_ema)
     assert not torch.allclose(next(start.generator.parameters()), next(plain.generator.parameters()), atol=1e-5)
 
 
@@ -180,7 +180,7 @@ def test_an_engine_that_cannot_be_had_is_left_out_and_told_of(monkeypatch: pytes
     def refused(*_: object) -> None:
         raise RuntimeError("it depends on values")
 
-    monkeypatch.setattr("ganzoo.training.engine.traced", refused)
+    monkeypatch.setattr("ganzoo.training.engines.engine.traced", refused)
     settings, _ = open_tiny("quadratic-mlp", device="cpu")
     runner = ways.ready(ways.Way("graph", "fp32"), ways.Work(settings, None, 1))
     assert runner.problem == "no graph can be made of this recipe: it depends on values"

@@ -12,14 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import ganzoo
-from ganzoo.building import build, generator_builder
 from ganzoo.errors import GanzooError, MissingWeightsError, UsageError, WeightsFormatError
 from ganzoo.model import GAN, gan_from_bytes
-from ganzoo.model_config import ModelConfig
 from ganzoo.randomness import latent_batches, sample_latents
 from ganzoo.sampling import FEWEST_BATCHES, CapturedGenerator, accelerated
 from ganzoo.specs import LatentSpec, SampleSpec
-from ganzoo.tensors import deserialize, serialize
+from ganzoo.weights.building import build, generator_builder
+from ganzoo.weights.model_config import ModelConfig
+from ganzoo.weights.tensors import deserialize, serialize
 
 IMAGE = SampleSpec(kind="image", shape=(1, 4, 4))
 

@@ -27,12 +27,12 @@ import torch
 from ganzoo.bench.machine import peak_resident_set
 from ganzoo.config import Layer, resolve
 from ganzoo.data import open_batches, open_dataset
-from ganzoo.model_config import model_config
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData
-from ganzoo.training.engine import Engine
+from ganzoo.system.workers import pool
+from ganzoo.training.engines.engine import Engine
 from ganzoo.training.state import TrainingState
-from ganzoo.workers import pool
+from ganzoo.weights.model_config import model_config
 
 CPU = torch.device("cpu")
 RECIPE = recipes.get("mnist-mlp")

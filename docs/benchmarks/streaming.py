@@ -23,11 +23,11 @@ import torch
 
 from ganzoo.config import Layer, assignments_layer, resolve
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
-from ganzoo.model_config import model_config
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData
-from ganzoo.training.engine import Engine
+from ganzoo.training.engines.engine import Engine
 from ganzoo.training.state import TrainingState
+from ganzoo.weights.model_config import model_config
 
 
 def repeated(spec: DatasetSpec, opened: OpenedDataset, size: float) -> DatasetSpec:

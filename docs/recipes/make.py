@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.building import discriminator_builder, generator_builder, num_parameters, outline
 from ganzoo.errors import GanzooError, MissingDatasetError
 from ganzoo.losses import LOSSES, REGULARIZERS
-from ganzoo.manifest import WeightsEntry, Zoo, measured
-from ganzoo.model_config import ModelConfig, model_config
 from ganzoo.registry import FIRST_PARTY, architectures, datasets, metrics, recipes
 from ganzoo.specs import Adam, ArchitectureSpec, DatasetSpec, Protocol, Recipe
+from ganzoo.weights.building import discriminator_builder, generator_builder, num_parameters, outline
+from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
+from ganzoo.weights.model_config import ModelConfig, model_config
 
 HERE = Path(__file__).parent
 PICTURES = HERE.parent / "images"

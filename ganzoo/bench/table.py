@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import UsageError
-from ganzoo.files import write_atomically
+from ganzoo.system.files import write_atomically
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -28,8 +28,8 @@ from ganzoo.cli import (
     verify,
 )
 from ganzoo.cli.output import out
-from ganzoo.errors import ElsewhereError, GanzooError, HubTimeoutError
-from ganzoo.torchrun import follows
+from ganzoo.distributed.torchrun import follows
+from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError
 from ganzoo.version import __version__
 
 app = typer.Typer(
@@ -113,7 +113,7 @@ def _quiet_first(arguments: list[str]) -> list[str]:
 def _report(error: Exception) -> int:
     """Say in two lines what happened, and return the exit code."""
     if isinstance(error, GanzooError):
-        if not isinstance(error, ElsewhereError):
+        if not isinstance(error, OtherProcessError):
             out.error(error)
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:

@@ -14,7 +14,7 @@ from ganzoo.cli.output import out
 from ganzoo.errors import UsageError
 
 if TYPE_CHECKING:
-    from ganzoo.bench.race import Speed
+    from ganzoo.bench.compare import Speed
     from ganzoo.bench.startup import StartUp
 
 
@@ -62,7 +62,7 @@ def bench(
     if recipe is None:
         _start_ups(rounds, csv, json)
         return
-    from ganzoo.bench.race import Request, Speed, race
+    from ganzoo.bench.compare import Request, Speed, race
     from ganzoo.bench.table import CsvTable
     from ganzoo.config import Layer, assignments_layer, resolve
     from ganzoo.registry import recipes

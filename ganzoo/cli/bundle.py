@@ -29,8 +29,8 @@ def bundle(
     data_dir: DataDir = None,
 ) -> None:
     """For plugin authors: copy a finished run into a package, measure it, and pin it in a manifest."""
-    from ganzoo.bundle import bundle
-    from ganzoo.manifest import MANIFEST_NAME, measured
+    from ganzoo.release.bundle import bundle
+    from ganzoo.weights.manifest import MANIFEST_NAME, measured
 
     entry = bundle(
         run,

@@ -9,13 +9,13 @@ import typer
 
 from ganzoo.cli.options import DataDir, Device
 from ganzoo.cli.output import out
+from ganzoo.distributed.torchrun import follows
 from ganzoo.errors import EvaluationError, UsageError
-from ganzoo.torchrun import follows
 
 if TYPE_CHECKING:
     from ganzoo.evaluation import Evaluation
     from ganzoo.evaluation.checking import Comparison
-    from ganzoo.manifest import WeightsEntry
+    from ganzoo.weights.manifest import WeightsEntry
 
 
 def eval_(
@@ -60,7 +60,7 @@ def _measure(reference: str, protocol: str | None, device: str, data_dir: Path |
 
 
 def _summarize(result: Evaluation) -> None:
-    from ganzoo.manifest import measured
+    from ganzoo.weights.manifest import measured
 
     if result.deviation:
         out.talk(f"Not comparable: {result.deviation}.")
@@ -88,8 +88,8 @@ def _list() -> None:
 
 
 def _entry(reference: str) -> WeightsEntry:
-    from ganzoo.references import ZooReference, parse_reference
-    from ganzoo.zoo import find_entry
+    from ganzoo.sources import find_entry
+    from ganzoo.weights.references import ZooReference, parse_reference
 
     parsed = parse_reference(reference)
     if not isinstance(parsed, ZooReference):
@@ -124,10 +124,10 @@ def _verdict(comparisons: list[Comparison]) -> None:
 
 
 def _zoo(check: bool, out_dir: Path, device: str, data_dir: Path | None, protocol: str | None) -> None:
-    from ganzoo.evaluation import leaderboard
     from ganzoo.evaluation.checking import compare, evaluate_entry
-    from ganzoo.files import write_atomically
-    from ganzoo.manifest import Zoo
+    from ganzoo.release import leaderboard
+    from ganzoo.system.files import write_atomically
+    from ganzoo.weights.manifest import Zoo
 
     if protocol is not None and not check:
         raise UsageError("a leaderboard has all protocols.", hint="Leave --protocol out, or add --check.")

@@ -30,9 +30,9 @@ def import_(
     """Turn somebody's checkpoint into a ganzoo folder: tensors only, every name and shape held to the architecture."""
     from ganzoo.cli.watch import as_reference
     from ganzoo.config import Layer, assignments_layer, resolve
-    from ganzoo.importing import import_weights
-    from ganzoo.model_config import model_config
     from ganzoo.registry import datasets, recipes
+    from ganzoo.weights.importing import import_weights
+    from ganzoo.weights.model_config import model_config
 
     layers = [assignments_layer(assignments or ())]
     if recipe is not None:

@@ -10,9 +10,9 @@ import typer
 
 from ganzoo.cli.options import Json
 from ganzoo.cli.output import human_size, out
-from ganzoo.manifest import WeightsEntry, Zoo
 from ganzoo.registry import REGISTRIES
-from ganzoo.zoo import location
+from ganzoo.sources import location
+from ganzoo.weights.manifest import WeightsEntry, Zoo
 
 
 def list_(

@@ -37,7 +37,7 @@ class LiveView:
 
         self._training, self._console = training, console
         self._bar = Bar(training, console, losses=False)
-        self._shown: tuple[Path, Image] | None = None
+        self._augmented: tuple[Path, Image] | None = None
         self._last = 0.0
         self._live = Live(console=console, auto_refresh=False, get_renderable=self._render)  # renders at once
 
@@ -85,10 +85,10 @@ class LiveView:
         path = self._newest()
         if path is None:
             return None
-        if self._shown is None or self._shown[0] != path:
+        if self._augmented is None or self._augmented[0] != path:
             with Image.open(path) as image:
-                self._shown = (path, for_terminal(image, self._training.state.config.sample))
-        drawn = TerminalPicture(self._shown[1], self._console.width - _NUMBERS_WIDTH - 2, lines - 1)
+                self._augmented = (path, for_terminal(image, self._training.state.config.sample))
+        drawn = TerminalPicture(self._augmented[1], self._console.width - _NUMBERS_WIDTH - 2, lines - 1)
         caption = Text(f"step {int(path.stem.removeprefix('step-')):,}", style="dim")
         return Constrain(Group(drawn, caption), drawn.size(self._console.width)[0])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ganzoo.cli.bar import counting_bar
 from ganzoo.cli.output import out
-from ganzoo.workers import num_cores
+from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
     from ganzoo.data import OpenedDataset

@@ -22,7 +22,7 @@ def pull(
     json: Json = False,
 ) -> None:
     """Put weights into the store, every byte verified; prints where the generator's file is."""
-    from ganzoo.zoo import planned, pull
+    from ganzoo.sources import planned, pull
 
     if dry_run:
         files = [file for reference in references for file in planned(reference, revision, force)]

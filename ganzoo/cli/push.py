@@ -14,7 +14,7 @@ from ganzoo.cli.output import human_size, out
 from ganzoo.errors import UsageError
 
 if TYPE_CHECKING:
-    from ganzoo.hub.push import Package, Pushed
+    from ganzoo.publishing.push import Package, Pushed
 
 
 def push(
@@ -41,9 +41,9 @@ def push(
     json: Json = False,
 ) -> None:
     """Publish weights on the Hugging Face Hub: one commit, read back and compared."""
-    from ganzoo.hub.publish import publish_zoo
-    from ganzoo.hub.push import prepare
-    from ganzoo.hub.push import push as send
+    from ganzoo.publishing.push import prepare
+    from ganzoo.publishing.push import push as send
+    from ganzoo.release.publish import publish_zoo
 
     if zoo is not None:
         given = {"REF": source, "--license": license, "--tag": tag, "--message": message, "--sign": sign}

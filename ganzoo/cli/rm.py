@@ -9,8 +9,8 @@ from ganzoo.cli.output import human_size, out
 
 def rm(references: References, yes: Yes = False, json: Json = False) -> None:
     """Delete weights from the store; bundled copies stay."""
-    from ganzoo.manifest import WeightsEntry, Zoo
-    from ganzoo.zoo import location, remove, stored
+    from ganzoo.sources import location, remove, stored
+    from ganzoo.weights.manifest import WeightsEntry, Zoo
 
     entries = [stored(reference) for reference in references]
     confirm(f"Delete {', '.join(str(entry.reference) for entry in entries)} from the store?", yes)

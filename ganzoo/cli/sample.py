@@ -17,7 +17,7 @@ from ganzoo.cli.fetching import fetching
 from ganzoo.cli.options import Device, Json, Reference, Seed
 from ganzoo.cli.output import out
 from ganzoo.errors import UsageError
-from ganzoo.workers import num_cores
+from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
     from ganzoo.model import GAN
@@ -54,7 +54,7 @@ def sample(
 
     from ganzoo.randomness import random_seed
     from ganzoo.rendering import TerminalPicture, for_terminal, picture
-    from ganzoo.zoo import load
+    from ganzoo.sources import load
 
     write = None if target is None else _writer(target, interpolate, shard_size)  # before anything is fetched
     with fetching() as access:

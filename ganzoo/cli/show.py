@@ -13,12 +13,12 @@ import typer
 from ganzoo.cli.options import Json
 from ganzoo.cli.output import flat, out
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
-from ganzoo.manifest import WeightsEntry, Zoo, measured
-from ganzoo.references import NAME, FolderReference, HubReference, ZooReference, parse_reference
 from ganzoo.registry import REGISTRIES, datasets, recipes
+from ganzoo.sources import location, read_verified, stored
 from ganzoo.specs import Recipe
-from ganzoo.store import Store
-from ganzoo.zoo import location, read_verified, stored
+from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
+from ganzoo.weights.references import NAME, FolderReference, HubReference, ZooReference, parse_reference
+from ganzoo.weights.store import Store
 
 
 def show(
@@ -66,8 +66,8 @@ def _sections(name: str) -> dict[str, dict[str, Any]]:
 
 def _show_layers(name: str, *, json: bool) -> None:
     """Print both nets of a recipe, layer by layer. Raises UnknownNameError, PluginError, SettingsError."""
-    from ganzoo.layers import summaries
-    from ganzoo.model_config import model_config
+    from ganzoo.weights.layers import summaries
+    from ganzoo.weights.model_config import model_config
 
     recipe = recipes.get(name)
     nets = summaries(model_config(recipe, datasets.get(recipe.dataset).sample), f"recipe {name}")

@@ -20,7 +20,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Hash every file again, check header and tensors, and build the model; exit 1 when anything is wrong."""
-    from ganzoo.zoo import verify
+    from ganzoo.sources import verify
 
     results = {reference: verify(reference, key=key) for reference in references}
     if json:

@@ -34,12 +34,12 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
 
     Raises Exit with 130 after an interruption.
     """
-    if not training.state.ranks.leads:
+    if not training.state.processes.is_main:
         _follow(training)
         return
     settings, run, engine = training.state.settings, training.run, training.engine
     place = as_reference(run.path)
-    several = f", {training.state.ranks.world} processes" if training.state.ranks.world > 1 else ""
+    several = f", {training.state.processes.world_size} processes" if training.state.processes.world_size > 1 else ""
     out.talk(
         f"{settings.recipe.name} on {training.state.device}{several} ({settings.precision}), seed {settings.seed}, "
         f"data {training.state.batches.place}, into {place}"
@@ -84,7 +84,7 @@ def _follow(training: Training) -> None:
 
 
 def _interruption(training: Training) -> Interruption:
-    return Interruption(patient=training.state.ranks.world > 1)
+    return Interruption(patient=training.state.processes.world_size > 1)
 
 
 def as_reference(path: Path) -> str:

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from ganzoo import randomness
-from ganzoo.data.memory import free_memory
 from ganzoo.data.packed import OpenedDataset
 from ganzoo.data.rows import RowFile, resident
 from ganzoo.data.scaling import to_float
 from ganzoo.data.streaming import Prefetcher
+from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import DatasetError
-from ganzoo.ranks import ALONE, Ranks
 from ganzoo.specs import SyntheticData
+from ganzoo.system.memory import free_memory
 
 RESIDENT_SHARE = 0.4
 """A dataset becomes resident when it takes no more than this part of the device's free memory."""
@@ -80,7 +80,7 @@ def open_batches(
     seed: int,
     device: torch.device,
     place: Place = "auto",
-    ranks: Ranks = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Batches:
     """Return the training batches of a dataset.
 
@@ -90,7 +90,7 @@ def open_batches(
     Raises DatasetError when the dataset is smaller than one batch.
     """
     if isinstance(dataset.data, SyntheticData):
-        return DrawnBatches(dataset.data, batch_size, seed, device, ranks)
+        return DrawnBatches(dataset.data, batch_size, seed, device, processes)
     samples, labels = dataset.data.samples, dataset.data.labels
     if len(samples) < batch_size:
         raise DatasetError(
@@ -98,13 +98,13 @@ def open_batches(
             hint=f"Set batch_size to {len(samples)} or less.",
         )
     if place == "auto":
-        sharers = 1 if device.type == "cuda" else ranks.local_world
+        sharers = 1 if device.type == "cuda" else processes.local_world_size
         place = "resident" if samples.nbytes * sharers <= RESIDENT_SHARE * free_memory(device) else "streamed"
     device_labels = None if labels is None else resident(RowFile.of(labels), device)
     if place == "resident":
-        order = Order(len(samples), batch_size, seed, device, ranks)
+        order = Order(len(samples), batch_size, seed, device, processes)
         return ResidentBatches(resident(RowFile.of(samples), device), device_labels, order)
-    order = Order(len(samples), batch_size, seed, torch.device("cpu"), ranks)
+    order = Order(len(samples), batch_size, seed, torch.device("cpu"), processes)
     return StreamedBatches(RowFile.of(samples), device_labels, order, device)
 
 
@@ -114,8 +114,16 @@ class Order:
     The permutation of an epoch follows from the seed alone, so a batch follows from its number, on every rank alike.
     """
 
-    def __init__(self, num: int, batch_size: int, seed: int, device: torch.device, ranks: Ranks = ALONE) -> None:
-        self._num, self._batch_size, self._seed, self._device, self._ranks = num, batch_size, seed, device, ranks
+    def __init__(
+        self, num: int, batch_size: int, seed: int, device: torch.device, processes: Processes = SINGLE_PROCESS
+    ) -> None:
+        self._num, self._batch_size, self._seed, self._device, self._processes = (
+            num,
+            batch_size,
+            seed,
+            device,
+            processes,
+        )
         self._per_epoch = num // batch_size
         self._epoch = -1
         self._permutation = torch.empty(0)
@@ -126,7 +134,9 @@ class Order:
         if epoch != self._epoch:
             source = randomness.generator(self._seed, "order", epoch)
             self._epoch, self._permutation = epoch, torch.randperm(self._num, generator=source).to(self._device)
-        return self._ranks.part(self._permutation[position * self._batch_size : (position + 1) * self._batch_size])
+        return self._processes.local_rows(
+            self._permutation[position * self._batch_size : (position + 1) * self._batch_size]
+        )
 
 
 class ResidentBatches(Batches):
@@ -210,14 +220,19 @@ class DrawnBatches(Batches):
     place = "drawn"
 
     def __init__(
-        self, data: SyntheticData, batch_size: int, seed: int, device: torch.device, ranks: Ranks = ALONE
+        self,
+        data: SyntheticData,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        processes: Processes = SINGLE_PROCESS,
     ) -> None:
-        self._draw, self._batch_size, self._ranks = data.draw, batch_size, ranks
+        self._draw, self._batch_size, self._processes = data.draw, batch_size, processes
         self._source = randomness.generator(seed, "data", device=device)
 
     def stage(self) -> Staged:
         """Draw the next samples, all of them on every rank, and keep this one's: a law may need the host."""
-        return (self._ranks.part(self._draw(self._batch_size, self._source)),)
+        return (self._processes.local_rows(self._draw(self._batch_size, self._source)),)
 
     def draw(self, staged: Staged) -> Batch:
         """Return the samples."""

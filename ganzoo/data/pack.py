@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganzoo.errors import DatasetError
-from ganzoo.files import write_atomically
 from ganzoo.specs import TEXT_BYTES, ArrayData, DatasetSpec, SampleSpec
+from ganzoo.system.files import write_atomically
 
 FORMAT = 1
 ARRAYS = ("samples", "labels", "texts")

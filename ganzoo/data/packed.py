@@ -26,9 +26,9 @@ from filelock import FileLock, Timeout
 from ganzoo.data.pack import ARRAYS, FORMAT, SKIPPED_NAME, check, digest_of_pack, read_errors, stat_of
 from ganzoo.data.packing import ShowProgress, write_pack
 from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
-from ganzoo.files import write_atomically
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData
-from ganzoo.store import home, store_errors
+from ganzoo.system.files import write_atomically
+from ganzoo.weights.store import home, store_errors
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,9 @@ from ganzoo.data.pack import (
     write_whole,
 )
 from ganzoo.errors import DatasetError, StoreError
-from ganzoo.files import write_atomically
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData
-from ganzoo.workers import ordered
+from ganzoo.system.files import write_atomically
+from ganzoo.system.workers import ordered
 
 JOURNAL_NAME = "journal.json"
 PIECE = 2048

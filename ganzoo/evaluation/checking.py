@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganzoo.distributed.torchrun import init_processes
 from ganzoo.evaluation.measurement import Evaluation, evaluate_gan
-from ganzoo.manifest import WeightsEntry
-from ganzoo.torchrun import open_ranks
-from ganzoo.zoo import load
+from ganzoo.sources import load
+from ganzoo.weights.manifest import WeightsEntry
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def evaluate_entry(
         data_dir: as for `evaluate`.
         protocol: one protocol instead of the entry's own.
     """
-    gan = load(str(entry.reference), device=str(open_ranks().device(device)))
+    gan = load(str(entry.reference), device=str(init_processes().device(device)))
     names = entry.protocols if protocol is None else [protocol]
     return [evaluate_gan(gan, str(entry.reference), name, data_dir) for name in names]
 

@@ -8,60 +8,60 @@ from typing import Any
 
 from torch import Tensor
 
+from ganzoo.distributed.processes import Processes
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.model import GAN
 from ganzoo.randomness import sample_latents
-from ganzoo.ranks import Ranks
 
 BLOCK = 1024
 """Samples of a share come in whole blocks, so that the generator sees the same batches as in one process."""
 
 
-def sample(gan: GAN, num: int, seed: int, ranks: Ranks) -> Tensor:
+def sample(gan: GAN, num: int, seed: int, processes: Processes) -> Tensor:
     """Return what `gan.sample` returns, on the CPU. Only the first rank calls it, while the others `assist`."""
-    if ranks.world == 1:
+    if processes.world_size == 1:
         return gan.sample(num, seed=seed).cpu()
-    ranks.told({"task": "sample", "num": num, "seed": seed})
-    samples = _sample_share(gan, num, seed, ranks)
+    processes.broadcast({"task": "sample", "num": num, "seed": seed})
+    samples = _sample_share(gan, num, seed, processes)
     assert samples is not None
     return samples
 
 
-def _sample_share(gan: GAN, num: int, seed: int, ranks: Ranks) -> Tensor | None:
-    shares = ranks.shares(num, BLOCK)
-    own = shares[ranks.rank]
+def _sample_share(gan: GAN, num: int, seed: int, processes: Processes) -> Tensor | None:
+    shares = processes.shards(num, BLOCK)
+    own = shares[processes.rank]
     latents, labels = sample_latents(gan.config.latent, num, seed)[own], gan.labels(num)
 
     def generate() -> Tensor | None:
         return gan.generate(latents, None if labels is None else labels[own]).cpu() if len(latents) else None
 
-    return ranks.gather(ranks.together(generate), shares)
+    return processes.gather(processes.run_on_all(generate), shares)
 
 
 @contextlib.contextmanager
-def leading(ranks: Ranks) -> Iterator[None]:
+def leading(processes: Processes) -> Iterator[None]:
     """Let the other ranks go at the end."""
     try:
         yield
     finally:
-        ranks.told(None)
+        processes.broadcast(None)
 
 
-def assist(gan: GAN, extractors: Extractors, ranks: Ranks) -> None:
+def assist(gan: GAN, extractors: Extractors, processes: Processes) -> None:
     """Do this rank's share of all that the first one asks for, until it lets go. Raises what failed meanwhile."""
     failure: Exception | None = None
-    while (request := ranks.told()) is not None:
+    while (request := processes.broadcast()) is not None:
         try:
-            _fulfil(request, gan, extractors, ranks)
+            _fulfil(request, gan, extractors, processes)
         except Exception as error:  # the first rank hears of it, and lets go
             failure = failure or error
     if failure is not None:
         raise failure
 
 
-def _fulfil(request: dict[str, Any], gan: GAN, extractors: Extractors, ranks: Ranks) -> None:
+def _fulfil(request: dict[str, Any], gan: GAN, extractors: Extractors, processes: Processes) -> None:
     num = request["num"]
     if request["task"] == "sample":
-        _sample_share(gan, num, request["seed"], ranks)
+        _sample_share(gan, num, request["seed"], processes)
         return
-    extractors.extract_share(request["extractor"], None, ranks.shares(num, request["block"]))
+    extractors.extract_share(request["extractor"], None, processes.shards(num, request["block"]))

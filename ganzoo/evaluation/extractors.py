@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 from ganzoo import registry
+from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.evaluation.features import ExtractedFeatures, extract, gather_features
-from ganzoo.ranks import ALONE, Ranks
 from ganzoo.specs import Extractor, ExtractorSpec
-from ganzoo.store import home
+from ganzoo.weights.store import home
 
 
 class Extractors:
     """Registered extractors on one device."""
 
-    def __init__(self, device: torch.device, ranks: Ranks = ALONE) -> None:
-        self.device, self.ranks = device, ranks
+    def __init__(self, device: torch.device, processes: Processes = SINGLE_PROCESS) -> None:
+        self.device, self.processes = device, processes
         self._loaded: dict[str, tuple[ExtractorSpec, Extractor]] = {}
 
     def get(self, name: str) -> tuple[ExtractorSpec, Extractor]:
@@ -35,18 +35,18 @@ class Extractors:
         Only the first rank calls it, while the others `assist`.
         """
         spec, _ = self.get(name)
-        self.ranks.told({"task": "extract", "extractor": name, "num": len(images), "block": spec.batch_size})
-        features = self.extract_share(name, images, self.ranks.shares(len(images), spec.batch_size))
+        self.processes.broadcast({"task": "extract", "extractor": name, "num": len(images), "block": spec.batch_size})
+        features = self.extract_share(name, images, self.processes.shards(len(images), spec.batch_size))
         assert features is not None
         return features
 
     def extract_share(self, name: str, images: Tensor | None, shares: Sequence[slice]) -> ExtractedFeatures | None:
         """Do this rank's part; the first rank has the images, and is given the features."""
-        spec, extractor = self.ranks.together(lambda: self.get(name))
-        own = images if self.ranks.world == 1 else self.ranks.scatter(images, shares)
+        spec, extractor = self.processes.run_on_all(lambda: self.get(name))
+        own = images if self.processes.world_size == 1 else self.processes.scatter(images, shares)
         assert own is not None
-        part = self.ranks.together(lambda: extract(spec, extractor, own, self.device) if len(own) else None)
-        return gather_features(part, self.ranks, shares)
+        part = self.processes.run_on_all(lambda: extract(spec, extractor, own, self.device) if len(own) else None)
+        return gather_features(part, self.processes, shares)
 
     def deviations(self) -> list[str]:
         """Return what is wrong with the weights of those that were asked for."""

@@ -26,10 +26,10 @@ from torch import Tensor
 
 from ganzoo.data.scaling import to_uint8
 from ganzoo.distances import gaussian
+from ganzoo.distributed.processes import Processes
 from ganzoo.errors import EvaluationError
-from ganzoo.ranks import Ranks
 from ganzoo.specs import Extractor, ExtractorSpec
-from ganzoo.store import home, store_errors
+from ganzoo.weights.store import home, store_errors
 
 FORMAT = 1
 
@@ -91,13 +91,15 @@ class ExtractedFeatures:
         return self._gaussian[1]
 
 
-def gather_features(part: ExtractedFeatures | None, ranks: Ranks, shares: Sequence[slice]) -> ExtractedFeatures | None:
+def gather_features(
+    part: ExtractedFeatures | None, processes: Processes, shares: Sequence[slice]
+) -> ExtractedFeatures | None:
     """Join on the first rank what each has extracted of its share, None where that is empty; None on the others."""
-    if ranks.world == 1:
+    if processes.world_size == 1:
         return part
-    has_logits = ranks.told(part is not None and part._logits is not None)
-    values = ranks.gather(None if part is None else part.values, shares)
-    logits = ranks.gather(None if part is None else part._logits, shares) if has_logits else None
+    has_logits = processes.broadcast(part is not None and part._logits is not None)
+    values = processes.gather(None if part is None else part.values, shares)
+    logits = processes.gather(None if part is None else part._logits, shares) if has_logits else None
     return None if part is None or values is None else ExtractedFeatures(part._extractor, values, logits)
 
 

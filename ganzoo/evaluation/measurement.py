@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from ganzoo import registry
+from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
+from ganzoo.distributed.torchrun import init_processes
 from ganzoo.errors import EvaluationError, UnknownNameError
 from ganzoo.evaluation import crew
 from ganzoo.evaluation.extractors import Extractors
-from ganzoo.evaluation.memo import Memo
+from ganzoo.evaluation.memo import Cache
 from ganzoo.evaluation.real import RealSide
 from ganzoo.evaluation.records import run_data_dir
 from ganzoo.model import GAN
-from ganzoo.ranks import ALONE, Ranks
 from ganzoo.specs import DatasetSpec, Features, MetricInputs, Protocol
-from ganzoo.torchrun import open_ranks
 from ganzoo.validation import validated
 from ganzoo.version import __version__
 
@@ -95,9 +95,9 @@ def evaluate(
 
     Raises what `load` raises, UnknownNameError, EvaluationError, DatasetError.
     """
-    from ganzoo.zoo import load
+    from ganzoo.sources import load
 
-    gan = load(reference, device=str(open_ranks().device(device)))
+    gan = load(reference, device=str(init_processes().device(device)))
     folder = run_data_dir(reference) if data_dir is None else Path(data_dir)
     return evaluate_gan(gan, str(reference), protocol, folder)
 
@@ -111,17 +111,17 @@ def evaluate_gan(
     """
     dataset = registry.datasets.get(gan.config.dataset)
     chosen = protocol if isinstance(protocol, Protocol) else find_protocol(dataset, protocol)
-    ranks = open_ranks()
-    evaluator = Evaluator(dataset, chosen, gan.device, data_dir, ranks)
+    processes = init_processes()
+    evaluator = Evaluator(dataset, chosen, gan.device, data_dir, processes)
 
     def measure() -> Evaluation | None:
-        if ranks.leads:
+        if processes.is_main:
             return evaluator.measure(gan, reference)
         evaluator.assist(gan)
         return None
 
-    found = ranks.together(measure)
-    told = ranks.told(found and found.to_json())
+    found = processes.run_on_all(measure)
+    told = processes.broadcast(found and found.to_json())
     return found or validated(Evaluation, told, "the first process")
 
 
@@ -134,11 +134,11 @@ class Evaluator:
         protocol: Protocol,
         device: torch.device,
         data_dir: Path | None,
-        ranks: Ranks = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> None:
-        self.dataset, self.protocol, self._ranks = dataset, protocol, ranks
+        self.dataset, self.protocol, self._processes = dataset, protocol, processes
         self._metrics = [registry.metrics.get(name) for name in protocol.metrics]
-        self._extractors = Extractors(device, ranks)
+        self._extractors = Extractors(device, processes)
         self._real = RealSide(dataset, protocol, data_dir, self._extractors)
 
     def measure(self, gan: GAN, reference: str) -> Evaluation:
@@ -146,19 +146,19 @@ class Evaluator:
 
         Raises EvaluationError, DatasetError, and what loading an extractor raises.
         """
-        with crew.leading(self._ranks):
+        with crew.leading(self._processes):
             return self._measure(gan, reference)
 
     def assist(self, gan: GAN) -> None:
         """Help the first rank to measure the same model, until it is done. Raises what failed here or there."""
-        crew.assist(gan, self._extractors, self._ranks)
+        crew.assist(gan, self._extractors, self._processes)
 
     def _measure(self, gan: GAN, reference: str) -> Evaluation:
         values: dict[str, list[float]] = {metric.name: [] for metric in self._metrics}
         seconds = 0.0
         for seed in self.protocol.seeds:
             started = time.perf_counter()
-            samples = crew.sample(gan, self.protocol.num_samples, seed, self._ranks)
+            samples = crew.sample(gan, self.protocol.num_samples, seed, self._processes)
             seconds += time.perf_counter() - started
             if not samples.isfinite().all():
                 raise EvaluationError(
@@ -204,7 +204,7 @@ def _finite(name: str, value: float) -> float:
 
 def metric_inputs(gan: GAN, samples: Tensor, real: RealSide, extractors: Extractors) -> MetricInputs:
     """Collect what metrics may look at; everything dear is computed when first asked for, and once."""
-    shared = Memo()
+    shared = Cache()
 
     def features(name: str) -> Features:
         found: Features = shared(f"features of {name}", lambda: extractors.extract(name, samples))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Memo:
+class Cache:
     """Results by name, each computed when first asked for."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from ganzoo.data import open_dataset, to_float
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import read_stored, stored_folder, write_stored
-from ganzoo.evaluation.memo import Memo
+from ganzoo.evaluation.memo import Cache
 from ganzoo.specs import ArrayData, DatasetSpec, Features, Protocol, SyntheticData
 
 
@@ -38,7 +38,7 @@ class RealSide:
         self._features: dict[str, Features] = {}
         self._digest: str | None = None
         self.deviation: str | None = None
-        self.shared = Memo()
+        self.shared = Cache()
 
     @property
     def digest(self) -> str | None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.files import write_atomically
-from ganzoo.references import FolderReference, parse_reference
+from ganzoo.system.files import write_atomically
+from ganzoo.weights.references import FolderReference, parse_reference
 
 if TYPE_CHECKING:
     from ganzoo.evaluation.measurement import Evaluation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ganzoo.store import Store
+from ganzoo.weights.store import Store
 
 Progress = Callable[[str, int, int], None]
 """(path, bytes so far, bytes in all): never goes backwards for a path."""

@@ -20,16 +20,16 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ganzoo.errors import HubError, MissingWeightsError, StoreError
-from ganzoo.files import write_atomically
 from ganzoo.hub import client
 from ganzoo.hub.access import Access
 from ganzoo.hub.client import hub_errors
 from ganzoo.hub.download import Deadline, RemoteFile, download
 from ganzoo.hub.snapshot import HubSnapshot
-from ganzoo.manifest import WeightsEntry, WeightsFile
-from ganzoo.references import HubReference
-from ganzoo.store import Store, store_errors
-from ganzoo.tensors import check_frame
+from ganzoo.system.files import write_atomically
+from ganzoo.weights.manifest import WeightsEntry, WeightsFile
+from ganzoo.weights.references import HubReference
+from ganzoo.weights.store import Store, store_errors
+from ganzoo.weights.tensors import check_frame
 
 ROLES = {
     "config.json": ("config", 1 << 20),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ganzoo.errors import ManifestError
-from ganzoo.manifest import WeightsFile
-from ganzoo.references import HubReference
+from ganzoo.weights.manifest import WeightsFile
+from ganzoo.weights.references import HubReference
 
 
 @dataclass(frozen=True)

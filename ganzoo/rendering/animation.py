@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from ganzoo.errors import GanzooError, UsageError
-from ganzoo.files import write_atomically
 from ganzoo.rendering.plot import Canvas
+from ganzoo.system.files import write_atomically
 
 MOST_FRAMES = 120
 """A longer row is thinned evenly, its first and last picture kept."""

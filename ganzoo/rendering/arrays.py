@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from ganzoo.files import whole_file
-from ganzoo.tensors import header_bytes
+from ganzoo.system.files import whole_file
+from ganzoo.weights.tensors import header_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor

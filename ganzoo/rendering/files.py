@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.files import write_atomically
 from ganzoo.rendering.charts import chart
 from ganzoo.rendering.history import History
 from ganzoo.rendering.items import png_bytes
 from ganzoo.rendering.picture import picture
 from ganzoo.specs import SampleSpec
+from ganzoo.system.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor

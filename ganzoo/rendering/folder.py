@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.files import whole_folder
 from ganzoo.rendering.items import Items, item_png, to_items
 from ganzoo.specs import SampleSpec
-from ganzoo.workers import ordered
+from ganzoo.system.files import whole_folder
+from ganzoo.system.workers import ordered
 
 if TYPE_CHECKING:
     from torch import Tensor

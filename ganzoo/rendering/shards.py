@@ -14,10 +14,10 @@ from itertools import groupby, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ganzoo.files import whole_file, whole_folder
 from ganzoo.rendering.items import Items, item_npy, item_png, to_items
 from ganzoo.specs import SampleSpec
-from ganzoo.workers import ordered
+from ganzoo.system.files import whole_file, whole_folder
+from ganzoo.system.workers import ordered
 
 if TYPE_CHECKING:
     from torch import Tensor

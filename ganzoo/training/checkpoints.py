@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from ganzoo.errors import ResumeError, WeightsFormatError
-from ganzoo.files import write_atomically
-from ganzoo.tensors import deserialize, serialize
+from ganzoo.system.files import write_atomically
 from ganzoo.training.state import TrainingState
+from ganzoo.weights.tensors import deserialize, serialize
 
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")
 

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from ganzoo.devices import synchronize
 from ganzoo.errors import DivergedError
 from ganzoo.evaluation import Evaluator
 from ganzoo.model import GAN
 from ganzoo.rendering import save_chart, save_picture
-from ganzoo.training.engine import Engine
-from ganzoo.training.learner import TRACKED
-from ganzoo.training.precision import fast_products
+from ganzoo.system.devices import synchronize
+from ganzoo.training.engines.engine import Engine
+from ganzoo.training.networks import TRACKED
+from ganzoo.training.precision import allow_tf32
 from ganzoo.training.quality import Quality
 from ganzoo.training.run import Run, writing
 from ganzoo.training.state import TrainingState
@@ -76,12 +76,12 @@ def training(
     Yields a record every `log_every` steps. Raises DivergedError when a loss is no longer finite; nothing later than
     the newest checkpoint is saved then. Every rank takes the same steps and decisions; the first one writes.
     """
-    settings, last, ranks = run.settings, run.settings.recipe.steps, state.ranks
+    settings, last, processes = run.settings, run.settings.recipe.steps, state.processes
     intervals = (settings.log_every, settings.sample_every, settings.checkpoint_every, settings.eval_every)
     quality = Quality(run, evaluator, state.step)
     stopped = False
     if state.step == last:
-        ranks.first(lambda: run.save(state))  # the run was killed between its last checkpoint and its weights
+        processes.run_on_main(lambda: run.save(state))  # the run was killed between its last checkpoint and its weights
         return
     with open_events(run, state) as events:
         while state.step < last and not stopped:
@@ -89,24 +89,24 @@ def training(
             stopped = advance(state, engine, target, should_stop)
 
             if state.step % settings.log_every == 0 or state.step == last or quality.is_due(state.step):
-                record = ranks.together(partial(take_record, state))
+                record = processes.run_on_all(partial(take_record, state))
                 if quality.is_due(state.step):
-                    ranks.first(partial(_check_state, state))
+                    processes.run_on_main(partial(_check_state, state))
                     record = replace(record, metrics=quality.measure(state), protocol=quality.protocol)
-                ranks.first(partial(_write_record, record, run, events))
+                processes.run_on_main(partial(_write_record, record, run, events))
                 yield record
             if state.step % settings.sample_every == 0 or state.step == last:
-                ranks.first(partial(_write_pictures, state, run, events))
+                processes.run_on_main(partial(_write_pictures, state, run, events))
             if state.step % settings.checkpoint_every == 0 or state.step == last or stopped:
                 _join_sums(state)
-                ranks.first(partial(_write_checkpoint, state, run))
+                processes.run_on_main(partial(_write_checkpoint, state, run))
 
 
 def advance(state: TrainingState, engine: Engine, target: int, should_stop: Callable[[], bool]) -> bool:
     """Take steps up to the target, keeping time; return whether `should_stop` ended it."""
     started = time.perf_counter()
     try:
-        with state.ambient_randomness(), fast_products(state.device):
+        with state.ambient_randomness(), allow_tf32(state.device):
             while state.step < target:
                 engine.step()
                 if should_stop():
@@ -137,19 +137,19 @@ def _write_checkpoint(state: TrainingState, run: Run) -> None:
 
 def _join_sums(state: TrainingState) -> None:
     """Let the sums of every rank be the mean of all."""
-    if state.ranks.world > 1:
-        (mean,) = state.ranks.average([state.learner.sums])
-        state.learner.sums.copy_(mean)
+    if state.processes.world_size > 1:
+        (mean,) = state.processes.all_reduce_mean([state.networks.sums])
+        state.networks.sums.copy_(mean)
 
 
 def take_record(state: TrainingState) -> Record:
     """Read the means since the last record over all ranks, and begin anew. Raises DivergedError."""
     _join_sums(state)
     _check_finite(state)
-    means = dict(zip(TRACKED, (state.learner.sums / state.summed_steps).tolist(), strict=True))
+    means = dict(zip(TRACKED, (state.networks.sums / state.summed_steps).tolist(), strict=True))
     means["accuracy"] = (2 + means.pop("sign_real") - means.pop("sign_fake")) / 4
     speed = state.summed_steps / state.summed_seconds if state.summed_seconds else 0.0
-    state.learner.sums.zero_()
+    state.networks.sums.zero_()
     state.summed_steps, state.summed_seconds = 0, 0.0
     recipe = state.settings.recipe
     return Record(
@@ -162,7 +162,7 @@ def take_record(state: TrainingState) -> Record:
 
 
 def _check_finite(state: TrainingState) -> None:
-    if not bool(state.learner.sums.isfinite().all()):
+    if not bool(state.networks.sums.isfinite().all()):
         first = state.step - state.summed_steps + 1
         raise _diverged(f"a loss became NaN or infinite between step {first} and step {state.step}")
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import torch
 
-from ganzoo.building import discriminator_builder, generator_builder, num_parameters, outline
 from ganzoo.config import TrainingSettings
-from ganzoo.devices import multiplies_bf16
-from ganzoo.model_config import ModelConfig
+from ganzoo.system.devices import supports_bf16
+from ganzoo.weights.building import discriminator_builder, generator_builder, num_parameters, outline
+from ganzoo.weights.model_config import ModelConfig
 
 LARGE = 1_000_000
 """Parameters of both nets from which on `auto` takes bf16; in smaller ones the conversions cost more than they save."""
@@ -25,10 +25,10 @@ def with_precision(settings: TrainingSettings, config: ModelConfig, device: torc
         builder(config, f"recipe {settings.recipe.name}") for builder in (generator_builder, discriminator_builder)
     )
     large = sum(num_parameters(outline(builder)) for builder in builders) >= LARGE
-    return replace(settings, precision="bf16" if large and multiplies_bf16(device) else "fp32")
+    return replace(settings, precision="bf16" if large and supports_bf16(device) else "fp32")
 
 
-def products(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
     """Compute the products of nets in a type, `fp32` or `bf16`."""
     if precision == "fp32":
         return contextlib.nullcontext()
@@ -36,7 +36,7 @@ def products(precision: str, device: torch.device) -> contextlib.AbstractContext
 
 
 @contextlib.contextmanager
-def fast_products(device: torch.device) -> Iterator[None]:
+def allow_tf32(device: torch.device) -> Iterator[None]:
     """Let a GPU take tf32 for the products of float32, and the fastest of its convolutions; afterwards as before."""
     if device.type != "cuda":  # where the same switches could round the products of a CPU
         yield

@@ -15,9 +15,9 @@ from ganzoo import registry
 from ganzoo.config import TrainingSettings
 from ganzoo.errors import SettingsError
 from ganzoo.evaluation import Evaluator, find_protocol
-from ganzoo.files import write_atomically
 from ganzoo.model import GAN
 from ganzoo.specs import Protocol
+from ganzoo.system.files import write_atomically
 from ganzoo.training.run import Run, writing
 from ganzoo.training.state import TrainingState
 
@@ -48,7 +48,7 @@ def open_evaluator(state: TrainingState, data_dir: Path | None) -> Evaluator | N
         return None
     protocol = training_protocol(state.settings)
     dataset = registry.datasets.get(state.settings.recipe.dataset)
-    evaluator = Evaluator(dataset, protocol, state.device, data_dir, state.ranks)
+    evaluator = Evaluator(dataset, protocol, state.device, data_dir, state.processes)
     _measure(evaluator, state)
     return evaluator
 
@@ -59,13 +59,13 @@ def _measure(evaluator: Evaluator, state: TrainingState) -> dict[str, float]:
     gan = GAN(net.eval(), state.config)
 
     def measure() -> dict[str, float] | None:
-        if not state.ranks.leads:
+        if not state.processes.is_main:
             evaluator.assist(gan)
             return None
         evaluation = evaluator.measure(gan, state.config.recipe)
         return {metric.name: metric.value for metric in evaluation.metrics}
 
-    values: dict[str, float] = state.ranks.told(state.ranks.together(measure))
+    values: dict[str, float] = state.processes.broadcast(state.processes.run_on_all(measure))
     net.train(was_training)
     return values
 
@@ -95,7 +95,7 @@ class Quality:
         """Return metric name -> value for the generator of this moment; the best so far is kept in `best/`."""
         assert self._evaluator is not None
         values = _measure(self._evaluator, state)
-        state.ranks.first(lambda: self._keep_best(state, values[self._metric.name]))
+        state.processes.run_on_main(lambda: self._keep_best(state, values[self._metric.name]))
         return values
 
     def _keep_best(self, state: TrainingState, value: float) -> None:

@@ -30,9 +30,9 @@ from filelock import FileLock, Timeout
 
 from ganzoo.config import TrainingSettings, settings_from_json
 from ganzoo.errors import ResumeError, SettingsError, TrainingError
-from ganzoo.files import write_atomically
 from ganzoo.model import DISCRIMINATOR_NAME, GENERATOR_NAME, TRAINING_NAME, save_nets
 from ganzoo.rendering import History
+from ganzoo.system.files import write_atomically
 from ganzoo.training.checkpoints import Checkpoints
 from ganzoo.training.state import TrainingState
 from ganzoo.version import __version__
@@ -200,7 +200,7 @@ class Run:
 
     def save_weights(self, state: TrainingState, folder: Path) -> None:
         """Write both nets as a weights folder, which `load`, `sample` and `eval` take."""
-        nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.learner.discriminator}
+        nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.networks.discriminator}
         save_nets(folder, state.config, nets)
         with writing(folder):
             write_atomically(folder / TRAINING_NAME, _json(self.training_record(state)))
@@ -215,7 +215,7 @@ class Run:
             "seed": self.settings.seed,
             "precision": self.settings.precision,
             "device": _device_name(state.device),
-            "processes": state.ranks.world,
+            "processes": state.processes.world_size,
             "seconds": round(state.seconds, 1),
             "dataset_digest": self.dataset_digest,
             "ganzoo": __version__,

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 from ganzoo import config
 from ganzoo.config import Layer, TrainingSettings, settings_from_json
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
-from ganzoo.devices import find_device
+from ganzoo.distributed.processes import Processes
+from ganzoo.distributed.stopping import Agreement
+from ganzoo.distributed.torchrun import init_processes, may_restart, num_restarts
 from ganzoo.errors import ResumeError, TrainingError
-from ganzoo.model_config import ModelConfig, model_config
 from ganzoo.randomness import random_seed
-from ganzoo.ranks import Ranks
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import DatasetSpec
-from ganzoo.torchrun import may_restart, num_restarts, open_ranks
-from ganzoo.training.engine import Engine
+from ganzoo.system.devices import find_device
+from ganzoo.training.engines.engine import Engine
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
 from ganzoo.training.run import Run, RunData, check_free, is_run
 from ganzoo.training.state import TrainingState, check_trainable
-from ganzoo.training.stopping import Agreement
 from ganzoo.training.tensorboard import check_tensorboard
+from ganzoo.weights.model_config import ModelConfig, model_config
 
 if TYPE_CHECKING:
     import torch
@@ -75,21 +75,21 @@ class Training:
 
         Raises UnknownNameError, SettingsError, DeviceError, DatasetError, TrainingError.
         """
-        ranks = open_ranks()
+        processes = init_processes()
         path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
 
         def settle() -> TrainingSettings:
             settings = config.resolve(recipes.get(recipe), layers, seed=random_seed())
-            ranks.check_batch(settings.recipe.batch_size)
+            processes.check_batch(settings.recipe.batch_size)
             check_free(path)
             return settings
 
-        settings = _told_settings(ranks, ranks.first(settle))
-        state, digest = _prepare(settings, data_dir, open_data, ranks)
+        settings = _told_settings(processes, processes.run_on_main(settle))
+        state, digest = _prepare(settings, data_dir, open_data, processes)
         state.take_from_first()
         evaluator = open_evaluator(state, data_dir)
         data = RunData(digest, data_dir)
-        run = _told_run(ranks, ranks.first(lambda: Run.create(path, state.settings, data, state.device)))
+        run = _told_run(processes, processes.run_on_main(lambda: Run.create(path, state.settings, data, state.device)))
         return cls(run, state, evaluator)
 
     @classmethod
@@ -105,30 +105,30 @@ class Training:
         Raises ResumeError when other settings, data or devices would make it another run; TrainingError when another
         process is training it.
         """
-        ranks = open_ranks()
-        run = _told_run(ranks, ranks.first(lambda: Run.open(path)))
+        processes = init_processes()
+        run = _told_run(processes, processes.run_on_main(lambda: Run.open(path)))
 
         def settle() -> TrainingSettings:
             settings = config.resolve_again(run.settings, layers)
             if settings.precision == "auto":
                 settings = replace(settings, precision=run.settings.precision)
             _refuse_changes(path, run.settings, settings)
-            ranks.check_batch(settings.recipe.batch_size)
+            processes.check_batch(settings.recipe.batch_size)
             return settings
 
-        settings = _told_settings(ranks, ranks.first(settle))
-        ranks.together(lambda: _refuse_device(run, find_device(settings.device)))
-        ranks.first(run.lock)
+        settings = _told_settings(processes, processes.run_on_main(settle))
+        processes.run_on_all(lambda: _refuse_device(run, find_device(settings.device)))
+        processes.run_on_main(run.lock)
         try:
             data_dir = data_dir or run.data_dir
-            state, digest = _prepare(settings, data_dir, open_data, ranks)
-            ranks.together(lambda: _refuse_other_data(run, digest))
-            ranks.first(lambda: run.load(state))
+            state, digest = _prepare(settings, data_dir, open_data, processes)
+            processes.run_on_all(lambda: _refuse_other_data(run, digest))
+            processes.run_on_main(lambda: run.load(state))
             state.take_from_first()
-            ranks.first(lambda: _refuse_fewer_steps(run, state.step, settings.recipe.steps))
+            processes.run_on_main(lambda: _refuse_fewer_steps(run, state.step, settings.recipe.steps))
             evaluator = None if state.step == settings.recipe.steps else open_evaluator(state, data_dir)
             run.settings = settings
-            ranks.first(lambda: run.record_resumption(settings, data_dir))
+            processes.run_on_main(lambda: run.record_resumption(settings, data_dir))
         except BaseException:
             run.unlock()
             raise
@@ -152,14 +152,14 @@ class Training:
                 "a restarted training does not know its run's folder.",
                 hint="Give --out together with torchrun --max-restarts; go on now with ganzoo resume RUN.",
             )
-        if open_ranks().told(may_restart() and out is not None and is_run(out)):
+        if init_processes().broadcast(may_restart() and out is not None and is_run(out)):
             assert out is not None
             return cls.resume(out, layers, data_dir, open_data)
         return cls.start(recipe, out, layers, data_dir, open_data)
 
     def __iter__(self) -> Iterator[Record]:
         try:
-            should_stop = Agreement(self.state.ranks, self.should_stop)
+            should_stop = Agreement(self.state.processes, self.should_stop)
             yield from training(self.run, self.state, self.engine, self.evaluator, should_stop)
         finally:
             self.state.batches.close()
@@ -171,25 +171,25 @@ class Training:
         return self.state.step >= self.run.settings.recipe.steps
 
 
-def _told_settings(ranks: Ranks, settings: TrainingSettings | None) -> TrainingSettings:
+def _told_settings(processes: Processes, settings: TrainingSettings | None) -> TrainingSettings:
     """Return the settings of the first rank."""
-    told = ranks.told(settings and settings.to_json())
+    told = processes.broadcast(settings and settings.to_json())
     return settings or settings_from_json(told, "the first process")
 
 
-def _told_run(ranks: Ranks, run: Run | None) -> Run:
+def _told_run(processes: Processes, run: Run | None) -> Run:
     """Return the run of the first rank; the others know it, and have no part in its folder."""
-    told = ranks.told(run and {"path": str(run.path), "document": run.document})
+    told = processes.broadcast(run and {"path": str(run.path), "document": run.document})
     return run or Run(Path(told["path"]), told["document"])
 
 
 def _prepare(
-    settings: TrainingSettings, data_dir: Path | None, open_data: OpenData, ranks: Ranks
+    settings: TrainingSettings, data_dir: Path | None, open_data: OpenData, processes: Processes
 ) -> tuple[TrainingState, str]:
     """Build the state of a run's beginning, and name the data by its digest."""
 
     def check() -> tuple[torch.device, DatasetSpec, ModelConfig]:
-        device = ranks.device(settings.device)
+        device = processes.device(settings.device)
         if settings.tensorboard:
             check_tensorboard()
         spec = datasets.get(settings.recipe.dataset)
@@ -198,12 +198,12 @@ def _prepare(
         return device, spec, described
 
     def build() -> TrainingState:
-        batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device, settings.data, ranks)
-        return TrainingState(settings, described, batches, device, ranks)
+        batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device, settings.data, processes)
+        return TrainingState(settings, described, batches, device, processes)
 
-    device, spec, described = ranks.together(check)
-    dataset = ranks.in_turn(lambda: open_data(spec, settings.recipe.split, data_dir))
-    return ranks.together(build), dataset.digest
+    device, spec, described = processes.run_on_all(check)
+    dataset = processes.main_first(lambda: open_data(spec, settings.recipe.split, data_dir))
+    return processes.run_on_all(build), dataset.digest
 
 
 def _refuse_device(run: Run, device: torch.device) -> None:

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from ganzoo import randomness
 from ganzoo.augmentations import AUGMENTATIONS
-from ganzoo.building import discriminator_builder, generator_builder, outline
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batches
+from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import SettingsError, UnknownNameError
 from ganzoo.losses import REGULARIZERS, get_loss
-from ganzoo.model_config import ModelConfig
-from ganzoo.ranks import ALONE, Ranks
-from ganzoo.training.learner import Learner
+from ganzoo.training.networks import Networks
 from ganzoo.training.precision import with_precision
+from ganzoo.weights.building import discriminator_builder, generator_builder, outline
+from ganzoo.weights.model_config import ModelConfig
 
 
 def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
@@ -55,11 +55,17 @@ class TrainingState:
         config: ModelConfig,
         batches: Batches,
         device: torch.device,
-        ranks: Ranks = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> None:
         settings, seed = with_precision(settings, config, device), settings.seed
-        self.settings, self.config, self.batches, self.device, self.ranks = settings, config, batches, device, ranks
-        self.learner = Learner(settings, config, device, ranks)
+        self.settings, self.config, self.batches, self.device, self.processes = (
+            settings,
+            config,
+            batches,
+            device,
+            processes,
+        )
+        self.networks = Networks(settings, config, device, processes)
         self.latent_source = randomness.generator(seed, "latents", device=device)
         self._ambient = _seeded_ambient(randomness.derive_seed(seed, "ambient"), device)
         self.step = 0
@@ -70,7 +76,7 @@ class TrainingState:
     @property
     def trained_generator(self) -> nn.Module:
         """The generator that is saved and sampled: the moving average where the recipe has one."""
-        return self.learner.generator if self.learner.average is None else self.learner.average
+        return self.networks.generator if self.networks.generator_ema is None else self.networks.generator_ema
 
     @contextlib.contextmanager
     def ambient_randomness(self) -> Iterator[None]:
@@ -85,20 +91,20 @@ class TrainingState:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole state by name, the counters included."""
-        learner = self.learner
+        networks = self.networks
         groups: dict[str, dict[str, Tensor]] = {
-            "generator": dict(learner.generator.state_dict()),
-            "discriminator": dict(learner.discriminator.state_dict()),
-            "average": {} if learner.average is None else dict(learner.average.state_dict()),
-            "generator_optimizer": learner.generator_optimizer.tensors(),
-            "discriminator_optimizer": learner.discriminator_optimizer.tensors(),
+            "generator": dict(networks.generator.state_dict()),
+            "discriminator": dict(networks.discriminator.state_dict()),
+            "generator_ema": {} if networks.generator_ema is None else dict(networks.generator_ema.state_dict()),
+            "generator_optimizer": networks.generator_optimizer.tensors(),
+            "discriminator_optimizer": networks.discriminator_optimizer.tensors(),
             "batches": self.batches.state_dict(),
             "latents": {"generator": self.latent_source.get_state()},
             "ambient": self._ambient,
             "progress": {
                 "step": torch.tensor(self.step),
                 "seconds": torch.tensor(self.seconds, dtype=torch.float64),
-                "sums": learner.sums,
+                "sums": networks.sums,
                 "summed_steps": torch.tensor(self.summed_steps),
                 "summed_seconds": torch.tensor(self.summed_seconds, dtype=torch.float64),
             },
@@ -107,38 +113,38 @@ class TrainingState:
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take up a state that `tensors` returned. Raises KeyError, RuntimeError or ValueError when it does not fit."""
-        learner, groups = self.learner, defaultdict[str, dict[str, Tensor]](dict)
+        networks, groups = self.networks, defaultdict[str, dict[str, Tensor]](dict)
         for path, tensor in tensors.items():
             group, _, name = path.partition("/")
             groups[group][name] = tensor
-        learner.generator.load_state_dict(groups["generator"])
-        learner.discriminator.load_state_dict(groups["discriminator"])
-        if learner.average is not None:
-            learner.average.load_state_dict(groups["average"])
-        learner.generator_optimizer.load_tensors(groups["generator_optimizer"])
-        learner.discriminator_optimizer.load_tensors(groups["discriminator_optimizer"])
+        networks.generator.load_state_dict(groups["generator"])
+        networks.discriminator.load_state_dict(groups["discriminator"])
+        if networks.generator_ema is not None:
+            networks.generator_ema.load_state_dict(groups["generator_ema"])
+        networks.generator_optimizer.load_tensors(groups["generator_optimizer"])
+        networks.discriminator_optimizer.load_tensors(groups["discriminator_optimizer"])
         self.batches.load_state_dict(groups["batches"])
         self.latent_source.set_state(groups["latents"]["generator"])
         self._ambient = groups["ambient"]
         progress = groups["progress"]
         self.step = int(progress["step"])
         self.seconds = float(progress["seconds"])
-        if progress["sums"].shape != learner.sums.shape:
+        if progress["sums"].shape != networks.sums.shape:
             return  # an older ganzoo tracked other things: the next record means over the steps from here
-        learner.sums.copy_(progress["sums"])
+        networks.sums.copy_(progress["sums"])
         self.summed_steps = int(progress["summed_steps"])
         self.summed_seconds = float(progress["summed_seconds"])
 
     def take_from_first(self) -> None:
         """Become what the first rank is, but for the global generators: dropout must not be the same on all ranks."""
-        if self.ranks.world == 1:
+        if self.processes.world_size == 1:
             return
         tensors = self.tensors()
-        self.ranks.take_from_first(list(tensors.values()))
-        if self.ranks.leads:
+        self.processes.broadcast_tensors_(list(tensors.values()))
+        if self.processes.is_main:
             return
         self.load_tensors(tensors)
-        seed = randomness.derive_seed(self.settings.seed, "ambient", self.ranks.rank, self.step)
+        seed = randomness.derive_seed(self.settings.seed, "ambient", self.processes.rank, self.step)
         self._ambient = _seeded_ambient(seed, self.device)
 
 

@@ -6,28 +6,28 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.augmentations import augment
+from ganzoo.distributed.processes import Processes
 from ganzoo.losses import REGULARIZERS, Critics
-from ganzoo.ranks import Ranks
-from ganzoo.training.adam import FusedAdam, trainable
-from ganzoo.training.feed import DiscriminatorFeed, Feed, GeneratorFeed
-from ganzoo.training.learner import Learner
+from ganzoo.training.engines.fused_adam import FusedAdam, trainable
+from ganzoo.training.inputs import DiscriminatorInputs, GeneratorInputs, StepInputs
+from ganzoo.training.networks import Networks
 
 
-def update(learner: Learner, feed: Feed) -> None:
+def update(networks: Networks, inputs: StepInputs) -> None:
     """Update both nets once (the discriminator `discriminator_steps` times), in the recipe's order."""
-    recipe = learner.recipe
+    recipe = networks.recipe
     fakes = None
     if recipe.update_order == "generator_first":
-        fakes, loss_g = update_generator(learner, feed.generator, feed.rates.generator)
-    for part in feed.discriminator:
+        fakes, loss_g = update_generator(networks, inputs.generator, inputs.rates.generator)
+    for part in inputs.discriminator:
         shared = fakes if recipe.share_fakes else None
-        loss_d, scores = update_discriminator(learner, part, feed.rates.discriminator, shared)
+        loss_d, scores = update_discriminator(networks, part, inputs.rates.discriminator, shared)
     if recipe.update_order == "discriminator_first":
-        _, loss_g = update_generator(learner, feed.generator, feed.rates.generator)
-    if learner.average is not None:
-        update_average(learner.average, learner.generator, feed.rates.average)
+        _, loss_g = update_generator(networks, inputs.generator, inputs.rates.generator)
+    if networks.generator_ema is not None:
+        update_ema(networks.generator_ema, networks.generator, inputs.rates.ema_weight)
     # Summed on the device: reading a number would make the host wait for it.
-    learner.sums.add_(torch.cat([torch.stack([loss_d, loss_g]), scores]))
+    networks.sums.add_(torch.cat([torch.stack([loss_d, loss_g]), scores]))
 
 
 Fakes = tuple[Tensor, Tensor | None]
@@ -35,41 +35,41 @@ Fakes = tuple[Tensor, Tensor | None]
 
 
 def update_discriminator(
-    learner: Learner, feed: DiscriminatorFeed, learning_rate: Tensor, fakes: Fakes | None
+    networks: Networks, inputs: DiscriminatorInputs, learning_rate: Tensor, fakes: Fakes | None
 ) -> tuple[Tensor, Tensor]:
     """Real up, fake down. Returns the loss and the scores [4], both from before the update.
 
     Without given fakes it generates its own, of the labels of the real samples.
     """
-    recipe, discriminator = learner.recipe, learner.discriminator
-    real, real_labels = feed.real.samples, feed.real.labels if recipe.conditional else None
+    recipe, discriminator = networks.recipe, networks.discriminator
+    real, real_labels = inputs.real.samples, inputs.real.labels if recipe.conditional else None
     if fakes is None:
-        assert feed.latents is not None
-        with torch.no_grad(), learner.products():
-            fakes = generate(learner.generator, feed.latents, real_labels), real_labels
+        assert inputs.latents is not None
+        with torch.no_grad(), networks.autocast():
+            fakes = generate(networks.generator, inputs.latents, real_labels), real_labels
     fake, fake_labels = fakes[0].detach().float(), fakes[1]
-    real, fake = _shown(learner, real, feed.augment, 0), _shown(learner, fake, feed.augment, 1)
+    real, fake = _augmented(networks, real, inputs.augment, 0), _augmented(networks, fake, inputs.augment, 1)
 
-    with learner.products():
-        if learner.joint_pass:
+    with networks.autocast():
+        if networks.concat_real_fake:
             labels = None if real_labels is None or fake_labels is None else torch.cat([real_labels, fake_labels])
-            real_logits, fake_logits = judge(discriminator, torch.cat([real, fake]), labels).split(len(real))
+            real_logits, fake_logits = discriminate(discriminator, torch.cat([real, fake]), labels).split(len(real))
         else:
-            real_logits = judge(discriminator, real, real_labels)
-            fake_logits = judge(discriminator, fake, fake_labels)
-    loss = learner.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
+            real_logits = discriminate(discriminator, real, real_labels)
+            fake_logits = discriminate(discriminator, fake, fake_labels)
+    loss = networks.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
     if recipe.discriminator_loss == "mean":
         loss = loss / 2
     critics = Critics(
-        real=lambda samples: judge(discriminator, samples, real_labels),
-        fake=lambda samples: judge(discriminator, samples, fake_labels),
+        real=lambda samples: discriminate(discriminator, samples, real_labels),
+        fake=lambda samples: discriminate(discriminator, samples, fake_labels),
     )
     for name, weight in recipe.regularizers.items():
         # In full precision: these differentiate the gradient itself.
-        assert feed.shares is not None
-        loss = loss + weight * REGULARIZERS[name](critics, real, fake, feed.shares)
+        assert inputs.epsilon is not None
+        loss = loss + weight * REGULARIZERS[name](critics, real, fake, inputs.epsilon)
 
-    _descend(discriminator, learner.discriminator_optimizer, loss, learning_rate, learner.ranks)
+    _optimizer_step(discriminator, networks.discriminator_optimizer, loss, learning_rate, networks.processes)
     if recipe.weight_clip is not None:
         clip_weights(discriminator, recipe.weight_clip)
     return loss.detach(), score(real_logits.detach(), fake_logits.detach())
@@ -81,33 +81,35 @@ def score(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return torch.cat([logits.sigmoid(), logits.sign()]).mean(1)
 
 
-def update_generator(learner: Learner, feed: GeneratorFeed, learning_rate: Tensor) -> tuple[Fakes, Tensor]:
+def update_generator(networks: Networks, inputs: GeneratorInputs, learning_rate: Tensor) -> tuple[Fakes, Tensor]:
     """Make the discriminator mistake fakes for real. Returns the fakes, made before the update, and the loss."""
-    with learner.products():
-        fake = generate(learner.generator, feed.latents, feed.labels)
-    shown = _shown(learner, fake, feed.augment, 1)
-    with learner.products():
-        fake_logits = judge(learner.discriminator, shown, feed.labels)
+    with networks.autocast():
+        fake = generate(networks.generator, inputs.latents, inputs.labels)
+    shown = _augmented(networks, fake, inputs.augment, 1)
+    with networks.autocast():
+        fake_logits = discriminate(networks.discriminator, shown, inputs.labels)
     real_logits = None
-    if feed.real is not None:
-        real = _shown(learner, feed.real.samples, feed.augment, 0)
-        with torch.no_grad(), learner.products():
-            real_logits = judge(learner.discriminator, real, feed.labels)
-    loss = learner.loss.generator(fake_logits, real_logits)
-    _descend(learner.generator, learner.generator_optimizer, loss, learning_rate, learner.ranks)
-    return (fake, feed.labels), loss.detach()
+    if inputs.real is not None:
+        real = _augmented(networks, inputs.real.samples, inputs.augment, 0)
+        with torch.no_grad(), networks.autocast():
+            real_logits = discriminate(networks.discriminator, real, inputs.labels)
+    loss = networks.loss.generator(fake_logits, real_logits)
+    _optimizer_step(networks.generator, networks.generator_optimizer, loss, learning_rate, networks.processes)
+    return (fake, inputs.labels), loss.detach()
 
 
-def _shown(learner: Learner, samples: Tensor, numbers: Tensor | None, which: int) -> Tensor:
+def _augmented(networks: Networks, samples: Tensor, numbers: Tensor | None, which: int) -> Tensor:
     """Return what the discriminator gets to see of real samples (which = 0) or of fakes (1)."""
-    return samples if numbers is None else augment(samples.float(), learner.recipe.augment, numbers[:, which])
+    return samples if numbers is None else augment(samples.float(), networks.recipe.augment, numbers[:, which])
 
 
-def _descend(net: nn.Module, optimizer: FusedAdam, loss: Tensor, learning_rate: Tensor, ranks: Ranks) -> None:
+def _optimizer_step(
+    net: nn.Module, optimizer: FusedAdam, loss: Tensor, learning_rate: Tensor, processes: Processes
+) -> None:
     """Update a net's parameters, and no other's: their gradients, averaged over the ranks, are all that is computed."""
     parameters = trainable(net)
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-    optimizer.update(parameters, ranks.average(gradients), learning_rate)
+    optimizer.update(parameters, processes.all_reduce_mean(gradients), learning_rate)
 
 
 def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:
@@ -116,7 +118,7 @@ def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Te
     return samples
 
 
-def judge(discriminator: nn.Module, samples: Tensor, labels: Tensor | None) -> Tensor:
+def discriminate(discriminator: nn.Module, samples: Tensor, labels: Tensor | None) -> Tensor:
     """Return logits [batch], in float32 whatever the precision of the products."""
     logits: Tensor = discriminator(samples) if labels is None else discriminator(samples, labels)
     return logits.float()
@@ -131,7 +133,7 @@ def clip_weights(critic: nn.Module, bound: float) -> None:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, net: nn.Module, weight: Tensor) -> None:
+def update_ema(average: nn.Module, net: nn.Module, weight: Tensor) -> None:
     """Move the average towards the net by a weight []: parameters and running statistics; counters are copied."""
     for old, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
         if old.is_floating_point():

@@ -69,7 +69,7 @@ class Events:
 @contextlib.contextmanager
 def open_events(run: Run, state: TrainingState) -> Iterator[Events]:
     """Open the event files of a run for the steps that are to come; what was written of later ones is taken back."""
-    if not run.settings.tensorboard or not state.ranks.leads:
+    if not run.settings.tensorboard or not state.processes.is_main:
         yield Events(run, None)
         return
     from torch.utils.tensorboard import SummaryWriter
@@ -90,7 +90,7 @@ def _add_graphs(run: Run, state: TrainingState) -> None:
     labels = () if classes is None else (torch.zeros(_BATCH, dtype=torch.int64),)
     nets: dict[str, tuple[nn.Module, Tensor]] = {
         "generator": (state.trained_generator, torch.zeros(_BATCH, state.config.latent.dim)),
-        "discriminator": (state.learner.discriminator, torch.zeros(_BATCH, *sample.shape)),
+        "discriminator": (state.networks.discriminator, torch.zeros(_BATCH, *sample.shape)),
     }
     for name, (net, inputs) in nets.items():
         folder = run.tensorboard_path / name

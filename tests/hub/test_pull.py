@@ -27,8 +27,8 @@ from ganzoo.errors import (
 )
 from ganzoo.hub import client
 from ganzoo.hub.access import Access
-from ganzoo.store import Store
-from ganzoo.zoo import planned, pull, remove, stored, verify
+from ganzoo.sources import planned, pull, remove, stored, verify
+from ganzoo.weights.store import Store
 from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
 from tests.hub import faults
 from tests.hub.conftest import NAME

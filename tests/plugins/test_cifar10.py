@@ -20,8 +20,8 @@ import ganzoo
 from ganzoo.config import Layer
 from ganzoo.errors import DatasetError, MissingDatasetError
 from ganzoo.specs import ArrayData
-from ganzoo.tensors import deserialize
 from ganzoo.training import Training
+from ganzoo.weights.tensors import deserialize
 from ganzoo_cifar10 import CIFAR10
 from tests.plugins.cifar10_files import NAMES, array, binary_batch, python_batch, write_python_version
 
@@ -344,10 +344,10 @@ def test_a_resumed_runs_moments_lie_in_memory_as_their_parameters_do(photographs
     run = ganzoo.train("cifar10-dcgan", out=tmp_path / "run", data_dir=photographs, settings={**TINY, "steps": 3})
     job = Training.resume(run.path, [Layer("test", {"steps": 4})])
     kernels = 0
-    learner = job.state.learner
+    networks = job.state.networks
     for net, optimizer in (
-        (learner.generator, learner.generator_optimizer),
-        (learner.discriminator, learner.discriminator_optimizer),
+        (networks.generator, networks.generator_optimizer),
+        (networks.discriminator, networks.discriminator_optimizer),
     ):
         moments = optimizer.tensors()
         assert float(moments["step"]) == 3
@@ -361,13 +361,13 @@ def test_a_resumed_runs_moments_lie_in_memory_as_their_parameters_do(photographs
 
 def test_weight_clip_clips_the_critic_and_nothing_else(photographs: Path, tmp_path: Path) -> None:
     run = ganzoo.train("cifar10-wgan", out=tmp_path / "run", data_dir=photographs, settings=TINY)
-    learner = Training.resume(run.path).state.learner
+    networks = Training.resume(run.path).state.networks
 
     def largest(net: torch.nn.Module) -> float:
         return max(float(parameter.detach().abs().max()) for parameter in net.parameters())
 
-    assert largest(learner.discriminator) == pytest.approx(0.01)
-    assert largest(learner.generator) > 0.5
+    assert largest(networks.discriminator) == pytest.approx(0.01)
+    assert largest(networks.generator) > 0.5
 
 
 def test_the_published_sigmoids_come_back_by_a_setting(photographs: Path, tmp_path: Path) -> None:

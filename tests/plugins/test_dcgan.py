@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo.building import num_parameters
 from ganzoo.errors import SettingsError
 from ganzoo.registry import recipes
 from ganzoo.specs import LatentSpec, SampleSpec
+from ganzoo.weights.building import num_parameters
 from ganzoo_dcgan import DCGAN, DCGANConfig
 from ganzoo_dcgan.networks import Projection, Readout
 from tests.conftest import Ganzoo, assert_two_lines

@@ -14,12 +14,12 @@ from torch import nn
 
 import ganzoo
 from ganzoo import config
-from ganzoo.building import num_parameters
 from ganzoo.config import Layer
 from ganzoo.registry import architectures, recipes
 from ganzoo.specs import Adam, LatentSpec
 from ganzoo.training import Training
 from ganzoo.validation import architecture_config
+from ganzoo.weights.building import num_parameters
 from ganzoo_mlp import MLP, MLPConfig
 from ganzoo_mnist import MNIST
 

@@ -14,13 +14,13 @@ from torch.nn.functional import conv2d, leaky_relu, pad
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ganzoo
-from ganzoo.building import num_parameters
 from ganzoo.config import Layer
 from ganzoo.errors import SettingsError
 from ganzoo.registry import architectures, recipes
 from ganzoo.specs import LatentSpec, SampleSpec
-from ganzoo.tensors import deserialize
 from ganzoo.training import Training
+from ganzoo.weights.building import num_parameters
+from ganzoo.weights.tensors import deserialize
 from ganzoo_r3gan import R3GAN, R3GANConfig, convolution
 from ganzoo_r3gan.convolution import Convolution, convolve
 from ganzoo_r3gan.networks import BiasedActivation, ContractingBasis, ExpandingBasis, ResidualBlock

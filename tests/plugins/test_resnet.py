@@ -12,13 +12,13 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate
 from torch.nn.utils import parametrizations
 
 import ganzoo
-from ganzoo.building import num_parameters
 from ganzoo.config import Layer
 from ganzoo.errors import SettingsError
 from ganzoo.registry import architectures, recipes
 from ganzoo.specs import LatentSpec, SampleSpec
-from ganzoo.tensors import deserialize, serialize
 from ganzoo.training import Training
+from ganzoo.weights.building import num_parameters
+from ganzoo.weights.tensors import deserialize, serialize
 from ganzoo_resnet import RESNET, ResNetConfig
 from ganzoo_resnet.convolutions import DoublingConv2d, HalvingConv2d
 from ganzoo_resnet.networks import Block, FirstBlock

@@ -15,11 +15,11 @@ from ganzoo.augmentations import AUGMENTATIONS
 from ganzoo.config import Layer
 from ganzoo.data import open_batches, open_dataset
 from ganzoo.losses import LOSSES, REGULARIZERS, Critics
-from ganzoo.model_config import model_config
 from ganzoo.registry import datasets, recipes
-from ganzoo.training.feed import draw, stage
+from ganzoo.training.inputs import draw, stage
 from ganzoo.training.state import TrainingState
-from ganzoo.training.step import update, update_average, update_generator
+from ganzoo.training.step import update, update_ema, update_generator
+from ganzoo.weights.model_config import model_config
 
 CPU = torch.device("cpu")
 TINY = {"config.generator_hidden": [8, 8], "config.discriminator_hidden": [8], "batch_size": 16}
@@ -34,7 +34,7 @@ def make_state(digits: Path, recipe: str = "mnist-mlp", **values: Any) -> Traini
 
 
 def train_step(state: TrainingState) -> None:
-    update(state.learner, draw(state, stage(state)))
+    update(state.networks, draw(state, stage(state)))
     state.step += 1
 
 
@@ -55,7 +55,7 @@ def test_mnist_mlp_updates_the_generator_first_then_the_discriminator_on_the_sam
     exact = {"loss": loss, "ema_decay": None, "config.batch_norm": False}
     state, twin = (make_state(digits, **exact) for _ in range(2))
     recipe = state.settings.recipe
-    generator, discriminator = twin.learner.generator, twin.learner.discriminator
+    generator, discriminator = twin.networks.generator, twin.networks.discriminator
     optimizer_g = unfused(generator, recipe.optimizers.generator)
     optimizer_d = unfused(discriminator, recipe.optimizers.discriminator)
     for _ in range(5):
@@ -70,15 +70,15 @@ def test_mnist_mlp_updates_the_generator_first_then_the_discriminator_on_the_sam
         loss_d = LOSSES[loss].discriminator(discriminator(real), discriminator(fake.detach()), 0.0) / 2
         loss_d.backward()
         optimizer_d.step()
-    assert_same_weights(state.learner.generator, generator)
-    assert_same_weights(state.learner.discriminator, discriminator)
+    assert_same_weights(state.networks.generator, generator)
+    assert_same_weights(state.networks.discriminator, discriminator)
 
 
 def test_quadratic_mlp_updates_the_discriminator_first_with_fakes_of_its_own(digits: Path) -> None:
     tiny = {"config.generator_hidden": [8]}
     state, twin = (make_state(digits, "quadratic-mlp", **tiny) for _ in range(2))
     recipe = state.settings.recipe
-    generator, discriminator = twin.learner.generator, twin.learner.discriminator
+    generator, discriminator = twin.networks.generator, twin.networks.discriminator
     optimizer_g = unfused(generator, recipe.optimizers.generator)
     optimizer_d = unfused(discriminator, recipe.optimizers.discriminator)
     for _ in range(5):
@@ -94,8 +94,8 @@ def test_quadratic_mlp_updates_the_discriminator_first_with_fakes_of_its_own(dig
         optimizer_g.zero_grad()
         (1 - discriminator(fake).sigmoid()).log().mean().backward()
         optimizer_g.step()
-    assert_same_weights(state.learner.generator, generator)
-    assert_same_weights(state.learner.discriminator, discriminator)
+    assert_same_weights(state.networks.generator, generator)
+    assert_same_weights(state.networks.discriminator, discriminator)
 
 
 def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> 
     }
     state, twin = (make_state(digits, **settings) for _ in range(2))
     recipe = state.settings.recipe
-    generator, critic = twin.learner.generator, twin.learner.discriminator
+    generator, critic = twin.networks.generator, twin.networks.discriminator
     optimizer_g = unfused(generator, recipe.optimizers.generator)
     optimizer_d = unfused(critic, recipe.optimizers.discriminator)
     for _ in range(3):
@@ -134,17 +134,17 @@ def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> 
         optimizer_g.zero_grad()
         (-critic(fake).mean()).backward()
         optimizer_g.step()
-    assert_same_weights(state.learner.generator, generator)
-    assert_same_weights(state.learner.discriminator, critic)
+    assert_same_weights(state.networks.generator, generator)
+    assert_same_weights(state.networks.discriminator, critic)
 
 
 def test_the_generators_update_leaves_no_gradient_in_the_discriminator(digits: Path) -> None:
     state = make_state(digits)
-    before = deepcopy(state.learner.discriminator)
-    feed = draw(state, stage(state))
-    update_generator(state.learner, feed.generator, feed.rates.generator)
-    assert all(parameter.grad is None for parameter in state.learner.discriminator.parameters())
-    assert_same_weights(state.learner.discriminator, before)
+    before = deepcopy(state.networks.discriminator)
+    inputs = draw(state, stage(state))
+    update_generator(state.networks, inputs.generator, inputs.rates.generator)
+    assert all(parameter.grad is None for parameter in state.networks.discriminator.parameters())
+    assert_same_weights(state.networks.discriminator, before)
 
 
 def test_several_discriminator_steps_take_as_many_batches(digits: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_regularizer_enters_the_loss_with_its_weight(digits: Path, name: str) 
     )
     for state in (plain, regularized, heavier):
         train_step(state)
-    losses = [float(state.learner.sums[0]) for state in (plain, regularized, heavier)]
+    losses = [float(state.networks.sums[0]) for state in (plain, regularized, heavier)]
     assert losses[2] - losses[0] == pytest.approx(3 * (losses[1] - losses[0]), rel=1e-3)
     assert losses[1] > losses[0]
 
@@ -169,12 +169,12 @@ def test_a_regularizer_enters_the_loss_with_its_weight(digits: Path, name: str) 
 @pytest.mark.parametrize("conditional", [False, True])
 def test_every_loss_trains_with_and_without_labels(digits: Path, loss: str, conditional: bool) -> None:
     state = make_state(digits, loss=loss, conditional=conditional, share_fakes=False)
-    before = deepcopy(state.learner.generator)
+    before = deepcopy(state.networks.generator)
     for _ in range(2):
         train_step(state)
-    assert state.learner.sums.isfinite().all()
+    assert state.networks.sums.isfinite().all()
     assert any(
-        not torch.equal(a, b) for a, b in zip(before.parameters(), state.learner.generator.parameters(), strict=True)
+        not torch.equal(a, b) for a, b in zip(before.parameters(), state.networks.generator.parameters(), strict=True)
     )
 
 
@@ -182,19 +182,19 @@ def test_bf16_stays_close_to_fp32_and_keeps_parameters_in_float32(digits: Path) 
     exact, rough = make_state(digits), make_state(digits, precision="bf16")
     for state in (exact, rough):
         train_step(state)
-    assert {parameter.dtype for parameter in rough.learner.generator.parameters()} == {torch.float32}
-    assert rough.learner.sums.tolist() == pytest.approx(exact.learner.sums.tolist(), abs=0.02)
-    assert rough.learner.sums.tolist() != exact.learner.sums.tolist()
+    assert {parameter.dtype for parameter in rough.networks.generator.parameters()} == {torch.float32}
+    assert rough.networks.sums.tolist() == pytest.approx(exact.networks.sums.tolist(), abs=0.02)
+    assert rough.networks.sums.tolist() != exact.networks.sums.tolist()
 
 
 def test_one_pass_or_two_give_the_same_step(digits: Path) -> None:
     joint, apart = (make_state(digits, **{"config.batch_norm": False}) for _ in range(2))
-    apart.learner.joint_pass = False
-    assert joint.learner.joint_pass
+    apart.networks.concat_real_fake = False
+    assert joint.networks.concat_real_fake
     for state in (joint, apart):
         for _ in range(3):
             train_step(state)
-    assert_same_weights(joint.learner.discriminator, apart.learner.discriminator)
+    assert_same_weights(joint.networks.discriminator, apart.networks.discriminator)
 
 
 def test_a_conditional_discriminator_judges_fakes_by_their_own_labels(
@@ -217,9 +217,9 @@ def test_paired_losses_compare_samples_of_one_class(digits: Path, monkeypatch: p
     from ganzoo.training import step
 
     pairs = []
-    judge = step.judge
+    discriminate = step.discriminate
     monkeypatch.setattr(
-        step, "judge", lambda net, samples, labels: (pairs.append(labels), judge(net, samples, labels))[1]
+        step, "judge", lambda net, samples, labels: (pairs.append(labels), discriminate(net, samples, labels))[1]
     )
     state = make_state(digits, loss="relativistic", conditional=True, share_fakes=False)
     train_step(state)
@@ -236,7 +236,7 @@ def test_the_discriminator_sees_nothing_but_augmented_images(digits: Path, monke
     seen = []
     augmented = {"augment": ["color"], "loss": "relativistic", "share_fakes": False, "regularizers.r1": 1.0}
     state = make_state(digits, **augmented)
-    state.learner.discriminator.register_forward_pre_hook(lambda net, inputs: seen.append(inputs[0].detach()))
+    state.networks.discriminator.register_forward_pre_hook(lambda net, inputs: seen.append(inputs[0].detach()))
     train_step(state)
     # The generator's update: fakes, real; the discriminator's: both at once, real for its penalty.
     assert [len(images) for images in seen] == [16, 16, 32, 16]
@@ -247,7 +247,7 @@ def test_the_generator_learns_through_augmentations(digits: Path) -> None:
     plain, augmented = (make_state(digits, augment=names) for names in ([], ["translation", "cutout"]))
     for state in (plain, augmented):
         train_step(state)
-    moved = zip(plain.learner.generator.parameters(), augmented.learner.generator.parameters(), strict=True)
+    moved = zip(plain.networks.generator.parameters(), augmented.networks.generator.parameters(), strict=True)
     assert any(not torch.equal(a, b) for a, b in moved)
 
 
@@ -257,7 +257,7 @@ def test_the_average_moves_by_one_minus_the_decay() -> None:
         net.weight.fill_(3.0)
         net.running_mean.fill_(1.0)
         net.num_batches_tracked.fill_(9)
-    update_average(average, net, torch.tensor(0.25))
+    update_ema(average, net, torch.tensor(0.25))
     assert average.weight.tolist() == [1.5, 1.5]
     assert average.running_mean.tolist() == [0.25, 0.25]
     assert int(average.num_batches_tracked) == 9

@@ -95,7 +95,7 @@ def test_the_accuracy_is_the_share_of_logits_with_the_right_sign(tmp_path: Path,
     scores = score(real, fake)
     assert torch.allclose(scores[:2], torch.stack([real.sigmoid().mean(), fake.sigmoid().mean()]))
     state = start(tmp_path / "run", digits, tensorboard=False).state
-    state.learner.sums[2:], state.summed_steps = scores, 1
+    state.networks.sums[2:], state.summed_steps = scores, 1
     assert take_record(state).accuracy == pytest.approx(6 / 8)
     run = ganzoo.train("mnist-mlp", out=tmp_path / "other", data_dir=digits, settings=TINY)
     accuracies = [record["accuracy"] for record in run.records()]
@@ -104,7 +104,7 @@ def test_the_accuracy_is_the_share_of_logits_with_the_right_sign(tmp_path: Path,
 
 
 def test_a_checkpoint_that_tracked_fewer_numbers_can_be_taken_up(tmp_path: Path, digits: Path) -> None:
-    from ganzoo.tensors import deserialize, serialize
+    from ganzoo.weights.tensors import deserialize, serialize
 
     job = start(tmp_path / "run", digits, tensorboard=False)
     job.should_stop = lambda: job.state.step == 23

@@ -1,0 +1,87 @@
+"""Batch normalization whose batch is that of all ranks together.
+
+`torch.nn.SyncBatchNorm` does the same, but on GPUs only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ganzoo.distributed.processes import Processes
+
+
+def convert_sync_batch_norm(net: nn.Module, processes: Processes) -> None:
+    """Let the batch normalizations of a net take their statistics over all ranks; alone, leave it as it is."""
+    if processes.world_size == 1:
+        return
+    for module in net.modules():
+        if isinstance(module, _BatchNorm):
+            module.__class__ = SyncBatchNorm  # in place, so that names, parameters and hooks stay
+            module.processes = processes  # type: ignore[assignment]
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Of any number of dimensions. In evaluation mode, and in all that it holds, what it was made from."""
+
+    processes: Processes
+
+    def _check_input_dim(self, samples: Tensor) -> None:
+        """Take what comes: the module that it was made from is the net's choice."""
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Normalize each channel of samples [batch, channels, ...]. In training, every rank must call it."""
+        if not self.training and self.running_mean is not None:
+            return super().forward(samples)
+        exact = samples.float()
+        num, mean, variance = moments_over_processes(exact, self.processes)
+        if self.training and self.running_mean is not None:
+            self._follow(mean.detach(), variance.detach() * (num / (num - 1)))
+        shape = (1, -1, *[1] * (samples.dim() - 2))
+        normal = (exact - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+        if self.weight is not None:
+            normal = torch.addcmul(self.bias.view(shape), normal, self.weight.view(shape))
+        return normal.to(samples.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics towards those of a batch."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        share: Any = (1 / self.num_batches_tracked).to(mean) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+def moments_over_processes(samples: Tensor, processes: Processes) -> tuple[int, Tensor, Tensor]:
+    """Return how many values a channel has on all ranks, and their mean and variance, both [channels].
+
+    Samples are [batch, channels, ...], and as many on every rank.
+    """
+    along = [dim for dim in range(samples.dim()) if dim != 1]
+    variance, mean = torch.var_mean(samples, along, correction=0)
+    own = torch.stack([mean, variance])
+    # Each rank fills its row and adds: so all have all rows after one exchange, and nothing cancels.
+    rows = nn.functional.pad(own[None], (0, 0, 0, 0, processes.rank, processes.world_size - 1 - processes.rank))
+    means, variances = _Sum.apply(rows, processes).unbind(1)
+    spread, joint_mean = torch.var_mean(means, 0, correction=0)
+    return samples.numel() // samples.shape[1] * processes.world_size, joint_mean, variances.mean(0) + spread
+
+
+class _Sum(torch.autograd.Function):
+    """Sum of a tensor over the ranks. What is differentiated is the sum of the losses of all of them."""
+
+    @staticmethod
+    def forward(context: Any, tensor: Tensor, processes: Processes) -> Tensor:
+        context.processes = processes
+        return processes.all_reduce_(tensor.clone(memory_format=torch.contiguous_format))
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        # Itself differentiable, for the regularizers that differentiate gradients.
+        return _Sum.apply(gradient, context.processes), None

@@ -1,0 +1,1 @@
+"""The machine: its devices, files, memory, and processes that help."""

@@ -1,0 +1,1 @@
+"""Weights as files: how they are named, pinned, stored, read and written."""

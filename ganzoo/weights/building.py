@@ -1,0 +1,114 @@
+"""Configs -> modules, with a bound on what a config may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.errors import SettingsError, WeightsFormatError
+from ganzoo.registry import architectures
+from ganzoo.validation import architecture_config
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from ganzoo.weights.model_config import ModelConfig
+
+MAX_PARAMETERS = 2_000_000_000
+"""A config that asks for more is refused before any memory is taken."""
+
+
+def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
+    """Return what builds the generator. Raises SettingsError, UnknownNameError, PluginError."""
+    spec = architectures.get(config.architecture)
+    values = architecture_config(spec, config.config, source)
+    _check_conditional(config, spec.conditional, source)
+    return lambda: spec.build_generator(values, config.latent, config.sample)
+
+
+def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
+    """Return what builds the discriminator. Raises SettingsError, UnknownNameError, PluginError."""
+    spec = architectures.get(config.architecture)
+    values = architecture_config(spec, config.config, source)
+    _check_conditional(config, spec.conditional, source)
+    return lambda: spec.build_discriminator(values, config.sample)
+
+
+def _check_conditional(config: ModelConfig, supported: bool, source: str) -> None:
+    if config.sample.classes is not None and not supported:
+        raise SettingsError(
+            f"{source}: the architecture {config.architecture!r} takes no labels.",
+            hint="Train with conditional=false, or with an architecture that does.",
+        )
+
+
+def build(builder: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Build a module with initial weights fixed by the seed, on the CPU, leaving the global generator alone.
+
+    Raises SettingsError when it would have too many parameters.
+    """
+    import torch
+
+    outline(builder)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU too
+        return builder()
+
+
+def outline(builder: Callable[[], nn.Module]) -> nn.Module:
+    """Build a module on the meta device: shapes without memory. Raises SettingsError when it is too large."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        module = builder()
+    count = num_parameters(module)
+    if count > MAX_PARAMETERS:
+        raise SettingsError(
+            f"the config asks for {count:,} parameters; the limit is {MAX_PARAMETERS:,}.",
+            hint="Use a smaller config.",
+        )
+    return module
+
+
+def num_parameters(module: nn.Module) -> int:
+    """Count the parameters of a module, shared ones once."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def build_with_weights(
+    builder: Callable[[], nn.Module], tensors: Mapping[str, torch.Tensor], where: Path | str
+) -> nn.Module:
+    """Build a module and load exactly these tensors. Raises WeightsFormatError, before memory is taken for the module.
+
+    Names, shapes and types must agree with the module's own.
+    """
+    expected = {name: _form(tensor) for name, tensor in outline(builder).state_dict().items()}
+    found = {name: _form(tensor) for name, tensor in tensors.items()}
+    if expected != found:
+        raise WeightsFormatError(
+            f"{where} does not fit its config: {_first_difference(expected, found)}.",
+            hint="Use the config.json that was written with these weights.",
+        )
+    module = build(builder, seed=0)
+    module.load_state_dict(dict(tensors), strict=True)
+    return module
+
+
+def _form(tensor: torch.Tensor) -> tuple[Any, ...]:
+    return tuple(tensor.shape), tensor.dtype
+
+
+def _first_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    for name in expected:
+        if name not in found:
+            return f"tensor {name!r} is missing"
+        if expected[name] != found[name]:
+            return f"tensor {name!r} is {_described(found[name])}, not {_described(expected[name])}"
+    return f"tensor {next(name for name in found if name not in expected)!r} is not in the model"
+
+
+def _described(form: tuple[Any, ...]) -> str:
+    shape, dtype = form
+    return f"{list(shape)} {str(dtype).removeprefix('torch.')}"

@@ -1,0 +1,100 @@
+"""The layers of a net, their output shapes and parameters, without taking memory for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.weights.building import discriminator_builder, generator_builder, num_parameters, outline
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ganzoo.weights.model_config import ModelConfig
+
+_BATCH = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A module without children, or one that has parameters of its own."""
+
+    name: str
+    """Its place in the net, such as `layers.3`; the empty text for the net itself."""
+    kind: str
+    """Its class."""
+    output_shape: tuple[int | None, ...] | None
+    """Of its last output; None within stands for the batch, and None alone for no tensor."""
+    parameters: int
+    """Numbers that are trained, without those of layers inside it and of layers before it that share them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A net, layer by layer."""
+
+    layers: tuple[Layer, ...]
+    """In the order in which the net registers them."""
+    parameters: int
+    """Of the whole net, shared ones once."""
+    problem: str
+    """Why there are no output shapes, when the net cannot be run without data; else empty."""
+
+
+def summaries(config: ModelConfig, source: str) -> dict[str, Summary]:
+    """Return the layers of generator and discriminator. Raises SettingsError, UnknownNameError, PluginError."""
+    import torch
+
+    with torch.device("meta"):
+        latents, samples = torch.zeros(_BATCH, config.latent.dim), torch.zeros(_BATCH, *config.sample.shape)
+        labels = () if config.sample.classes is None else (torch.zeros(_BATCH, dtype=torch.int64),)
+    return {
+        "generator": _summary(outline(generator_builder(config, source)), (latents, *labels)),
+        "discriminator": _summary(outline(discriminator_builder(config, source)), (samples, *labels)),
+    }
+
+
+def _summary(net: nn.Module, inputs: tuple[Tensor, ...]) -> Summary:
+    modules = [(name, module) for name, module in net.named_modules() if _is_layer(module)]
+    shapes: dict[str, tuple[int | None, ...]] = {}
+    handles = [module.register_forward_hook(_noting(shapes, name)) for name, module in modules]
+    problem = _run(net, inputs)
+    for handle in handles:
+        handle.remove()
+    seen: set[int] = set()
+    layers = []
+    for name, module in modules:
+        own = [parameter for parameter in module.parameters(recurse=False) if id(parameter) not in seen]
+        seen.update(map(id, own))
+        count = sum(parameter.numel() for parameter in own)
+        layers.append(Layer(name=name, kind=type(module).__name__, output_shape=shapes.get(name), parameters=count))
+    return Summary(layers=tuple(layers), parameters=num_parameters(net), problem=problem)
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return not any(module.children()) or any(True for _ in module.parameters(recurse=False))
+
+
+def _noting(shapes: dict[str, tuple[int | None, ...]], name: str) -> Callable[[Any, Any, Any], None]:
+    """Return a hook that notes the shape of a module's output."""
+    import torch
+
+    def note(module: Any, inputs: Any, output: Any) -> None:
+        if isinstance(output, torch.Tensor):
+            batch, *rest = output.shape or (0,)
+            shapes[name] = (None if batch == _BATCH else batch, *rest)
+
+    return note
+
+
+def _run(net: nn.Module, inputs: tuple[Tensor, ...]) -> str:
+    """Send tensors without contents through a net; return what went wrong, or nothing."""
+    import torch
+
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), torch.device("meta"):
+            net.eval()(*inputs)
+    except Exception as error:  # a plugin's net may look at values, which the meta device has none of
+        return f"{type(error).__name__}: {error}"
+    return ""

@@ -1,0 +1,242 @@
+"""The zoo's entries: every published weights file, pinned by size and sha256.
+
+A manifest is a `weights_manifest.json` in (or, in a checkout, beside) a package that registers itself under the entry
+point group `ganzoo.weights`. `weights_manifest.schema.json` beside this file is the format.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from types import NoneType
+from typing import Any
+
+from ganzoo.errors import ManifestError, UnknownNameError
+from ganzoo.registry import WEIGHTS_GROUP, package_folder, registrations
+from ganzoo.system.files import write_atomically
+from ganzoo.weights.references import NAME, ZooReference
+
+MANIFEST_NAME = "weights_manifest.json"
+SCHEMA_VERSION = 1
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_BUNDLED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*:(?!/)[A-Za-z0-9._/-]+")
+_VERSION = re.compile(r"\d+(\.\d+)*")
+
+
+def measured(value: float, std: float | None, digits: int = 4) -> str:
+    """Write a metric with its spread over the seeds; one seed has none."""
+    spread = "" if std is None else f" ± {std:.2g}"
+    return f"{value:.{digits}g}{spread}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """One pinned file of an entry."""
+
+    path: str
+    """Name inside the entry's folder, such as `model.safetensors`."""
+    sha256: str
+    """64 hex digits."""
+    size: int
+    """Bytes."""
+    role: str
+    """config, generator, discriminator, training, card, samples or signature."""
+
+    def __post_init__(self) -> None:
+        parts = PurePosixPath(self.path).parts
+        if not parts or self.path.startswith("/") or "\\" in self.path or any(part in ("..", ".") for part in parts):
+            raise ValueError(f"{self.path!r} is no plain relative path")
+        if _SHA256.fullmatch(self.sha256) is None:
+            raise ValueError(f"{self.sha256!r} is no sha256")
+        if type(self.size) is not int or self.size <= 0:
+            raise ValueError(f"{self.size!r} is no file size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsEntry:
+    """One published training result of a recipe (`mnist-mlp@v1`)."""
+
+    name: str
+    version: str
+    default: bool
+    """Whether the bare name means this version."""
+    repo_id: str | None
+    """The Hub repository; None until published."""
+    revision: str | None
+    """The pinned commit there, 40 hex digits; None until published."""
+    bundled: str | None
+    """`package:folder` when the files travel in an installed package, else None."""
+    files: tuple[WeightsFile, ...]
+    recipe: str
+    architecture: str
+    config: Mapping[str, Any]
+    latent: Mapping[str, Any]
+    sample: Mapping[str, Any]
+    dataset: str
+    license: str
+    parameters: Mapping[str, int]
+    """Number of parameters of `generator` and `discriminator`."""
+    training: Mapping[str, Any]
+    """steps, images, batch_size, device, seconds, seed, ganzoo, torch."""
+    metrics: tuple[Mapping[str, Any], ...]
+    """Each with name, value, std, protocol, and the tolerance within which `ganzoo eval --check` must find it again."""
+    min_ganzoo: str
+    """Oldest ganzoo that loads it."""
+    owner: str = ""
+    """The distribution, with its version, whose manifest lists it; known once read."""
+
+    def __post_init__(self) -> None:
+        if NAME.fullmatch(self.name) is None or NAME.fullmatch(self.version) is None:
+            raise ValueError(f"{self.name!r}@{self.version!r} is no name of weights")
+        if not {"config", "generator"} <= {file.role for file in self.files}:
+            raise ValueError(f"{self.name}@{self.version} lacks a config or a generator file")
+        if not all(type(self.parameters[net]) is int for net in ("generator", "discriminator")):
+            raise ValueError(f"{self.name}@{self.version} states no number of parameters")
+        if self.bundled is not None and (_BUNDLED.fullmatch(self.bundled) is None or ".." in self.bundled):
+            raise ValueError(f"{self.bundled!r} is no package:folder")
+        if _VERSION.match(self.min_ganzoo) is None:
+            raise ValueError(f"{self.min_ganzoo!r} is no version")
+        for metric in self.metrics:
+            if not all(isinstance(metric[number], (int, float)) for number in ("value", "tolerance")) or not isinstance(
+                metric["std"], (int, float, NoneType)
+            ):
+                raise ValueError(f"the metric {metric['name']!r} has no number")
+
+    @property
+    def reference(self) -> ZooReference:
+        """Name and version."""
+        return ZooReference(self.name, self.version)
+
+    @property
+    def protocols(self) -> list[str]:
+        """Names of the protocols that its metrics were measured under, in order."""
+        return list(dict.fromkeys(metric["protocol"] for metric in self.metrics))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(file.size for file in self.files)
+
+    def file(self, role: str) -> WeightsFile:
+        """Return the one file with this role; raises ManifestError when there is none."""
+        for file in self.files:
+            if file.role == role:
+                return file
+        raise ManifestError(f"the manifest entry {self.reference} has no {role} file.", hint="Reinstall its package.")
+
+    def bundled_folder(self) -> Path | None:
+        """Return the folder inside an installed package that holds the files, or None."""
+        if self.bundled is None:
+            return None
+        package, _, folder = self.bundled.partition(":")
+        root = package_folder(package)
+        return Path(root, folder) if root is not None else None
+
+
+def read_manifest(path: Path, owner: str = "") -> list[WeightsEntry]:
+    """Read one manifest file of a distribution. Raises ManifestError."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        schema, records = document["schema"], document["entries"]
+        entries = [_entry(record, owner) for record in records] if schema <= SCHEMA_VERSION else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ManifestError(f"{path} is no weights manifest ({reason}).", hint="Reinstall its package.") from error
+    if entries is None:
+        raise ManifestError(f"{path} has schema {schema}; this ganzoo reads {SCHEMA_VERSION}.", hint="Update ganzoo.")
+    return entries
+
+
+def write_manifest(path: Path, entries: Iterable[WeightsEntry]) -> None:
+    """Write a manifest, the whole file or none. Raises OSError."""
+    records = [asdict(entry) for entry in entries]
+    for record in records:
+        del record["owner"]  # the distribution that ships the manifest; known to whoever reads it
+    content = json.dumps({"schema": SCHEMA_VERSION, "entries": records}, indent=2) + "\n"
+    write_atomically(path, content.encode())
+
+
+def _entry(record: Mapping[str, Any], owner: str) -> WeightsEntry:
+    fields = dict(record)
+    fields["files"] = tuple(WeightsFile(**file) for file in record["files"])
+    fields["metrics"] = tuple(record["metrics"])
+    return WeightsEntry(**fields, owner=owner)
+
+
+def manifest_path(package: str) -> Path | None:
+    """Return a package's manifest: inside it (a wheel), or beside it (a checkout); None when there is none."""
+    folder = package_folder(package)
+    if folder is None:
+        return None
+    candidates = (Path(folder, MANIFEST_NAME), Path(folder).parent / MANIFEST_NAME)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+class Zoo:
+    """Every entry of every installed manifest.
+
+    A manifest that cannot be read lands in `problems` and hides nothing but its own entries. A reference that two
+    distributions claim is in `entries` twice and refused by `find`.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[WeightsEntry] = []
+        self.problems: list[ManifestError] = []
+        for one in registrations(WEIGHTS_GROUP):
+            self._add(one.entry.value.partition(":")[0], str(one.origin))
+
+    def _add(self, package: str, owner: str) -> None:
+        path = manifest_path(package)
+        if path is None:
+            problem = f"{owner} registers the weights of {package!r}, which has no {MANIFEST_NAME}."
+            self.problems.append(ManifestError(problem, hint="Reinstall it."))
+            return
+        try:
+            self.entries += read_manifest(path, owner)
+        except ManifestError as error:
+            self.problems.append(error)
+
+    def matching(self, pattern: str = "*") -> list[WeightsEntry]:
+        """Return the entries whose name, or name@version, matches a shell pattern, sorted."""
+        found = [entry for entry in self.entries if _matches(entry, pattern)]
+        return sorted(found, key=lambda entry: (entry.name, entry.version))
+
+    def find(self, reference: ZooReference) -> WeightsEntry:
+        """Return the entry of a reference, the default version when it names none.
+
+        Raises UnknownNameError, or ManifestError when two distributions claim it.
+        """
+        named = [entry for entry in self.entries if entry.name == reference.name]
+        if not named:
+            raise self.with_problems(
+                UnknownNameError("weights", reference.name, {entry.name for entry in self.entries})
+            )
+        if reference.version is None:
+            chosen = [entry for entry in named if entry.default]
+        else:
+            chosen = [entry for entry in named if entry.version == reference.version]
+        if not chosen:
+            known = {str(entry.reference) for entry in named}
+            raise UnknownNameError("weights", str(reference), known)
+        if len(chosen) > 1:
+            owners = " and ".join(sorted({entry.owner for entry in chosen}))
+            raise ManifestError(
+                f"weights {reference} are registered by {owners}.",
+                hint="Uninstall one of them, or name the one to keep in GANZOO_PLUGINS.",
+            )
+        return chosen[0]
+
+    def with_problems(self, error: UnknownNameError) -> UnknownNameError:
+        """Add the first manifest that could not be read: the name may be in there."""
+        if self.problems:
+            error.hint += f" Not read: {self.problems[0]}"
+        return error
+
+
+def _matches(entry: WeightsEntry, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(entry.name, pattern) or fnmatch.fnmatchcase(str(entry.reference), pattern)

@@ -1,0 +1,126 @@
+"""The store: files under GANZOO_HOME that are what their digest says.
+
+    blobs/<sha256>                  verified weights files, named by their content
+    datasets/<name>/                downloads and packed copies (`ganzoo.data`)
+    extractors/<name>/              weights that an extractor downloaded
+    statistics/<dataset>/<key>/     features of real images (`ganzoo.evaluation.features`)
+
+Every file is written beside its place, flushed, and moved, so that a reader sees the whole file or none. Every byte of
+a blob is hashed again whenever it is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ganzoo.errors import DigestMismatchError, StoreError
+from ganzoo.system.files import read_regular, write_atomically
+from ganzoo.weights.manifest import WeightsFile
+
+
+def home() -> Path:
+    """Return GANZOO_HOME, or the user's cache folder."""
+    chosen = os.environ.get("GANZOO_HOME")
+    if chosen:
+        return Path(chosen).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("ganzoo")
+
+
+@contextmanager
+def store_errors(place: Path) -> Iterator[None]:
+    """Turn what the operating system says about the store into one line and its mend."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            hint = "Free some space, or set GANZOO_HOME to a folder on a larger disk."
+        else:
+            hint = "Set GANZOO_HOME to a folder that you may write to."
+        raise StoreError(f"cannot write to the store at {place}: {error.strerror or error}.", hint=hint) from error
+
+
+def check_digest(content: bytes, file: WeightsFile, where: Path, hint: str) -> None:
+    """Hold bytes to the pinned size and sha256. Raises DigestMismatchError."""
+    if len(content) != file.size:
+        raise DigestMismatchError(where, expected=f"{file.size} bytes", found=f"{len(content)}", hint=hint)
+    found = hashlib.sha256(content).hexdigest()
+    if found != file.sha256:
+        raise DigestMismatchError(where, expected=f"sha256 {file.sha256}", found=found, hint=hint)
+
+
+class Store:
+    """Content-addressed blobs under one folder."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = home() if root is None else root
+
+    def path(self, file: WeightsFile) -> Path:
+        """Return where a file's blob is, or would be."""
+        return self.root / "blobs" / file.sha256
+
+    def has(self, file: WeightsFile) -> bool:
+        """Whether a blob of the right size is there; `read` checks its bytes."""
+        try:
+            return self.path(file).stat().st_size == file.size
+        except OSError:
+            return False
+
+    def holds_any(self, file: WeightsFile) -> bool:
+        """Whether there is a blob at all, right or damaged."""
+        return self.path(file).is_file()
+
+    def read(self, file: WeightsFile, hint: str) -> bytes:
+        """Return a blob's verified bytes. Raises DigestMismatchError, StoreError."""
+        path = self.path(file)
+        try:
+            content = read_regular(path)
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror}.", hint=hint) from error
+        check_digest(content, file, path, hint)
+        return content
+
+    def is_right(self, file: WeightsFile) -> bool:
+        """Whether a blob is there and holds the right bytes."""
+        if not self.has(file) or not self.path(file).is_file():
+            return False
+        with self.path(file).open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+
+    def place(self, file: WeightsFile, staged: Path) -> None:
+        """Move a staged file, whose bytes were verified as they came, to its place. Raises OSError."""
+        path = self.path(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with staged.open("rb") as content:
+            os.fsync(content.fileno())
+        staged.replace(path)
+
+    def add(self, file: WeightsFile, content: bytes) -> Path:
+        """Store verified bytes; several processes may do so at once. Raises DigestMismatchError, StoreError."""
+        path = self.path(file)
+        check_digest(content, file, path, "Fetch the file again.")
+        with store_errors(self.root):
+            try:
+                write_atomically(path, content)
+            except PermissionError:
+                # Windows does not replace a file that another process has open: it may be the same one.
+                if not path.is_file() or path.read_bytes() != content:
+                    raise
+        return path
+
+    def remove(self, file: WeightsFile) -> int:
+        """Delete a blob and return the bytes freed, 0 when there was none. Raises StoreError."""
+        path = self.path(file)
+        with store_errors(self.root):
+            try:
+                size = path.stat().st_size
+                path.unlink()
+            except FileNotFoundError:
+                return 0
+        return size

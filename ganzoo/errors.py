@@ -30,6 +30,7 @@ Each error says in `str(error)` what was seen and what was expected, and in `err
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -147,6 +148,27 @@ class ResumeError(TrainingError):
 
 class EvaluationError(GanzooError):
     """A metric that does not fit the samples, or cannot be computed from them."""
+
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_HINTS = {
+    errno.EROFS: "This file system is read-only; choose a folder on another one.",
+    errno.EACCES: "Check the permissions, or choose another folder.",
+    errno.EPERM: "Check the permissions, or choose another folder.",
+    errno.ENOENT: "Check the path.",
+    errno.ENOTDIR: "A part of the path is a file, not a folder; check the path.",
+    errno.EISDIR: "This is a folder; name a file.",
+    errno.EEXIST: "Choose another name.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n).",
+}
+
+
+def hint_for(error: OSError, disk_full: str = "Free some disk space, or choose a folder on another disk.") -> str:
+    """Return what to do about an error of the operating system, by its cause; `disk_full` when no space is left."""
+    if error.errno in _DISK_FULL:
+        return disk_full
+    return _HINTS.get(error.errno or 0, "Check the path, its permissions and the free disk space.")
 
 
 def first_sentence(error: Exception) -> str:

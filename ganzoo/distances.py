@@ -112,6 +112,9 @@ def neighbourhoods(fake: Tensor, real: Tensor, *, k: int = 5) -> Neighbourhoods:
     """
     if min(len(fake), len(real)) <= k:
         raise EvaluationError(f"a ball to the {k}th neighbour needs more than {k} samples.", hint="Take more samples.")
+    # cdist expands |x - y|² into |x|² - 2xy + |y|², which loses the digits of features that lie far from the origin.
+    center = real.mean(0)
+    fake, real = fake - center, real - center
     real_radii, fake_radii = _radii(real, k), _radii(fake, k)
     inside_real = torch.zeros(len(fake))
     inside_fake, covered = [], []

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from typing import Protocol as Structural
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from annotated_types import Ge, Gt, Interval, Len
-
-from ganzoo.errors import EvaluationError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,8 +137,8 @@ class SyntheticData:
     """() -> every word that a sample may show, in lower case; None without words."""
 
 
-class Features(Structural):
-    """What an extractor says of a set of images; each part is computed, or read and checked, when first asked for."""
+class Features(Protocol):
+    """The features of a set of images; each part is computed lazily, or read from disk and verified."""
 
     @property
     def values(self) -> torch.Tensor:
@@ -193,7 +190,7 @@ class ExtractorSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
+class EvaluationProtocol:
     """Everything that fixes a metric's value. Change anything and the name must change too."""
 
     name: str
@@ -234,7 +231,7 @@ class DatasetSpec:
     load: Callable[[Path, str, bool], ArrayData | StreamedData | SyntheticData]
     """(root, split, download) -> data. Looks for the files of any usual layout under `root`; when they are missing
     downloads the official ones there if `download`, else raises MissingDatasetError saying how to get them."""
-    protocols: tuple[Protocol, ...] = ()
+    protocols: tuple[EvaluationProtocol, ...] = ()
     """How samples of this set are evaluated; the first is the default."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
@@ -321,49 +318,43 @@ class Recipe:
     """Version of these contracts that the plugin was written for."""
 
 
-def _no_features(extractor: str) -> Features:
-    raise EvaluationError(f"no features of {extractor!r} are at hand.", hint="Evaluate a model under a protocol.")
+class MetricInputs(Protocol):
+    """What a metric may look at. Expensive parts are computed lazily, and at most once.
 
-
-def _no_texts() -> None:
-    return None
-
-
-def _no_vocabulary() -> frozenset[str]:
-    raise EvaluationError("no vocabulary is at hand.", hint="Evaluate a model under a protocol.")
-
-
-def _computed(name: str, compute: Callable[[], Any]) -> Any:
-    return compute()
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricInputs:
-    """What a metric may look at. Fields may be added; none will change its meaning."""
+    Members may be added; the meaning of the existing ones will not change. With several processes each of them computes
+    every metric, so a metric must do the same in all of them.
+    """
 
     samples: torch.Tensor
     """Generated samples, float32 [num, *sample.shape], on the CPU, in the range that `SampleSpec` states."""
     sample: SampleSpec
     """What one sample is."""
-    real: Callable[[], torch.Tensor]
-    """The real samples of the protocol's split, same form and range; raises EvaluationError when it has none."""
-    labels: torch.Tensor | None = None
+    labels: torch.Tensor | None
     """int64 [num], the classes that a conditional model was asked for; None for others."""
-    features: Callable[[str], Features] = _no_features
-    """Name of a registered extractor -> its features of the generated samples."""
-    real_features: Callable[[str], Features] = _no_features
-    """Name of a registered extractor -> its features of the real samples, from the store where they are known."""
-    real_texts: Callable[[], Sequence[str] | None] = _no_texts
-    """What is written on the real samples; None for a set without texts."""
-    vocabulary: Callable[[], frozenset[str]] = _no_vocabulary
-    """Every word of the protocol's split, in lower case; raises EvaluationError for a set without texts."""
-    shared: Callable[[str, Callable[[], Any]], Any] = _computed
-    """(name, compute) -> what `compute` returns, computed once for all metrics of these samples that ask by a name."""
-    real_shared: Callable[[str, Callable[[], Any]], Any] = _computed
-    """As `shared`, for what depends on the real samples alone: computed once for all seeds."""
+
+    def real(self) -> torch.Tensor:
+        """Return the real samples of the protocol's split, same shape and range. Raises EvaluationError without any."""
+
+    def features(self, extractor: str) -> Features:
+        """Return the features of the generated samples under a registered extractor."""
+
+    def real_features(self, extractor: str) -> Features:
+        """Return the features of the real samples, from the store if they were computed before."""
+
+    def real_texts(self) -> Sequence[str] | None:
+        """Return the text shown on each real sample; None for a dataset without texts."""
+
+    def vocabulary(self) -> frozenset[str]:
+        """Return every word of the protocol's split, in lower case. Raises EvaluationError without texts."""
+
+    def cached(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Return `compute()`, called once for all metrics that use the same name on these samples."""
+
+    def cached_real(self, name: str, compute: Callable[[], Any]) -> Any:
+        """As `cached`, for what depends on the real samples alone: called once for all seeds."""
 
 
-def _no_tools() -> dict[str, str]:
+def _no_versions() -> dict[str, str]:
     return {}
 
 
@@ -379,7 +370,7 @@ class MetricSpec:
     """Which direction is an improvement."""
     compute: Callable[[MetricInputs], float]
     """Raises EvaluationError when the samples do not fit."""
-    tools: Callable[[], Mapping[str, str]] = _no_tools
-    """() -> what else the number depends on, by name: a version, or the sha256 of a file. Extractors are known."""
+    versions: Callable[[], Mapping[str, str]] = _no_versions
+    """() -> what else the number depends on: name -> version, or sha256 of a file. Extractors are reported anyway."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""

@@ -13,7 +13,7 @@ from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.measurement import evaluate_gan, find_protocol, metric_inputs
 from ganzoo.evaluation.real import RealSide
 from ganzoo.registry import datasets, metrics
-from ganzoo.specs import DatasetSpec, Protocol, SampleSpec, SyntheticData
+from ganzoo.specs import DatasetSpec, EvaluationProtocol, SampleSpec, SyntheticData
 from ganzoo_quadratic import QUADRATIC
 from tests.test_model import make_gan
 
@@ -104,7 +104,9 @@ def drawn_words(vocabulary: frozenset[str] | None) -> DatasetSpec:
 
 
 def real_side(dataset: DatasetSpec, data_dir: Path | None = None) -> RealSide:
-    protocol = Protocol(name="words-v0", metrics=("x",), num_samples=2, seeds=(0, 1), split="train", num_real=3)
+    protocol = EvaluationProtocol(
+        name="words-v0", metrics=("x",), num_samples=2, seeds=(0, 1), split="train", num_real=3
+    )
     return RealSide(dataset, protocol, data_dir, Extractors(torch.device("cpu")))
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ganzoo.errors import GanzooError, MissingDatasetError
 from ganzoo.losses import LOSSES, REGULARIZERS
 from ganzoo.registry import FIRST_PARTY, architectures, datasets, metrics, recipes
-from ganzoo.specs import Adam, ArchitectureSpec, DatasetSpec, Protocol, Recipe
+from ganzoo.specs import Adam, ArchitectureSpec, DatasetSpec, EvaluationProtocol, Recipe
 from ganzoo.weights.building import discriminator_builder, generator_builder, num_parameters, outline
 from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
 from ganzoo.weights.model_config import ModelConfig, model_config
@@ -335,13 +335,13 @@ def metric_table(entry: WeightsEntry) -> str:
     return table(["metric", "value", "", "protocol", "what it is"], rows)
 
 
-def protocols(entry: WeightsEntry, dataset: DatasetSpec) -> list[Protocol]:
+def protocols(entry: WeightsEntry, dataset: DatasetSpec) -> list[EvaluationProtocol]:
     """Return the protocols that an entry was measured under, as the dataset has them."""
     names = {metric["protocol"] for metric in entry.metrics}
     return [protocol for protocol in dataset.protocols if protocol.name in names]
 
 
-def protocol_sentence(protocol: Protocol) -> str:
+def protocol_sentence(protocol: EvaluationProtocol) -> str:
     """Say how a protocol samples."""
     real = "" if protocol.num_real is None else f"{protocol.num_real:,} samples of "
     against = f", against {real}the {protocol.split} split" if protocol.split else ""

@@ -24,7 +24,7 @@ from ganzoo.evaluation.memo import Cache
 from ganzoo.evaluation.real import RealSide
 from ganzoo.evaluation.records import run_data_dir
 from ganzoo.model import GAN
-from ganzoo.specs import DatasetSpec, Features, MetricInputs, Protocol
+from ganzoo.specs import DatasetSpec, Features, MetricInputs, EvaluationProtocol
 from ganzoo.validation import validated
 from ganzoo.version import __version__
 
@@ -54,7 +54,7 @@ class Evaluation:
     """Digest of the generator's file."""
     dataset: str
     """Name of the dataset."""
-    protocol: Protocol
+    protocol: EvaluationProtocol
     real_digest: str | None
     """Digest of the real split, when the protocol has one."""
     extractors: tuple[dict[str, Any], ...]
@@ -103,14 +103,14 @@ def evaluate(
 
 
 def evaluate_gan(
-    gan: GAN, reference: str, protocol: str | Protocol | None = None, data_dir: Path | None = None
+    gan: GAN, reference: str, protocol: str | EvaluationProtocol | None = None, data_dir: Path | None = None
 ) -> Evaluation:
     """Measure a loaded model under a protocol of its dataset, or one of your own; raises as `evaluate` does.
 
     Under torchrun, all processes share the work, and each must call this.
     """
     dataset = registry.datasets.get(gan.config.dataset)
-    chosen = protocol if isinstance(protocol, Protocol) else find_protocol(dataset, protocol)
+    chosen = protocol if isinstance(protocol, EvaluationProtocol) else find_protocol(dataset, protocol)
     processes = init_processes()
     evaluator = Evaluator(dataset, chosen, gan.device, data_dir, processes)
 
@@ -131,7 +131,7 @@ class Evaluator:
     def __init__(
         self,
         dataset: DatasetSpec,
-        protocol: Protocol,
+        protocol: EvaluationProtocol,
         device: torch.device,
         data_dir: Path | None,
         processes: Processes = SINGLE_PROCESS,
@@ -224,7 +224,7 @@ def metric_inputs(gan: GAN, samples: Tensor, real: RealSide, extractors: Extract
     )
 
 
-def find_protocol(dataset: DatasetSpec, name: str | None) -> Protocol:
+def find_protocol(dataset: DatasetSpec, name: str | None) -> EvaluationProtocol:
     """Return a dataset's protocol by name, its first for None. Raises UnknownNameError, EvaluationError."""
     if not dataset.protocols:
         raise EvaluationError(f"the dataset {dataset.name!r} has no protocol.", hint="Its plugin must define one.")

@@ -17,7 +17,7 @@ from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import read_stored, stored_folder, write_stored
 from ganzoo.evaluation.memo import Cache
-from ganzoo.specs import ArrayData, DatasetSpec, Features, Protocol, SyntheticData
+from ganzoo.specs import ArrayData, DatasetSpec, Features, EvaluationProtocol, SyntheticData
 
 
 def _own_folder(data_dir: Path | None, dataset: DatasetSpec) -> Path | None:
@@ -32,7 +32,9 @@ LAW_SEED = 0
 class RealSide:
     """The real samples of a protocol, and what extractors and annotations say of them."""
 
-    def __init__(self, dataset: DatasetSpec, protocol: Protocol, data_dir: Path | None, extractors: Extractors) -> None:
+    def __init__(
+        self, dataset: DatasetSpec, protocol: EvaluationProtocol, data_dir: Path | None, extractors: Extractors
+    ) -> None:
         self._dataset, self._protocol, self._extractors = dataset, protocol, extractors
         self._data_dir = _own_folder(data_dir, dataset)
         self._features: dict[str, Features] = {}

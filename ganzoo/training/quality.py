@@ -16,13 +16,13 @@ from ganzoo.config import TrainingSettings
 from ganzoo.errors import SettingsError
 from ganzoo.evaluation import Evaluator, find_protocol
 from ganzoo.model import GAN
-from ganzoo.specs import Protocol
+from ganzoo.specs import EvaluationProtocol
 from ganzoo.system.files import write_atomically
 from ganzoo.training.run import Run, writing
 from ganzoo.training.state import TrainingState
 
 
-def training_protocol(settings: TrainingSettings) -> Protocol:
+def training_protocol(settings: TrainingSettings) -> EvaluationProtocol:
     """Return the protocol that a run is measured under: the one that it names, else the dataset's cheap one.
 
     Raises UnknownNameError, EvaluationError, and SettingsError when `best_metric` is none of its metrics.

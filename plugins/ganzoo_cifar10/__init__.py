@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ganzoo.deferred import deferred
-from ganzoo.specs import DatasetSpec, Protocol, SampleSpec
+from ganzoo.specs import DatasetSpec, EvaluationProtocol, SampleSpec
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -21,7 +21,7 @@ CIFAR10 = DatasetSpec(
     load=deferred("ganzoo_cifar10.files:load"),
     protocols=(
         # For a CPU: some minutes for the samples, and once as many for the real images.
-        Protocol(
+        EvaluationProtocol(
             name="cifar10-inception-2k-v1",
             metrics=(
                 "kid",
@@ -37,7 +37,7 @@ CIFAR10 = DatasetSpec(
             num_real=2_000,
         ),
         # What papers report.
-        Protocol(
+        EvaluationProtocol(
             name="cifar10-fid50k-v1",
             metrics=("fid", "kid"),
             num_samples=50_000,
@@ -45,7 +45,7 @@ CIFAR10 = DatasetSpec(
             split="train",
             real_sha256=_TRAIN_SHA256,
         ),
-        Protocol(
+        EvaluationProtocol(
             name="cifar10-fid10k-v1",
             metrics=("fid",),
             num_samples=10_000,
@@ -53,7 +53,7 @@ CIFAR10 = DatasetSpec(
             split="test",
             real_sha256=_TEST_SHA256,
         ),
-        Protocol(
+        EvaluationProtocol(
             name="cifar10-inception-500-v1",
             metrics=("inception-coverage", "inception-density"),  # density rewards a single good image
             num_samples=500,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ganzoo.deferred import deferred
+from ganzoo.metrics import feature_metrics
 from ganzoo.specs import ExtractorSpec, MetricSpec
 
 INCEPTION_2015 = ExtractorSpec(
@@ -13,46 +14,15 @@ INCEPTION_2015 = ExtractorSpec(
     load=deferred("ganzoo_inception.network:load"),
 )
 
-FID = MetricSpec(
-    name="fid",
-    summary="Fréchet Inception distance to the real images, from 0; only on the Inception of 2015",
-    better="lower",
-    compute=deferred("ganzoo_inception.metrics:fid"),
+FID, INCEPTION_PRECISION, INCEPTION_RECALL, INCEPTION_DENSITY, INCEPTION_COVERAGE = feature_metrics(
+    "inception-2015", "inception", distance_name="fid"
 )
 
 KID = MetricSpec(
     name="kid",
-    summary="kernel Inception distance to the real images, unbiased, about 0 when alike; 100 subsets of 1,000",
+    summary="kernel Inception distance to the real samples, unbiased, about 0 when alike; 100 subsets of 1,000",
     better="lower",
     compute=deferred("ganzoo_inception.metrics:kid"),
-)
-
-INCEPTION_PRECISION = MetricSpec(
-    name="inception-precision",
-    summary="share of the samples among the real images, 0 to 1, by 5 nearest neighbours on Inception features",
-    better="higher",
-    compute=deferred("ganzoo_inception.metrics:precision"),
-)
-
-INCEPTION_RECALL = MetricSpec(
-    name="inception-recall",
-    summary="share of the real images among the samples, 0 to 1, by 5 nearest neighbours on Inception features",
-    better="higher",
-    compute=deferred("ganzoo_inception.metrics:recall"),
-)
-
-INCEPTION_DENSITY = MetricSpec(
-    name="inception-density",
-    summary="how densely real images surround the samples, about 1 when alike, by 5 neighbours on Inception features",
-    better="higher",
-    compute=deferred("ganzoo_inception.metrics:density"),
-)
-
-INCEPTION_COVERAGE = MetricSpec(
-    name="inception-coverage",
-    summary="share of the real images with a sample near by, 0 to 1, by 5 neighbours on Inception features",
-    better="higher",
-    compute=deferred("ganzoo_inception.metrics:coverage"),
 )
 
 INCEPTION_SCORE = MetricSpec(

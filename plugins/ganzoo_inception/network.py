@@ -32,6 +32,11 @@ def load(device: torch.device, folder: Path) -> Extractor:
     net = build(weights).to(device)
 
     def outputs(images: Tensor) -> Mapping[str, Tensor]:
+        if images.shape[1] not in (1, 3):
+            raise EvaluationError(
+                f"the Inception takes images with one or three channels, not {images.shape[1]}.",
+                hint="Choose a metric of the model's own dataset.",
+            )
         # [batch, 1 or 3, height, width] -> [batch, 3, height, width]
         found = net.convert_features_tuple_to_dict(net(images.expand(-1, 3, -1, -1)))
         logits = {"logits": found[LOGITS]} if LOGITS in found else {}

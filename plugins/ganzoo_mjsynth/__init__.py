@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ganzoo.deferred import deferred
-from ganzoo.specs import DatasetSpec, Protocol, SampleSpec
+from ganzoo.specs import DatasetSpec, EvaluationProtocol, SampleSpec
 
 MJSYNTH = DatasetSpec(
     name="mjsynth",
@@ -18,7 +18,7 @@ MJSYNTH = DatasetSpec(
     splits={"train": 7_224_612, "val": 802_734, "test": 891_927},
     load=deferred("ganzoo_mjsynth.layouts:load"),
     protocols=(
-        Protocol(
+        EvaluationProtocol(
             name="mjsynth-ocr-v1",
             metrics=(
                 "ocr-words",
@@ -35,7 +35,7 @@ MJSYNTH = DatasetSpec(
             num_real=1_000,
         ),
         # 32 × 128 as padded or squeezed by the dataset's own rule; the Inception then stretches it to a square.
-        Protocol(
+        EvaluationProtocol(
             name="mjsynth-fid10k-v1",
             metrics=("fid", "kid"),
             num_samples=10_000,
@@ -43,7 +43,7 @@ MJSYNTH = DatasetSpec(
             split="test",
             num_real=10_000,
         ),
-        Protocol(
+        EvaluationProtocol(
             name="mjsynth-ocr-quick-v1",
             metrics=("ocr-distinct-words", "ocr-confidence"),
             num_samples=200,

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.deferred import deferred
+from ganzoo.metrics import feature_metrics
 from ganzoo.specs import (
     DatasetSpec,
+    EvaluationProtocol,
     Extractor,
     ExtractorSpec,
     MetricSpec,
-    Protocol,
     SampleSpec,
 )
 
@@ -34,52 +35,23 @@ LENET = ExtractorSpec(
     load=_load_lenet,
 )
 
-FD_LENET = MetricSpec(
-    name="fd-lenet",
-    summary="Fréchet distance to real digits on the features of lenet-mnist; not FID",
-    better="lower",
-    compute=deferred("ganzoo_mnist.metrics:fd_lenet"),
-)
-LENET_PRECISION = MetricSpec(
-    name="lenet-precision",
-    summary="share of digits within reach of a real one (k = 5, features of lenet-mnist), 0 to 1",
-    better="higher",
-    compute=deferred("ganzoo_mnist.metrics:precision"),
-)
-LENET_RECALL = MetricSpec(
-    name="lenet-recall",
-    summary="share of real digits within reach of a generated one (k = 5, features of lenet-mnist), 0 to 1",
-    better="higher",
-    compute=deferred("ganzoo_mnist.metrics:recall"),
-)
-LENET_DENSITY = MetricSpec(
-    name="lenet-density",
-    summary="real digits within whose reach a digit lies, over k = 5 (features of lenet-mnist), 0 to above 1",
-    better="higher",
-    compute=deferred("ganzoo_mnist.metrics:density"),
-)
-LENET_COVERAGE = MetricSpec(
-    name="lenet-coverage",
-    summary="share of real digits that have a generated one within their reach (k = 5, lenet-mnist), 0 to 1",
-    better="higher",
-    compute=deferred("ganzoo_mnist.metrics:coverage"),
-)
+FD_LENET, LENET_PRECISION, LENET_RECALL, LENET_DENSITY, LENET_COVERAGE = feature_metrics("lenet-mnist", "lenet")
 CLASS_IMBALANCE = MetricSpec(
     name="class-imbalance",
-    summary="total variation distance of the digits read by lenet-mnist to uniform: 0, to 0.9 for a single class",
+    summary="total variation distance between the classes read by lenet-mnist and uniform, from 0 to 0.9 for a single class",
     better="lower",
     compute=deferred("ganzoo_mnist.metrics:class_imbalance"),
 )
 LABEL_ACCURACY = MetricSpec(
     name="label-accuracy",
-    summary="share of digits that lenet-mnist reads as the class they were asked for, 0 to 1",
+    summary="share of digits that lenet-mnist classifies as the requested label, 0 to 1",
     better="higher",
     compute=deferred("ganzoo_mnist.metrics:label_accuracy"),
 )
 
 _TEST_SHA256 = "a0863a96c44e5666edbb30c4071ee79ca0514c621e6349c5967fc78e7305c891"
 
-_REPORT = Protocol(
+_REPORT = EvaluationProtocol(
     name="mnist-lenet-v1",
     metrics=(
         "fd-lenet",
@@ -106,7 +78,7 @@ MNIST = DatasetSpec(
     protocols=(
         _REPORT,
         dataclasses.replace(_REPORT, name="mnist-lenet-conditional-v1", metrics=("label-accuracy", *_REPORT.metrics)),
-        Protocol(
+        EvaluationProtocol(
             name="mnist-lenet-quick-v1",
             metrics=("fd-lenet", "class-imbalance"),
             num_samples=2_000,
@@ -115,7 +87,7 @@ MNIST = DatasetSpec(
             real_sha256=_TEST_SHA256,
             use="training",
         ),
-        Protocol(
+        EvaluationProtocol(
             name="mnist-fid10k-v1",
             metrics=("fid", "kid"),
             num_samples=10_000,

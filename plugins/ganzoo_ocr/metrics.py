@@ -55,13 +55,13 @@ def _share_of_words(inputs: MetricInputs, readings: Sequence[Reading]) -> float:
 
 def _readings(inputs: MetricInputs) -> Sequence[Reading]:
     _check(inputs)
-    found: Sequence[Reading] = inputs.shared("ocr readings", lambda: read(inputs.samples))
+    found: Sequence[Reading] = inputs.cached("ocr readings", lambda: read(inputs.samples))
     return found
 
 
 def _real_readings(inputs: MetricInputs) -> Sequence[Reading]:
     _check(inputs)
-    found: Sequence[Reading] = inputs.real_shared("ocr readings", lambda: read(inputs.real()))
+    found: Sequence[Reading] = inputs.cached_real("ocr readings", lambda: read(inputs.real()))
     return found
 
 

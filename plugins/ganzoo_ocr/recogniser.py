@@ -88,7 +88,7 @@ def _model_path() -> Path:
     return path
 
 
-def tools() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Return what readings depend on: the recogniser's sha256, and the versions of what runs it."""
     from importlib.metadata import version
 

@@ -13,7 +13,7 @@ from ganzoo.specs import (
     LatentSpec,
     MetricSpec,
     Optimizers,
-    Protocol,
+    EvaluationProtocol,
     Recipe,
     SampleSpec,
     SyntheticData,
@@ -94,7 +94,7 @@ QUADRATIC = DatasetSpec(
     splits={"train": None},
     load=_load,
     protocols=(
-        Protocol(
+        EvaluationProtocol(
             name="quadratic-exact-v2",
             metrics=(
                 "curve-w1",
@@ -108,7 +108,7 @@ QUADRATIC = DatasetSpec(
             num_samples=10_000,
             seeds=(0, 1, 2, 3, 4),
         ),
-        Protocol(
+        EvaluationProtocol(
             name="quadratic-quick-v1",
             metrics=("curve-w1", "curve-modes"),
             num_samples=2_000,

@@ -84,7 +84,7 @@ def _tested(inputs: MetricInputs) -> tuple[float, float]:
         real = draw_curves(axes.x, NUM_TESTED, generator).double()
         return energy_test(curves[:NUM_TESTED], real, NUM_PERMUTATIONS, generator)
 
-    found: tuple[float, float] = inputs.shared("energy test of curves", compute)
+    found: tuple[float, float] = inputs.cached("energy test of curves", compute)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganzoo.deferred import deferred
-from ganzoo.specs import DatasetSpec, Protocol, SampleSpec, SyntheticData
+from ganzoo.specs import DatasetSpec, EvaluationProtocol, SampleSpec, SyntheticData
 
 
 def _load(root: Path, split: str, download: bool) -> SyntheticData:
@@ -25,7 +25,7 @@ WORDS = DatasetSpec(
     splits={"train": None},
     load=_load,
     protocols=(
-        Protocol(
+        EvaluationProtocol(
             name="words-ocr-v1",
             metrics=(
                 "ocr-words",
@@ -42,7 +42,7 @@ WORDS = DatasetSpec(
             num_real=1_000,
         ),
         # 32 × 128 as padded or squeezed by the dataset's own rule; the Inception then stretches it to a square.
-        Protocol(
+        EvaluationProtocol(
             name="words-fid10k-v1",
             metrics=("fid", "kid"),
             num_samples=10_000,
@@ -50,7 +50,7 @@ WORDS = DatasetSpec(
             split="train",
             num_real=10_000,
         ),
-        Protocol(
+        EvaluationProtocol(
             name="words-ocr-quick-v1",
             metrics=("ocr-distinct-words", "ocr-confidence"),
             num_samples=200,

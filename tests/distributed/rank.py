@@ -21,7 +21,7 @@ from ganzoo.evaluation import Evaluator
 from ganzoo.evaluation.measurement import evaluate_gan
 from ganzoo.losses import Critics, r1
 from ganzoo.registry import datasets
-from ganzoo.specs import Protocol
+from ganzoo.specs import EvaluationProtocol
 from tests.distributed.test_processes import CASES, train
 
 CPU = torch.device("cpu")
@@ -89,7 +89,9 @@ def check_evaluation(run: Path, digits: Path) -> None:
     """Numbers of two processes are those of one, samples and features being of several blocks."""
     gan, dataset = ganzoo.load(run), datasets.get("mnist")
     metrics = ("fd-lenet", "class-imbalance", "label-accuracy")
-    protocol = Protocol(name="test", metrics=metrics, num_samples=1500, seeds=(0, 1), num_real=128, split="test")
+    protocol = EvaluationProtocol(
+        name="test", metrics=metrics, num_samples=1500, seeds=(0, 1), num_real=128, split="test"
+    )
     shared = evaluate_gan(gan, "gan", protocol, digits)
     alone = Evaluator(dataset, protocol, CPU, digits).measure(gan, "gan")
     assert shared == replace(alone, samples_per_second=shared.samples_per_second)

@@ -24,7 +24,7 @@ from ganzoo.distances import inception_score, kernel_distance, neighbourhoods
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation import evaluate_gan
 from ganzoo.evaluation.features import extract
-from ganzoo.specs import Extractor, MetricInputs, Protocol, SampleSpec
+from ganzoo.specs import Extractor, MetricInputs, EvaluationProtocol, SampleSpec
 from ganzoo_inception import FID, INCEPTION_2015, INCEPTION_PRECISION, INCEPTION_RECALL, INCEPTION_SCORE, KID, weights
 from tests.conftest import Ganzoo, assert_two_lines
 from tests.test_model import make_gan
@@ -174,7 +174,9 @@ def test_loading_leaves_the_global_generator_alone(untrained: Path, monkeypatch:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-QUICK = Protocol(name="quick", metrics=("inception-density",), num_samples=8, seeds=(0,), split="test", num_real=8)
+QUICK = EvaluationProtocol(
+    name="quick", metrics=("inception-density",), num_samples=8, seeds=(0,), split="test", num_real=8
+)
 
 
 def test_other_weights_give_numbers_that_compare_with_none_and_edited_statistics_give_none(

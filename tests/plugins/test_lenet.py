@@ -15,7 +15,7 @@ from ganzoo.errors import EvaluationError
 from ganzoo.evaluation import evaluate_gan
 from ganzoo.evaluation.features import ExtractedFeatures, extract
 from ganzoo.registry import extractors, metrics
-from ganzoo.specs import Features, MetricInputs, Protocol, SampleSpec
+from ganzoo.specs import Features, MetricInputs, EvaluationProtocol, SampleSpec
 from ganzoo_mnist import LENET, MNIST, lenet, train_lenet
 from tests.conftest import InstallPlugin
 from tests.test_model import make_gan
@@ -176,7 +176,7 @@ def test_a_second_evaluation_does_not_run_the_extractor_on_real_images(
     }
     install_plugin("counted", groups, {"counted.py": COUNTED})
     seen = importlib.import_module("counted").seen
-    protocol = Protocol(
+    protocol = EvaluationProtocol(
         name="p", metrics=("counted-distance",), num_samples=100, seeds=(0, 1), split="test", num_real=128
     )
     values, images = [], []

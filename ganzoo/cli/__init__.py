@@ -28,7 +28,7 @@ from ganzoo.cli import (
     verify,
 )
 from ganzoo.cli.output import out
-from ganzoo.distributed.torchrun import follows
+from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError
 from ganzoo.version import __version__
 
@@ -79,7 +79,7 @@ def ganzoo(
         bool, typer.Option("--version", help="Print the versions.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    out.silent = follows()
+    out.silent = not is_main_process()
     out.quiet = quiet or out.silent
     if context.invoked_subcommand is None:
         out.line(context.get_help())

@@ -9,7 +9,7 @@ import typer
 
 from ganzoo.cli.options import DataDir, Device
 from ganzoo.cli.output import out
-from ganzoo.distributed.torchrun import follows
+from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import EvaluationError, UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _measure(reference: str, protocol: str | None, device: str, data_dir: Path |
 
     result = evaluate(reference, protocol=protocol, device=device, data_dir=data_dir)
     out.json(result.to_json())
-    saved = None if follows() else save_beside_run(reference, result)
+    saved = save_beside_run(reference, result) if is_main_process() else None
     if saved is not None:
         out.talk(f"Saved as {saved}.")
     _summarize(result)
@@ -148,7 +148,7 @@ def _zoo(check: bool, out_dir: Path, device: str, data_dir: Path | None, protoco
     if check:
         _verdict(comparisons)
         return
-    if follows():
+    if not is_main_process():
         return
     for name, text in (
         ("leaderboard.md", leaderboard.to_markdown(rows)),

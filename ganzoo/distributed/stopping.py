@@ -1,35 +1,37 @@
-"""When to stop, asked of one process or agreed upon by several."""
+"""When several processes stop training: all after the same step."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ganzoo.distributed.processes import Processes
+if TYPE_CHECKING:
+    from ganzoo.distributed.processes import Processes
 
 SECONDS = 1.0
-"""Time between two agreements, about."""
-MOST_STEPS = 1000
+"""About how often the ranks ask each other: an exchange after every step would slow small nets down."""
+MAX_INTERVAL = 1000
+"""Most steps between two exchanges."""
 
 
-class Agreement:
-    """Asked after every step, says whether to stop: on all ranks after the same one, whichever of them wants to."""
+class AgreedStop:
+    """Called after each step, decides whether to stop: on all ranks after the same step, once any of them wants to."""
 
-    def __init__(self, processes: Processes, wanted: Callable[[], bool]) -> None:
-        self._processes, self._wanted = processes, wanted
-        self._interval = self._left = 1
+    def __init__(self, processes: Processes, should_stop: Callable[[], bool]) -> None:
+        self._processes, self._should_stop = processes, should_stop
+        self._interval = self._steps_left = 1
         self._last = time.monotonic()
 
     def __call__(self) -> bool:
-        """Whether to stop after this step."""
-        if self._processes.world_size == 1:
-            return self._wanted()
-        self._left -= 1
-        if self._left:
+        self._steps_left -= 1
+        if self._steps_left:
             return False
-        wanted, seconds = self._processes.all_reduce_max([float(self._wanted()), time.monotonic() - self._last])
+        # The slowest rank's seconds, so that all compute the same next interval.
+        own = [float(self._should_stop()), time.monotonic() - self._last]
+        stop, seconds = self._processes.all_reduce_max(own)
         self._last = time.monotonic()
-        # Twice as many at most: the first steps of a run take longer than the others.
-        fitting = int(self._interval * SECONDS / max(seconds, 1e-6))
-        self._interval = self._left = max(1, min(fitting, 2 * self._interval, MOST_STEPS))
-        return bool(wanted)
+        # Doubled at most: the first steps of a run are slower than the others.
+        steps_per_interval = int(self._interval * SECONDS / max(seconds, 1e-6))
+        self._interval = self._steps_left = max(1, min(steps_per_interval, 2 * self._interval, MAX_INTERVAL))
+        return bool(stop)

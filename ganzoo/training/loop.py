@@ -137,9 +137,8 @@ def _write_checkpoint(state: TrainingState, run: Run) -> None:
 
 def _join_sums(state: TrainingState) -> None:
     """Let the sums of every rank be the mean of all."""
-    if state.processes.world_size > 1:
-        (mean,) = state.processes.all_reduce_mean([state.networks.sums])
-        state.networks.sums.copy_(mean)
+    (mean,) = state.processes.all_reduce_mean([state.networks.sums])
+    state.networks.sums.copy_(mean)
 
 
 def take_record(state: TrainingState) -> Record:

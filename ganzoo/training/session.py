@@ -13,7 +13,6 @@ from ganzoo import config
 from ganzoo.config import Layer, TrainingSettings, settings_from_json
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
 from ganzoo.distributed.processes import Processes
-from ganzoo.distributed.stopping import Agreement
 from ganzoo.distributed.torchrun import init_processes, may_restart, num_restarts
 from ganzoo.errors import ResumeError, TrainingError
 from ganzoo.randomness import random_seed
@@ -159,7 +158,7 @@ class Training:
 
     def __iter__(self) -> Iterator[Record]:
         try:
-            should_stop = Agreement(self.state.processes, self.should_stop)
+            should_stop = self.state.processes.agreed(self.should_stop)
             yield from training(self.run, self.state, self.engine, self.evaluator, should_stop)
         finally:
             self.state.batches.close()

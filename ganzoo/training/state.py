@@ -137,8 +137,6 @@ class TrainingState:
 
     def take_from_first(self) -> None:
         """Become what the first rank is, but for the global generators: dropout must not be the same on all ranks."""
-        if self.processes.world_size == 1:
-            return
         tensors = self.tensors()
         self.processes.broadcast_tensors_(list(tensors.values()))
         if self.processes.is_main:

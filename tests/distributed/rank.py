@@ -1,4 +1,4 @@
-"""What each of two processes does in test_ranks.py: `torchrun … rank.py FOLDER DIGITS`."""
+"""What each of two processes does in test_processes.py: `torchrun … rank.py FOLDER DIGITS`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,17 @@ def raises(kind: type[Exception], processes: Processes, speaker: int, call: Call
     """The speaker gets the error, the other one word of it."""
     with pytest.raises(kind if processes.rank == speaker else OtherProcessError):
         processes.run_on_all(call)
+
+
+def check_on_main(processes: Processes) -> None:
+    with processes.on_main() as main:
+        assert main == processes.is_main
+
+
+def fail_on_main(processes: Processes) -> None:
+    with processes.on_main() as main:
+        if main:
+            raise DatasetError("gone")
 
 
 def fail_on(processes: Processes, rank: int) -> None:
@@ -80,6 +91,9 @@ def check_exchanges(processes: Processes) -> None:
         assert torch.equal(own, rows[shares[processes.rank]])
         whole = processes.gather(own * 2 if len(own) else None, shares)
         assert whole is None if not processes.is_main else torch.equal(whole, rows * 2)
+        gathered = processes.all_gather_rows(own if len(own) else torch.empty(0), shares)
+        assert torch.equal(gathered, rows)
+    raises(DatasetError, processes, 0, lambda: fail_on_main(processes))
     for rank in (0, 1):
         raises(DatasetError, processes, rank, lambda rank=rank: fail_on(processes, rank))
         raises(DatasetError, processes, rank, lambda rank=rank: processes.main_first(lambda: fail_on(processes, rank)))
@@ -101,6 +115,7 @@ def main() -> None:
     folder, digits = map(Path, sys.argv[1:])
     processes = init_processes()
     check_exchanges(processes)
+    check_on_main(processes)
     check_batch_norm(processes)
     raises(SettingsError, processes, 0, lambda: ganzoo.train("quadratic-mlp", settings={"batch_size": 5}))
     for name in CASES:

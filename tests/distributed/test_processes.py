@@ -18,8 +18,8 @@ import torch
 
 import ganzoo
 from ganzoo.config import Layer
-from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
-from ganzoo.distributed.stopping import Agreement
+from ganzoo.distributed.processes import SINGLE_PROCESS
+from ganzoo.distributed.torch_processes import TorchProcesses
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.errors import DeviceError, SettingsError, TrainingError
 from ganzoo.training import Run, Training
@@ -203,41 +203,47 @@ def test_two_gpus_record_a_step_with_its_exchanges(tmp_path: Path, digits: Path)
     assert_same_run(tmp_path / "run", alone.path)
 
 
+def processes_of(world_size: int, rank: int = 0) -> TorchProcesses:
+    """One of several processes that are not there: for what needs no exchange."""
+    return TorchProcesses(rank, world_size, local_rank=rank, local_world_size=world_size)
+
+
 def test_all_processes_stop_after_the_same_step() -> None:
-    class Both(Processes):
-        def largest(self, numbers: Any) -> list[float]:
+    class Pair(TorchProcesses):
+        def all_reduce_max(self, numbers: Any) -> list[float]:
             return [float(len(steps) >= 20), numbers[1]]
 
     steps: list[int] = []
-    agreement = Agreement(Both(world=2), lambda: False)
-    while not agreement():
+    should_stop = Pair(0, 2, 0, 2).agreed(lambda: False)
+    while not should_stop():
         steps.append(len(steps) + 1)
     assert steps[-1] == 30  # asked after steps 1, 3, 7, 15 and 31
 
 
-def test_alone_a_process_stops_at_once() -> None:
-    assert Agreement(SINGLE_PROCESS, lambda: True)()
+def test_a_single_process_stops_at_once() -> None:
+    assert SINGLE_PROCESS.agreed(lambda: True)()
 
 
 def test_what_several_processes_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="batch_size 64 cannot be split evenly among 3 processes") as caught:
-        Processes(world=3).check_batch(64)
+        processes_of(3).check_batch(64)
     assert "multiple of 3" in caught.value.hint
-    monkeypatch.setattr("ganzoo.distributed.processes.find_device", torch.device)
+    monkeypatch.setattr("ganzoo.distributed.torch_processes.find_device", torch.device)
     for name in ("mps", "cuda:1"):
         with pytest.raises(DeviceError, match="2 processes cannot train on"):
-            Processes(world=2, local_world=2).device(name)
+            processes_of(2).device(name)
 
 
-def test_parts_join_to_the_whole() -> None:
+def test_shards_join_to_the_whole() -> None:
     rows = torch.arange(12).view(6, 2)
-    assert torch.equal(torch.cat([Processes(rank=rank, world=3).part(rows) for rank in range(3)]), rows)
+    assert torch.equal(torch.cat([processes_of(3, rank).local_rows(rows) for rank in range(3)]), rows)
     for num in (1, 5, 64, 65, 1000):
-        for world in (1, 2, 3, 8):
-            shares = Processes(world=world).shares(num, 16)
-            assert [row for share in shares for row in range(num)[share]] == list(range(num))
-            assert all(share.start % 16 == 0 or share.start == num for share in shares)
-            assert shares[0].stop > 0
+        assert SINGLE_PROCESS.shards(num, 16) == [slice(0, num)]
+        for world_size in (2, 3, 8):
+            shards = processes_of(world_size).shards(num, 16)
+            assert [row for shard in shards for row in range(num)[shard]] == list(range(num))
+            assert all(shard.start % 16 == 0 or shard.start == num for shard in shards)
+            assert shards[0].stop > 0
 
 
 def test_processes_that_cannot_meet_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,8 +252,8 @@ def test_processes_that_cannot_meet_say_so(monkeypatch: pytest.MonkeyPatch) -> N
         init_processes()
     for name, value in {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("ganzoo.distributed.torchrun.MEETING", timedelta(seconds=1))
-    with pytest.raises(TrainingError, match="cannot be reached through localhost:1"):
+    monkeypatch.setattr("ganzoo.distributed.torchrun.RENDEZVOUS_TIMEOUT", timedelta(seconds=1))
+    with pytest.raises(TrainingError, match="cannot reach the other processes through localhost:1"):
         init_processes()
 
 

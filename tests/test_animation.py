@@ -12,7 +12,7 @@ from PIL import Image, ImageSequence
 from ganzoo.errors import GanzooError, UsageError
 from ganzoo.randomness import interpolate_latents, sample_latents
 from ganzoo.rendering import animate_run, write_animation
-from ganzoo.rendering.animation import MOST_FRAMES, MOST_WIDTH
+from ganzoo.rendering.animation import MAX_FRAMES, MAX_WIDTH
 from ganzoo.specs import LatentSpec
 from tests.test_model import make_gan
 
@@ -56,28 +56,28 @@ def test_captions_differ_where_pictures_do_not(tmp_path: Path) -> None:
 
 
 def test_a_long_run_is_thinned_and_a_wide_picture_shrunk(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", range(1, 402), size=(2 * MOST_WIDTH, 8))
-    assert animate_run(run, tmp_path / "run.gif", 6) == MOST_FRAMES
+    run = make_run(tmp_path / "run", range(1, 402), size=(2 * MAX_WIDTH, 8))
+    assert animate_run(run, tmp_path / "run.gif", 6) == MAX_FRAMES
     with Image.open(tmp_path / "run.gif") as image:
-        assert image.width == MOST_WIDTH
+        assert image.width == MAX_WIDTH
 
 
 @pytest.mark.parametrize("name", ["x.mp4", "x", "x.png"])
 def test_another_form_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="no form of animation"):
+    with pytest.raises(UsageError, match="file type"):
         animate_run(make_run(tmp_path / "run", range(2)), tmp_path / name, 1)
-    with pytest.raises(UsageError, match="no form of animation"):
+    with pytest.raises(UsageError, match="file type"):
         write_animation([Image.new("L", (4, 4))], tmp_path / name, 0.1)
     assert not (tmp_path / name).exists()
 
 
 def test_a_folder_without_pictures_and_a_damaged_picture_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no sample pictures"):
+    with pytest.raises(UsageError, match="has no sample pictures"):
         animate_run(tmp_path, tmp_path / "x.gif", 1)
     run = make_run(tmp_path / "run", range(3), size=(200, 200))
     damaged = run / "samples" / "step-00000001.png"
     damaged.write_bytes(damaged.read_bytes()[:60])
-    with pytest.raises(GanzooError, match=r"step-00000001\.png is no whole picture"):
+    with pytest.raises(GanzooError, match=r"step-00000001\.png is damaged"):
         animate_run(run, tmp_path / "x.gif", 1)
 
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from ganzoo.rendering.charts import PANEL_HEIGHT, chart
-from ganzoo.rendering.history import MOST_POINTS, History
-from ganzoo.rendering.plot import ticks
+from ganzoo.rendering.history import MAX_POINTS, History
+from ganzoo.rendering.canvas import ticks
 
 
 def record(step: int, **values: float) -> dict[str, float]:
@@ -19,7 +19,7 @@ def test_a_series_of_any_length_keeps_few_points_with_their_mean_and_range() -> 
     history = History(record(step, loss_d=float(step % 10)) for step in range(1, 20_001))
     points = history.series["loss_d"].points()
     assert list(history.series) == ["loss_d"]  # time and place are no series
-    assert MOST_POINTS / 2 <= len(points) <= MOST_POINTS
+    assert MAX_POINTS / 2 <= len(points) <= MAX_POINTS
     assert points[-1].step == 20_000
     assert history.series["loss_d"].newest == 0.0
     assert [(point.low, point.high) for point in points[:-1]] == [(0.0, 9.0)] * (len(points) - 1)

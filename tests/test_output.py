@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 
 from ganzoo.errors import GanzooError, UsageError
 from ganzoo.rendering import Written, parse_target, write_samples
-from ganzoo.rendering.grid import to_pixels
+from ganzoo.rendering.picture import to_pixels
 from ganzoo.specs import SampleSpec
 from ganzoo_quadratic import QUADRATIC
 
@@ -48,7 +48,7 @@ def test_a_picture_is_one_png(tmp_path: Path) -> None:
     with Image.open(done.path) as image:
         assert image.format == "PNG"
     assert [entry.name for entry in tmp_path.iterdir()] == ["grid.png"]
-    assert (done.num_files, done.num_bytes) == (1, done.path.stat().st_size)
+    assert (done.num_files, done.size) == (1, done.path.stat().st_size)
 
 
 @pytest.mark.parametrize("spec", [GREY, COLOUR], ids=["grey", "colour"])
@@ -59,7 +59,7 @@ def test_a_folder_gets_each_image_pixel_by_pixel(tmp_path: Path, spec: SampleSpe
     files = sorted((tmp_path / "single").iterdir())
     assert [file.name for file in files] == [f"{index:06d}.png" for index in range(8)]
     assert np.array_equal(np.stack([pixels(file) for file in files]), to_pixels(samples))
-    assert (done.num_files, done.num_bytes) == (8, sum(file.stat().st_size for file in files))
+    assert (done.num_files, done.size) == (8, sum(file.stat().st_size for file in files))
     assert [entry.name for entry in tmp_path.iterdir()] == ["single"]
 
 
@@ -78,7 +78,7 @@ def test_an_empty_folder_is_filled_and_stays_the_same_folder(tmp_path: Path) -> 
 def test_what_is_there_is_never_mixed_with_what_is_new(tmp_path: Path) -> None:
     (tmp_path / "old.png").write_text("mine")
     for name in (str(tmp_path), f"{tmp_path}/old.png/"):
-        with pytest.raises(UsageError, match="exists already"):
+        with pytest.raises(UsageError, match="already exists"):
             parse_target(name)
 
 
@@ -88,7 +88,7 @@ def test_shards_hold_every_sample_with_its_class(tmp_path: Path, workers: int) -
     done = written(samples, COLOUR, tmp_path / "shards", shard_size=4, workers=workers)
     paths = sorted((tmp_path / "shards").iterdir())
     assert [path.name for path in paths] == ["shard-000000.tar", "shard-000001.tar", "shard-000002.tar"]
-    assert (done.num_files, done.num_bytes) == (3, sum(path.stat().st_size for path in paths))
+    assert (done.num_files, done.size) == (3, sum(path.stat().st_size for path in paths))
     members = {}
     for path in paths:
         with tarfile.open(path) as tar:
@@ -133,7 +133,7 @@ def test_arrays_are_the_files_that_the_libraries_write(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.pt"])
 def test_unknown_forms_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="names no known form"):
+    with pytest.raises(UsageError, match="unknown file type"):
         parse_target(name)
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ganzoo.errors import UsageError
 from ganzoo.rendering import TerminalPicture, picture
-from ganzoo.rendering.grid import to_pixels
+from ganzoo.rendering.picture import to_pixels
 from ganzoo.specs import SampleSpec
 from ganzoo_quadratic import QUADRATIC
 

@@ -1,29 +1,26 @@
-"""Samples -> pictures: grids, curve plots, arrays, and a picture made of characters for the terminal.
+"""Samples -> pictures and files; a run -> charts and an animation."""
 
-And a run -> pictures: charts of its records, and an animation of its samples.
-"""
-
-from ganzoo.rendering.animation import MOST_FRAMES, animate_run, check_form, fitted, write_animation
-from ganzoo.rendering.files import save_chart, save_picture
+from ganzoo.rendering.animation import MAX_FRAMES, animate_run, animation_encoder, shrink_to_fit, write_animation
+from ganzoo.rendering.charts import save_chart
 from ganzoo.rendering.history import History
 from ganzoo.rendering.output import Target, Written, parse_target, write_samples
-from ganzoo.rendering.picture import for_terminal, picture
+from ganzoo.rendering.picture import for_terminal, picture, save_picture
 from ganzoo.rendering.terminal import TerminalPicture, sparkline
 
 __all__ = [
-    "MOST_FRAMES",
+    "MAX_FRAMES",
     "History",
     "Target",
     "TerminalPicture",
     "Written",
     "animate_run",
-    "check_form",
-    "fitted",
+    "animation_encoder",
     "for_terminal",
     "parse_target",
     "picture",
     "save_chart",
     "save_picture",
+    "shrink_to_fit",
     "sparkline",
     "write_animation",
     "write_samples",

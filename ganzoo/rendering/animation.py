@@ -1,4 +1,4 @@
-"""Pictures in a row -> a GIF or WebP that plays for ever."""
+"""A sequence of pictures -> a looping GIF or WebP."""
 
 from __future__ import annotations
 
@@ -10,55 +10,57 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from ganzoo.errors import GanzooError, UsageError
-from ganzoo.rendering.plot import Canvas
+from ganzoo.errors import GanzooError, UsageError, hint_for
+from ganzoo.rendering.canvas import Canvas
 from ganzoo.system.files import write_atomically
 
-MOST_FRAMES = 120
-"""A longer row is thinned evenly, its first and last picture kept."""
+MAX_FRAMES = 120
+"""A longer sequence is thinned evenly; its first and last pictures stay."""
 
-MOST_WIDTH = 640
-"""Wider pictures are shrunk to so many pixels."""
+MAX_WIDTH = 640
+"""Wider pictures are shrunk to this width, in pixels."""
 
 Item = TypeVar("Item")
+Encoder = Callable[[Sequence[Image.Image], io.BytesIO, list[int]], None]
+"""(frames, buffer, milliseconds of each frame)."""
 
 _CAPTION_HEIGHT = 30
-_HELD_SECONDS = 1.5  # the last picture of a training stays, for it is the result
-_PALETTE_WIDTH = 160  # of each picture, while a GIF's colours are chosen from all of them
+_HELD_SECONDS = 1.5  # the last picture of a training stays longer, because it is the result
+_PALETTE_WIDTH = 160  # width of each picture while a GIF's palette is chosen from all of them
 _GREYS = 32  # levels of grey in a GIF
 _PICTURE = re.compile(r"step-(\d+)\.png")
 
 
 def animate_run(run: Path, target: Path, seconds: float) -> int:
-    """Show a run's sample pictures one after the other, each over its step; return the number of frames.
+    """Write the sample pictures of a run as an animation, each with its step below; return the number of frames.
 
-    Raises UsageError for a folder without pictures or an unknown form, GanzooError for a damaged picture or a file that
-    cannot be written.
+    Raises UsageError for a folder without pictures or an unknown file type, GanzooError for a damaged picture or a file
+    that cannot be written.
     """
     folder = run / "samples"
     found = [(int(match[1]), path) for path in folder.glob("step-*.png") if (match := _PICTURE.fullmatch(path.name))]
     if not found:
-        raise UsageError(f"{run} holds no sample pictures.", hint="Name the folder of a run that has drawn some.")
-    chosen = thinned(sorted(found), MOST_FRAMES)
-    check_form(target)
-    size = _opened(chosen[0][1]).size  # a ganzoo of another version may have drawn the rest
-    frames = [captioned(_opened(path).resize(size), f"step {step:,}") for step, path in chosen]
+        raise UsageError(f"{run} has no sample pictures.", hint="Name a run that has at least one samples/step-*.png.")
+    animation_encoder(target)  # refuses an unknown file type before any picture is read
+    chosen = _thinned(sorted(found), MAX_FRAMES)
+    size = _read(chosen[0][1]).size  # another version of ganzoo may have drawn the rest at another size
+    frames = [_captioned(_read(path).resize(size), f"step {step:,}") for step, path in chosen]
     write_animation(frames, target, seconds / len(frames), held=_HELD_SECONDS)
     return len(chosen)
 
 
 def write_animation(frames: Sequence[Image.Image], target: Path, seconds: float, held: float = 0.0) -> None:
-    """Write pictures of one size as a loop, the whole file or none; at most MOST_FRAMES, for all are held in memory.
+    """Write pictures of one size as a loop, the whole file or none.
 
     Args:
-        frames: greyscale or RGB, in their order.
-        target: its suffix says the form, `.gif` or `.webp`.
-        seconds: how long each is shown; a GIF counts in hundredths and takes at least two.
-        held: how much longer the last one is shown.
+        frames: greyscale or RGB, in order; at most MAX_FRAMES, because all of them are held in memory.
+        target: a `.gif` or `.webp` file.
+        seconds: how long each frame is shown; GIF rounds to hundredths, and players need at least two.
+        held: how much longer the last frame is shown.
 
     Raises UsageError for another suffix, GanzooError when the file cannot be written.
     """
-    encode = check_form(target)
+    encode = animation_encoder(target)
     milliseconds = max(20, round(seconds * 100) * 10)
     durations = [milliseconds] * len(frames)
     durations[-1] += round(held * 1000)
@@ -67,25 +69,22 @@ def write_animation(frames: Sequence[Image.Image], target: Path, seconds: float,
     try:
         write_atomically(target, buffer.getvalue())
     except OSError as error:
-        raise GanzooError(
-            f"cannot write {target}: {error.strerror}.", hint="Free some space, or choose another --out."
-        ) from error
+        raise GanzooError(f"cannot write {target}: {error.strerror}.", hint=hint_for(error)) from error
 
 
-Encoder = Callable[[Sequence[Image.Image], io.BytesIO, list[int]], None]
-
-
-def check_form(target: Path) -> Encoder:
-    """Return what writes the form that a target's suffix names. Raises UsageError."""
+def animation_encoder(target: Path) -> Encoder:
+    """Return what encodes the file type of a target's suffix. Raises UsageError."""
     encoders: dict[str, Encoder] = {".gif": _gif, ".webp": _webp}
     if target.suffix.lower() not in encoders:
-        raise UsageError(f"{target} names no form of animation.", hint="End it in .gif or .webp.")
+        seen = f"unknown file type {target.suffix}" if target.suffix else f"{target} has no file type"
+        raise UsageError(f"{seen}.", hint="Animations are .gif or .webp: --out samples.gif")
     return encoders[target.suffix.lower()]
 
 
 def _gif(frames: Sequence[Image.Image], buffer: io.BytesIO, durations: list[int]) -> None:
-    """Encode with one palette for all frames, so that colours keep still; greys are made few, which halves the size."""
+    """Encode with one palette for all frames, so that colours do not flicker."""
     if all(frame.mode == "L" for frame in frames):
+        # Fewer greys halve the size of the file.
         step = 255 / (_GREYS - 1)
         reduced = [frame.point([round(round(value / step) * step) for value in range(256)]) for frame in frames]
     else:
@@ -98,13 +97,15 @@ def _webp(frames: Sequence[Image.Image], buffer: io.BytesIO, durations: list[int
     _save([frame.convert("RGB") for frame in frames], buffer, "WEBP", durations, quality=85)
 
 
-def _save(frames: Sequence[Image.Image], buffer: io.BytesIO, form: str, durations: list[int], **options: Any) -> None:
+def _save(
+    frames: Sequence[Image.Image], buffer: io.BytesIO, file_type: str, durations: list[int], **options: Any
+) -> None:
     first, *rest = frames
-    first.save(buffer, form, save_all=True, append_images=rest, duration=durations, loop=0, **options)
+    first.save(buffer, file_type, save_all=True, append_images=rest, duration=durations, loop=0, **options)
 
 
 def _palette(frames: Sequence[Image.Image]) -> Image.Image:
-    """Choose 256 colours for all of them."""
+    """Choose 256 colours for all frames."""
     width, height = (max(1, min(size, _PALETTE_WIDTH * size // frames[0].width)) for size in frames[0].size)
     together = Image.new("RGB", (width, height * len(frames)))
     for index, frame in enumerate(frames):
@@ -112,25 +113,25 @@ def _palette(frames: Sequence[Image.Image]) -> Image.Image:
     return together.quantize(256)
 
 
-def _opened(path: Path) -> Image.Image:
+def _read(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
             return image.copy()
     except (OSError, SyntaxError) as error:
-        raise GanzooError(f"{path} is no whole picture: {error}.", hint="Delete it, and animate again.") from error
+        raise GanzooError(f"{path} is damaged: {error}.", hint="Delete it and run animate again.") from error
 
 
-def thinned(items: Sequence[Item], most: int) -> list[Item]:
-    """Return at most so many items, evenly spread, with the first and the last."""
+def _thinned(items: Sequence[Item], most: int) -> list[Item]:
+    """Return at most `most` items, evenly spread, with the first and the last."""
     if len(items) <= most:
         return list(items)
     return [items[round(index * (len(items) - 1) / (most - 1))] for index in range(most)]
 
 
-def captioned(image: Image.Image, caption: str) -> Image.Image:
-    """Put a line of text under a picture, which is shrunk where it is too wide."""
-    image = fitted(image)
+def _captioned(image: Image.Image, caption: str) -> Image.Image:
+    """Put a line of text under a picture."""
+    image = shrink_to_fit(image)
     canvas = Canvas(image.width, _CAPTION_HEIGHT)
     canvas.text((image.width / 2, _CAPTION_HEIGHT / 2), caption, "mm")
     frame = Image.new(image.mode, (image.width, image.height + _CAPTION_HEIGHT))
@@ -139,9 +140,9 @@ def captioned(image: Image.Image, caption: str) -> Image.Image:
     return frame
 
 
-def fitted(image: Image.Image) -> Image.Image:
-    """Shrink a picture that is wider than MOST_WIDTH."""
-    if image.width <= MOST_WIDTH:
+def shrink_to_fit(image: Image.Image) -> Image.Image:
+    """Shrink a picture that is wider than MAX_WIDTH."""
+    if image.width <= MAX_WIDTH:
         return image
-    height = round(image.height * MOST_WIDTH / image.width)
-    return image.resize((MOST_WIDTH, height), Image.Resampling.LANCZOS)
+    height = round(image.height * MAX_WIDTH / image.width)
+    return image.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)

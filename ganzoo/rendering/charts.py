@@ -1,29 +1,32 @@
-"""The records of a run as charts: losses, scores, and a panel for each other number."""
+"""Charts of a run's records: one panel for the losses, one for the scores, one for each other number."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from PIL import Image
 
+from ganzoo.rendering.canvas import FAINT, PAPER, Box, Canvas, Colour, Panel
 from ganzoo.rendering.history import History, Point
-from ganzoo.rendering.plot import FAINT, PAPER, Box, Canvas, Colour, Panel
+from ganzoo.rendering.picture import png_bytes
+from ganzoo.system.files import write_atomically
 
 WIDTH, PANEL_HEIGHT = 960, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 24, 38, 30  # around the frame of each panel
 _HEAD, _FOOT = 34, 24  # above the first panel and below the last
 
 _COLOURS: tuple[tuple[int, int, int], ...] = ((38, 96, 164), (206, 92, 44), (62, 136, 84), (128, 84, 156))
-_MARKED = 60
-"""Series of at most so many points show each of them."""
+_MAX_MARKED = 60
+"""Longer series are drawn without a dot at each point."""
 
-_SHARES = "score and accuracy of the discriminator"
+_SCORES = "score and accuracy of the discriminator"
 
 _Points = Mapping[str, Sequence[Point]]
 
 
 def chart(history: History, title: str) -> Image.Image:
-    """Draw all series over their steps; where a point stands for many values, a pale band shows their range."""
+    """Draw all series over the steps; where a point stands for several values, a pale band shows their range."""
     groups = _grouped({name: series.points() for name, series in history.series.items()})
     last = max((points[-1].step for group in groups.values() for points in group.values()), default=1)
     canvas = Canvas(WIDTH, _HEAD + PANEL_HEIGHT * max(1, len(groups)) + _FOOT)
@@ -36,14 +39,19 @@ def chart(history: History, title: str) -> Image.Image:
     return canvas.finish()
 
 
+def save_chart(history: History, title: str, path: Path) -> None:
+    """Write the charts of a run as a PNG, the whole file or none. Raises OSError."""
+    write_atomically(path, png_bytes(chart(history, title)))
+
+
 def _grouped(series: _Points) -> dict[str, _Points]:
-    """Put losses on one panel and what lies between 0 and 1 on another; every other number has its own scale."""
+    """Put the losses on one panel and the scores, from 0 to 1, on another; every other number gets its own."""
     groups: dict[str, dict[str, Sequence[Point]]] = {}
     for name, points in series.items():
         if name.startswith("loss_"):
             group = "loss"
         elif name.startswith("score_") or name == "accuracy":
-            group = _SHARES
+            group = _SCORES
         else:
             group = name
         groups.setdefault(group, {})[name] = points
@@ -52,8 +60,8 @@ def _grouped(series: _Points) -> dict[str, _Points]:
 
 def _draw_panel(canvas: Canvas, top: float, title: str, group: _Points, last: int) -> None:
     box = (_LEFT, top + _TOP, WIDTH - _RIGHT, top + PANEL_HEIGHT - _BOTTOM)
-    panel = Panel(canvas, box, (0, last), (0.0, 1.0) if title == _SHARES else _range(group))
-    panel.draw_axes(x_label="{:,.0f}".format, most=(10, 5))
+    panel = Panel(canvas, box, (0, last), (0.0, 1.0) if title == _SCORES else _range(group))
+    panel.draw_axes(x_label="{:,.0f}".format, max_ticks=(10, 5))
     canvas.text((box[0], box[1] - 10), title, "ls")
     coloured = [(name, points, _COLOURS[index % len(_COLOURS)]) for index, (name, points) in enumerate(group.items())]
     for _, points, colour in coloured:
@@ -65,35 +73,35 @@ def _draw_panel(canvas: Canvas, top: float, title: str, group: _Points, last: in
 
 
 def _range(group: _Points) -> tuple[float, float]:
-    """Return what a panel shows: all of it, or the middle 98 % where a few outliers would flatten the rest."""
+    """Return the y range of a panel: all values, or the middle 98 % where a few outliers would flatten the rest."""
     ends = sorted(end for points in group.values() for point in points for end in (point.low, point.high))
     low, high = ends[0], ends[-1]
     cut = len(ends) // 100
     inner_low, inner_high = ends[cut], ends[-1 - cut]
     if len(ends) >= 200 and high - low > 3 * (inner_high - inner_low) > 0:
         low, high = inner_low, inner_high
-    room = (high - low) * 0.08 or max(abs(high), 1.0) * 0.1
-    return low - room, high + room
+    margin = (high - low) * 0.08 or max(abs(high), 1.0) * 0.1
+    return low - margin, high + margin
 
 
 def _draw_band(panel: Panel, points: Sequence[Point], colour: Colour) -> None:
     if any(point.low < point.high for point in points):
-        upper = [panel.inside(point.step, point.high) for point in points]
-        lower = [panel.inside(point.step, point.low) for point in points]
+        upper = [panel.clamped(point.step, point.high) for point in points]
+        lower = [panel.clamped(point.step, point.low) for point in points]
         panel.canvas.polygon([*upper, *reversed(lower)], colour)
 
 
 def _draw_line(panel: Panel, points: Sequence[Point], colour: Colour) -> None:
-    places = [panel.inside(point.step, point.mean) for point in points]
-    if len(places) > 1:
-        panel.canvas.line(places, colour, 1.6)
-    if len(places) <= _MARKED:
-        for place in places:
-            panel.canvas.dot(place, 3, colour)
+    positions = [panel.clamped(point.step, point.mean) for point in points]
+    if len(positions) > 1:
+        panel.canvas.line(positions, colour, 1.6)
+    if len(positions) <= _MAX_MARKED:
+        for position in positions:
+            panel.canvas.dot(position, 3, colour)
 
 
 def _draw_legend(canvas: Canvas, box: Box, coloured: Sequence[tuple[str, Sequence[Point], Colour]]) -> None:
-    """Write names and newest values above a frame, flush right."""
+    """Write names and newest values above a frame, aligned right."""
     x, y = box[2], box[1] - 10
     for name, points, colour in reversed(coloured):
         text = f"{name} {points[-1].mean:.4g}"

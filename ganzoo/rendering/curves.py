@@ -1,4 +1,4 @@
-"""Curves as a plot, over the band that holds every real curve."""
+"""A plot of curves over the band that contains every real curve."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageFilter
 
 from ganzoo.errors import UsageError
-from ganzoo.rendering.plot import Canvas, Panel
+from ganzoo.rendering.canvas import Canvas, Panel
 from ganzoo.specs import SampleSpec
 
 if TYPE_CHECKING:
@@ -24,9 +24,12 @@ def curve_plot(curves: Tensor | NDArray[Any], spec: SampleSpec) -> Image.Image:
     """Draw curves [num, points] over their band. Raises UsageError for a spec without axes."""
     axes = spec.axes
     if axes is None:
-        raise UsageError("these curves have no axes to draw them on.", hint="Write an array instead: --out FILE.npy")
+        raise UsageError(
+            "these curves cannot be drawn: their dataset defines no axes.",
+            hint="Save an array instead: --out samples.npy",
+        )
     rows = curves.tolist()
-    # The view is the band and some room; a curve that has gone astray leaves the picture.
+    # The band and a margin around it; curves that go further are cut off, so that the rest keeps its scale.
     low, high = min(axes.lower), max(axes.upper)
     room = (high - low) * 0.12
     canvas = Canvas(WIDTH, HEIGHT)
@@ -39,12 +42,12 @@ def curve_plot(curves: Tensor | NDArray[Any], spec: SampleSpec) -> Image.Image:
         canvas.line(edge, _BAND_EDGE, 2)
     canvas.translucent_lines((panel.path(axes.x, row) for row in rows), _CURVE, 1.3)
 
-    caption = f"{len(rows)} generated curves; every real one lies in the blue band"
+    caption = f"{len(rows)} generated curves; all real curves lie in the blue band"
     left, _, right, bottom = _BOX
     canvas.text(((left + right) / 2, bottom + 28), caption, "mt")
     return canvas.finish()
 
 
 def curves_only(plot: Image.Image) -> Image.Image:
-    """Cut the labels off a curve plot and thicken its lines, for pictures a tenth as wide."""
+    """Cut the labels off a curve plot and thicken its lines, so that they survive shrinking to a tenth."""
     return plot.crop(_BOX).filter(ImageFilter.MinFilter(5))

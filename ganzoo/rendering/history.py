@@ -1,4 +1,4 @@
-"""The records of a run as series of numbers, in bounded memory however long the run."""
+"""The records of a run as series of numbers, in bounded memory for a run of any length."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MOST_POINTS = 800
-"""Points of one series (an even number), about a pixel's width each; when there are more, neighbours are merged."""
+MAX_POINTS = 800
+"""Points of one series, about one per pixel of a chart (an even number); beyond that, neighbours are merged."""
 
 _NO_SERIES = frozenset({"step", "images", "seconds", "steps_per_second"})
-"""Numbers of a record that say when it was, and not how the training went."""
+"""Numbers of a record that are not worth a chart: they only say when it was written."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One value, or several in a row."""
+    """One value, or several consecutive ones."""
 
     step: int
-    """Of the last one."""
+    """Step of the last value."""
     mean: float
-    """Of all of them."""
+    """Mean of the values."""
     low: float
-    """The smallest."""
+    """The smallest value."""
     high: float
-    """The largest."""
+    """The largest value."""
 
 
 class Series:
     """One number over the steps.
 
     Attributes:
-        newest: the value that was added last.
+        newest: the latest value.
     """
 
     def __init__(self) -> None:
         self.newest = math.nan
         self._points: list[Point] = []
-        self._merged = 1  # how many values a point stands for
-        self._open: list[tuple[int, float]] = []  # those of the point that is not full yet
+        self._merged = 1  # number of values that a full point stands for
+        self._open: list[tuple[int, float]] = []  # (step, value) of the point that is not full yet
 
     def add(self, step: int, value: float) -> None:
         """Append a value."""
@@ -48,13 +48,13 @@ class Series:
         if len(self._open) == self._merged:
             self._points.append(_point(self._open))
             self._open = []
-        if len(self._points) == MOST_POINTS:
+        if len(self._points) == MAX_POINTS:
             pairs = zip(self._points[::2], self._points[1::2], strict=True)
-            self._points = [_joined(first, second) for first, second in pairs]
+            self._points = [_merge(first, second) for first, second in pairs]
             self._merged *= 2
 
     def points(self) -> list[Point]:
-        """Return at most MOST_POINTS points in the order of the steps."""
+        """Return at most MAX_POINTS points in the order of the steps."""
         return [*self._points, _point(self._open)] if self._open else list(self._points)
 
 
@@ -63,14 +63,14 @@ def _point(values: list[tuple[int, float]]) -> Point:
     return Point(values[-1][0], math.fsum(numbers) / len(numbers), min(numbers), max(numbers))
 
 
-def _joined(first: Point, second: Point) -> Point:
-    """Merge two points that stand for equally many values."""
+def _merge(first: Point, second: Point) -> Point:
+    """Merge two points that stand for the same number of values."""
     mean = (first.mean + second.mean) / 2
     return Point(second.step, mean, min(first.low, second.low), max(first.high, second.high))
 
 
 class History:
-    """The series of a run by name, in the order in which they appeared."""
+    """The series of a run, by name in order of appearance."""
 
     def __init__(self, records: Iterable[Mapping[str, Any]] = ()) -> None:
         self.series: dict[str, Series] = {}
@@ -78,7 +78,7 @@ class History:
             self.add(record)
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Take the finite numbers of a record, whatever their names; `step` says where they belong."""
+        """Add the finite numbers of a record, whatever their names, at its `step`."""
         for name, value in record.items():
             if name not in _NO_SERIES and type(value) in (int, float) and math.isfinite(value):
                 self.series.setdefault(name, Series()).add(record["step"], value)

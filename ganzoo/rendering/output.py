@@ -1,22 +1,35 @@
-"""Samples -> files in the form that a name asks for: one picture, single pictures, shards, or an array."""
+"""Samples -> files in the format that a name asks for: one picture, a folder of pictures, tar shards, or an array.
+
+Folders and shards are encoded by worker processes while the next batch is generated. Everything is written under a
+hidden name and moved into place at the end, so that an interrupted command leaves nothing behind.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import shlex
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
-from ganzoo.errors import GanzooError, UsageError
-from ganzoo.rendering.arrays import ARRAY_SUFFIXES, write_array
-from ganzoo.rendering.files import save_picture
-from ganzoo.rendering.folder import write_folder
-from ganzoo.rendering.shards import write_shards
+import numpy as np
+
+from ganzoo.errors import GanzooError, UsageError, hint_for
+from ganzoo.rendering.picture import Items, item_npy, item_png, save_picture, to_items
 from ganzoo.specs import SampleSpec
+from ganzoo.system.files import whole_file, whole_folder
+from ganzoo.system.workers import ordered
+from ganzoo.weights.tensors import header_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Shape = tuple[int, ...]
 
 ShowProgress = Callable[[int, int], None]
 """(done, total): samples written so far, and samples in all."""
@@ -24,10 +37,10 @@ ShowProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Target:
-    """Where samples go, and in what form."""
+    """Where samples are written, and in which format."""
 
     path: Path
-    form: Literal["picture", "array", "folder", "shards"]
+    format: Literal["picture", "array", "folder", "shards"]
     shard_size: int | None = None
     """Samples in each shard."""
 
@@ -38,29 +51,32 @@ class Written:
 
     path: Path
     num_files: int
-    num_bytes: int
+    size: int
+    """Bytes of all files together."""
 
 
 def parse_target(name: str, shard_size: int | None = None) -> Target:
-    """Read from a name where samples go.
+    """Choose the format by the name.
 
-    `x.png` is one picture of all; `x.npy` and `x.safetensors` hold float32 [num, *shape]; a name that ends in a slash
-    or has no suffix, or an empty folder, gets one numbered PNG for each sample, or tar shards of shard_size samples.
-    Raises UsageError, also for a folder that is not empty.
+    `x.png` is one picture of all samples; `x.npy` and `x.safetensors` hold float32 [num, *shape]; a name that ends in a
+    slash or has no suffix, or an empty folder, gets one numbered PNG for each sample, or tar shards of shard_size
+    samples. Raises UsageError, also for a folder that is not empty.
     """
     path = Path(name).expanduser()
     suffix = path.suffix.lower()
     if name.endswith(("/", "\\")) or path.is_dir() or not suffix:
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise UsageError(f"{path} exists already.", hint="Name another folder, or an empty one.")
+            raise UsageError(f"{path} already exists.", hint="Choose a new or empty folder.")
         return Target(path, "folder" if shard_size is None else "shards", shard_size)
     if shard_size is not None:
-        raise UsageError(f"{path} is one file, and shards need a folder.", hint=f"End it in a slash: --out {path}/")
+        folder = shlex.quote(f"{path}/")
+        raise UsageError(f"{path} is a file, but shards need a folder.", hint=f"End it with a slash: --out {folder}")
     if suffix == ".png":
         return Target(path, "picture")
-    if suffix not in ARRAY_SUFFIXES:
+    if suffix not in _HEADERS:
         raise UsageError(
-            f"{path} names no known form.", hint="End it in .png, .npy or .safetensors, or in a slash for single files."
+            f"unknown file type {path.suffix}.",
+            hint="Use .png, .npy or .safetensors, or a name that ends in / for a folder of PNGs.",
         )
     return Target(path, "array")
 
@@ -75,18 +91,18 @@ def write_samples(
     workers: int = 1,
     progress: ShowProgress | None = None,
 ) -> Written:
-    """Write samples as they come; whatever stops it leaves nothing under the target's name.
+    """Write samples while they are generated, all of them or nothing.
 
     Args:
-        batches: num samples in all, each batch [size, *spec.shape]; only for a picture are they all held in memory.
-        num: how many.
-        spec: what they are.
-        target: where to, and in what form.
-        labels: of shards: the classes of each batch, int64 [size], for members `.cls`.
-        workers: of a folder and of shards: processes that draw, beside this one that generates; 1 for this one alone.
-        progress: told how many of how many samples are written.
+        batches: num samples in all, each batch [size, *spec.shape]; only a picture holds all of them in memory.
+        num: number of samples.
+        spec: what one sample is.
+        target: where to write them, and in which format.
+        labels: shards only: the classes of each batch, int64 [size], for the `.cls` members.
+        workers: folders and shards only: number of processes that encode; 1 encodes in this process.
+        progress: called with the number of samples written so far, and of all samples.
 
-    Raises GanzooError when it cannot be written, UsageError for samples that cannot be drawn.
+    Raises GanzooError when a file cannot be written, UsageError for samples that cannot be drawn.
     """
 
     def report(done: int) -> None:
@@ -95,22 +111,162 @@ def write_samples(
 
     path = target.path
     try:
-        if target.form == "folder":
-            return Written(path, *write_folder(batches, num, spec, path, workers, report))
+        if target.format == "folder":
+            return Written(path, *_write_folder(batches, num, spec, path, workers, report))
         if target.shard_size is not None:
-            return Written(path, *write_shards(batches, labels, num, spec, path, target.shard_size, workers, report))
-        if target.form == "array":
-            write_array(batches, (num, *spec.shape), path, report)
+            return Written(path, *_write_shards(batches, labels, num, spec, target, workers, report))
+        if target.format == "array":
+            _write_array(batches, (num, *spec.shape), path, report)
         else:
             import torch
 
             save_picture(torch.cat(list(batches)), spec, path)
         return Written(path, 1, path.stat().st_size)
     except OSError as error:
-        raise GanzooError(
-            f"cannot write {path}: {error.strerror}.", hint="Free some space, or choose another --out."
-        ) from error
+        raise GanzooError(f"cannot write {path}: {error.strerror}.", hint=hint_for(error)) from error
     except BrokenProcessPool as error:
         raise GanzooError(
-            "a helping process was killed.", hint="Free some memory, or ask for fewer samples."
+            "a worker process was killed, probably for lack of memory.",
+            hint="Free some memory, or ask for fewer samples.",
         ) from error
+
+
+# --- a folder of single pictures ---
+
+
+def _write_folder(
+    batches: Iterable[Tensor], num: int, spec: SampleSpec, path: Path, workers: int, report: Callable[[int], None]
+) -> tuple[int, int]:
+    """Write a PNG for each of num samples, numbered from 0; return the number of files, and their size in bytes.
+
+    Raises OSError, UsageError for samples that cannot be drawn, BrokenProcessPool.
+    """
+
+    def pieces() -> Iterator[tuple[int, Items]]:
+        first = 0
+        for samples in batches:
+            yield first, to_items(samples, spec)
+            first += len(samples)
+
+    size = done = 0
+    with whole_folder(path) as folder:
+        write = partial(_write_pictures, folder, spec, max(6, len(str(num - 1))))
+        with closing(ordered(write, pieces(), workers)) as sizes:
+            for written in sizes:
+                size, done = size + sum(written), done + len(written)
+                report(done)
+    return num, size
+
+
+def _write_pictures(folder: Path, spec: SampleSpec, digits: int, first: int, items: Items) -> list[int]:
+    """Write the PNGs of a few samples, numbered from `first`; return their sizes in bytes."""
+    return [
+        (folder / f"{index:0{digits}d}.png").write_bytes(item_png(item, spec))
+        for index, item in enumerate(items, start=first)
+    ]
+
+
+# --- tar shards, as webdataset reads them: members that share a number are one sample ---
+#
+# shard-000000.tar holds 000000000.png (curves: .npy) and, for a model with classes, 000000000.cls, the class's number.
+
+_END = bytes(2 * tarfile.BLOCKSIZE)
+
+
+class _Fragment(NamedTuple):
+    """Consecutive members of one shard."""
+
+    first: int
+    """Number of its first sample."""
+    num: int
+    content: bytes
+
+
+def _write_shards(
+    batches: Iterable[Tensor],
+    labels: Iterable[Tensor | None] | None,
+    num: int,
+    spec: SampleSpec,
+    target: Target,
+    workers: int,
+    report: Callable[[int], None],
+) -> tuple[int, int]:
+    """Write tar files of `target.shard_size` samples each; return the number of files, and their size in bytes.
+
+    Raises OSError, BrokenProcessPool.
+    """
+    shard_size = target.shard_size or num
+    num_files = size = 0
+    encode = partial(_fragment, spec, max(9, len(str(num - 1))))
+    pieces = _shard_pieces(batches, labels, spec, shard_size)
+    with whole_folder(target.path) as folder, closing(ordered(encode, pieces, workers)) as encoded:
+        for shard, fragments in groupby(encoded, key=lambda fragment: fragment.first // shard_size):
+            with whole_file(folder / f"shard-{shard:06d}.tar") as file:
+                for fragment in fragments:
+                    size += file.write(fragment.content)
+                    report(fragment.first + fragment.num)
+                size += file.write(_END)
+            num_files += 1
+    return num_files, size
+
+
+def _shard_pieces(
+    batches: Iterable[Tensor], labels: Iterable[Tensor | None] | None, spec: SampleSpec, shard_size: int
+) -> Iterator[tuple[int, Items, list[int] | None]]:
+    """Yield (number of the first sample, samples, their labels); no piece crosses the border of a shard."""
+    first = 0
+    pairs = zip(batches, repeat(None)) if labels is None else zip(batches, labels, strict=True)
+    for samples, chosen in pairs:
+        items, classes = to_items(samples, spec), None if chosen is None else chosen.tolist()
+        start = 0
+        while start < len(items):
+            stop = min(len(items), start + shard_size - (first + start) % shard_size)
+            yield first + start, items[start:stop], None if classes is None else classes[start:stop]
+            start = stop
+        first += len(items)
+
+
+def _fragment(spec: SampleSpec, digits: int, first: int, items: Items, classes: list[int] | None) -> _Fragment:
+    members = []
+    for offset, item in enumerate(items):
+        key = f"{first + offset:0{digits}d}"
+        if spec.kind == "image":
+            members.append(_member(f"{key}.png", item_png(item, spec)))
+        else:
+            members.append(_member(f"{key}.npy", item_npy(item)))
+        if classes is not None:
+            members.append(_member(f"{key}.cls", str(classes[offset]).encode()))
+    return _Fragment(first, len(items), b"".join(members))
+
+
+def _member(name: str, content: bytes) -> bytes:
+    """Return a tar member without time and owner, so that equal samples give equal bytes."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    return info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
+
+
+# --- one array ---
+
+
+def _write_array(batches: Iterable[Tensor], shape: Shape, path: Path, report: Callable[[int], None]) -> None:
+    """Write samples as little-endian float32 [num, ...] to a `.npy` or `.safetensors` file. Raises OSError."""
+    done = 0
+    with whole_file(path) as file:
+        _HEADERS[path.suffix.lower()](file, shape)
+        for samples in batches:
+            file.write(samples.float().cpu().contiguous().numpy().astype("<f4", copy=False).data)
+            done += len(samples)
+            report(done)
+
+
+def _npy_header(file: BinaryIO, shape: Shape) -> None:
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+
+def _safetensors_header(file: BinaryIO, shape: Shape) -> None:
+    num_bytes = 4 * int(np.prod(shape, dtype=np.int64))
+    file.write(header_bytes({"samples": {"dtype": "F32", "shape": shape, "data_offsets": (0, num_bytes)}}))
+
+
+_HEADERS: dict[str, Callable[[BinaryIO, Shape], None]] = {".npy": _npy_header, ".safetensors": _safetensors_header}

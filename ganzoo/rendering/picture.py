@@ -1,26 +1,95 @@
-"""One picture of many samples, whatever their kind."""
+"""Samples -> one picture of all of them, or one of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from ganzoo.rendering.curves import curve_plot, curves_only
-from ganzoo.rendering.grid import image_grid
 from ganzoo.specs import SampleSpec
+from ganzoo.system.files import write_atomically
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from torch import Tensor
 
-_PAINTERS: dict[str, Callable[[Tensor, SampleSpec], Image]] = {"image": image_grid, "curve": curve_plot}
+GAP = 2
+"""Pixels between the images of a grid, before enlargement."""
+
+ENLARGED_WIDTH = 560
+"""Small grids are enlarged by a whole factor to at most this width, so that they can be seen."""
+
+Items = NDArray[Any]
+"""Samples as they are sent to worker processes, which load no torch: images as uint8 [num, height, width, channels],
+curves as float32 [num, points]."""
 
 
-def picture(samples: Tensor, spec: SampleSpec) -> Image:
-    """Draw samples [num, *spec.shape] in the range that the spec states."""
-    return _PAINTERS[spec.kind](samples, spec)
+def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
+    """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot."""
+    return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
 
 
-def for_terminal(image: Image, spec: SampleSpec) -> Image:
-    """Return of a picture of samples what characters can show: of curves no labels, and thicker lines."""
+def save_picture(samples: Tensor, spec: SampleSpec, path: Path) -> None:
+    """Write one picture of all samples as a PNG, the whole file or none. Raises OSError."""
+    write_atomically(path, png_bytes(picture(samples, spec)))
+
+
+def for_terminal(image: Image.Image, spec: SampleSpec) -> Image.Image:
+    """Prepare a picture of samples for drawing with characters: curves lose their labels and get thicker lines."""
     return curves_only(image) if spec.kind == "curve" else image.copy()
+
+
+def image_grid(images: Tensor) -> Image.Image:
+    """Draw images [num, channels, height, width] row by row in a grid that is about square."""
+    pixels = to_pixels(images)
+    num, height, width, channels = pixels.shape
+    columns = min(num, max(1, round(math.sqrt(num * (height + GAP) / (width + GAP)))))
+    rows = math.ceil(num / columns)
+    cell = np.array([height + GAP, width + GAP])
+    canvas: NDArray[Any] = np.zeros((*(cell * (rows, columns) + GAP), channels), np.uint8)
+    for index, image in enumerate(pixels):
+        top, left = cell * divmod(index, columns) + GAP
+        canvas[top : top + height, left : left + width] = image
+    factor = max(1, ENLARGED_WIDTH // canvas.shape[1])
+    return _to_image(canvas.repeat(factor, axis=0).repeat(factor, axis=1))
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Map images [num, channels, height, width] in [-1, 1] to bytes [num, height, width, channels]."""
+    from ganzoo.data.scaling import to_uint8  # imports torch, which worker processes must not load
+
+    return to_uint8(images).cpu().permute(0, 2, 3, 1).numpy()
+
+
+def to_items(samples: Tensor, spec: SampleSpec) -> Items:
+    """Copy samples [num, *spec.shape] to the host, images as bytes."""
+    return to_pixels(samples) if spec.kind == "image" else samples.float().cpu().numpy()
+
+
+def item_png(item: Items, spec: SampleSpec) -> bytes:
+    """Return a PNG of one item: an image pixel by pixel, or a plot of a curve."""
+    return png_bytes(_to_image(item) if spec.kind == "image" else curve_plot(item[np.newaxis], spec))
+
+
+def item_npy(item: Items) -> bytes:
+    """Return one item as a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, item, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """Return an image as a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _to_image(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Make an image of bytes [height, width, channels] with one channel (grey) or three (RGB)."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

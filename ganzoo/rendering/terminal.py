@@ -1,4 +1,4 @@
-"""A picture made of characters: two coloured pixels in each cell, or a shade where there are no colours."""
+"""Pictures and sparklines made of characters, for the terminal."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
 SHADES = " .:-=+*#%@"
-"""What stands for dark to light where the terminal shows no colours."""
+"""Dark to light, for terminals without colours."""
 
 
 class TerminalPicture:
-    """A Rich renderable that fits an image to the terminal: at most `max_width` cells and `max_height` lines."""
+    """A Rich renderable that draws an image in at most `max_width` cells and `max_height` lines.
+
+    Each cell shows two pixels, one above the other, as a half block in two colours.
+    """
 
     def __init__(self, image: Image.Image, max_width: int = 80, max_height: int | None = None) -> None:
         self.image, self.max_width, self.max_height = image, max_width, max_height
 
     def size(self, width: int) -> tuple[int, int]:
-        """Return how many cells across and lines down the picture takes where so many cells are free."""
+        """Return the columns and lines that the picture takes in a terminal of this width."""
         width = min(width, self.max_width)
         if self.max_height is not None:
             width = min(width, max(1, round(2 * self.max_height * self.image.width / self.image.height)))
@@ -49,7 +52,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Draw numbers as one line of at most `width` bars, from the lowest to the highest; neighbours are averaged."""
+    """Draw numbers as one line of at most `width` bars; neighbours are averaged where there are more."""
     if not values:
         return ""
     columns = min(width, len(values))
@@ -61,12 +64,12 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def _half_blocks(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> Iterator[Segment]:
-    """Draw two rows of pixels [width, 3] in the two colours of each cell."""
+    """Draw two rows of pixels [width, 3] as one line of cells in two colours each."""
     for above, below in zip(upper.tolist(), lower.tolist(), strict=True):
         yield Segment("▀", Style(color=Color.from_rgb(*above), bgcolor=Color.from_rgb(*below)))
 
 
 def _shades(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> Iterator[Segment]:
-    """Draw two rows of pixels [width, 3] as one row of characters, the lighter the denser."""
+    """Draw two rows of pixels [width, 3] as one line of characters."""
     light = (upper.astype(float) + lower).mean(axis=1) / 2
     yield Segment("".join(SHADES[int(value * len(SHADES) / 256)] for value in light))

@@ -18,7 +18,7 @@ from PIL import Image
 
 import ganzoo as library
 from ganzoo.cli.output import out
-from ganzoo.rendering.grid import to_pixels
+from ganzoo.rendering.picture import to_pixels
 from tests.conftest import Ganzoo, assert_two_lines
 
 

@@ -1,4 +1,4 @@
-"""docs/recipes: the pages are what docs/recipes/make.py writes today, and say what is so."""
+"""docs/recipes: the pages are what docs/recipes/make.py writes, and their numbers add up."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_rows_of_a_net_add_up_to_its_parameters() -> None:
             assert sum(int(count.replace(",", "")) for count in counts) == int(total.replace(",", "")), path
 
 
-def test_a_recipe_that_fails_to_load_has_no_page_and_a_word_on_stderr(
+def test_a_recipe_that_fails_to_load_has_no_page_and_is_reported(
     make: ModuleType,
     install_plugin: InstallPlugin,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""Write a page for each first-party recipe, and their index, from the installed specs, the manifest and the pictures.
+"""Write a page for each first-party recipe, and an index, from the installed specs, the manifest and the pictures.
 
 $ python docs/recipes/make.py
 """
@@ -25,11 +25,11 @@ from ganzoo.weights.model_config import ModelConfig, model_config
 
 HERE = Path(__file__).parent
 PICTURES = HERE.parent / "images"
-GENERATED = "<!-- Written by docs/recipes/make.py: change that, or the recipe, and run it again. -->"
+GENERATED = "<!-- Written by docs/recipes/make.py; edit the script or the recipe and run it again. -->"
 
 
 def main() -> None:
-    """Write the pages, and say which recipes have none."""
+    """Write the pages, and report recipes that cannot be loaded."""
     written, problems = pages()
     for name, problem in problems.items():
         print(f"no page for {name}: {problem}", file=sys.stderr)
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def pages() -> tuple[dict[str, str], dict[str, str]]:
-    """Return the text of each page by its file's name, and why the other recipes have none, by recipe."""
+    """Return the text of each page by file name, and by recipe why it has no page."""
     written: dict[str, str] = {}
     problems: dict[str, str] = {}
     rows = []
@@ -63,13 +63,13 @@ def index(rows: Iterable[Sequence[str]]) -> str:
     """Return README.md."""
     return document(
         "# Recipes",
-        "A page for each: its nets, its loss, what was published and what differs, how to train it, and its numbers.",
-        table(["recipe", "makes", "nets", "data", "loss", "quality"], rows),
+        "Each page shows the networks, the loss, what was published and what differs, how to train, and the results.",
+        table(["recipe", "makes", "architecture", "data", "loss", "quality"], rows),
     )
 
 
 def index_row(recipe: Recipe) -> list[str]:
-    """Return a recipe's line of the index, with the first number of its default weights."""
+    """Return a recipe's row of the index, with the first metric of its default weights."""
     quality = "–"
     for entry in entries(recipe):
         if entry.default and entry.metrics:
@@ -83,14 +83,14 @@ def index_row(recipe: Recipe) -> list[str]:
 
 
 def page(recipe: Recipe, dataset: DatasetSpec, architecture: ArchitectureSpec) -> str:
-    """Return a recipe's page. Raises GanzooError when its nets cannot be built."""
+    """Return a recipe's page. Raises GanzooError when its networks cannot be built."""
     return document(
         f"# {recipe.name}",
         sentence(mentioning(recipe.summary, recipe)),
         looks(recipe),
         "## Data",
         data(dataset),
-        "## Nets",
+        "## Networks",
         nets(recipe, dataset, architecture),
         "## Loss and updates",
         updates(recipe, dataset),
@@ -99,7 +99,7 @@ def page(recipe: Recipe, dataset: DatasetSpec, architecture: ArchitectureSpec) -
         mentioning(recipe.notes, recipe),
         "## Train it",
         training(recipe, dataset),
-        "## Its numbers",
+        "## Results",
         numbers(recipe, dataset),
     )
 
@@ -126,30 +126,30 @@ def data(dataset: DatasetSpec) -> str:
 
 
 def nets(recipe: Recipe, dataset: DatasetSpec, architecture: ArchitectureSpec) -> str:
-    """Return both nets, layer by layer."""
+    """Return both networks, layer by layer."""
     config, source = model_config(recipe, dataset.sample), f"recipe {recipe.name}"
     generator = outline(generator_builder(config, source))
     discriminator = outline(discriminator_builder(config, source))
     latents = torch.empty(2, recipe.latent.dim, device="meta")
     samples = torch.empty(2, *dataset.sample.shape, device="meta")
     latent = "standard normal" if recipe.latent.distribution == "normal" else "uniform on [-1, 1]"
-    labels = " Both nets are given the label." if recipe.conditional else ""
+    labels = " Both networks take the label." if recipe.conditional else ""
     return paragraphs(
         f"Architecture `{architecture.name}`: {architecture.summary}. From {linked(architecture.paper)}.{labels}",
         f"**Generator**, {num_parameters(generator):,} parameters, from {recipe.latent.dim} {latent} numbers:",
         layers(generator, latents, config),
-        f"**Discriminator**, {num_parameters(discriminator):,} parameters, to one raw logit:",
+        f"**Discriminator**, {num_parameters(discriminator):,} parameters, to one logit:",
         layers(discriminator, samples, config),
     )
 
 
 def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
-    """Return a table with a row for each layer with a matrix or kernel, and what follows it in the same row."""
+    """Return a table with a row for each layer that has a matrix or kernel, including the layers that follow it."""
     rows: list[tuple[list[str], Tensor, int]] = []
 
     def record(layer: nn.Module, _: Any, output: object) -> None:
         if not isinstance(output, Tensor):
-            return  # what works on weights, not on samples
+            return  # a layer that works on weights, such as spectral normalisation
         weights = any(parameter.dim() > 1 for parameter in layer.parameters())
         if weights or not rows:
             rows.append(([], output, 0))
@@ -168,7 +168,7 @@ def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
 
 
 def described(layer: nn.Module) -> str:
-    """Return a layer's kind, sizes and settings, as short as they can be said."""
+    """Return a layer's kind, sizes and settings."""
     name = type(layer).__name__
     if isinstance(layer, nn.Linear):
         return f"{name} {layer.in_features} → {layer.out_features}"
@@ -186,24 +186,24 @@ def described(layer: nn.Module) -> str:
 
 
 def updates(recipe: Recipe, dataset: DatasetSpec) -> str:
-    """Return the loss and its paper, and how a step goes."""
+    """Return the loss, its paper, and the order of updates."""
     loss = LOSSES[recipe.loss]
     regularizers = [
-        f"Added for the discriminator, with weight {weight:g}: {linked(sentence(first_sentence(REGULARIZERS[name])))}"
+        f"Added to the loss of D, with weight {weight:g}: {linked(sentence(first_sentence(REGULARIZERS[name])))}"
         for name, weight in recipe.regularizers.items()
     ]
     smoothing = f"The discriminator's target for real samples is {1 - recipe.label_smoothing:g}."
-    clipping = f"After each update every parameter of the discriminator is clipped to ±{recipe.weight_clip}."
-    halved = "The discriminator's loss is the mean of its real and its fake half, not their sum."
-    fakes = "Both nets see the same fakes." if recipe.share_fakes else "Each update draws fresh fakes."
+    clipping = f"After each update the discriminator's parameters are clipped to ±{recipe.weight_clip}."
+    halved = "The discriminator's loss is the mean of its real and fake halves, not their sum."
+    fakes = "Both updates use the same fakes." if recipe.share_fakes else "Each update draws fresh fakes."
     turns = "the discriminator" + (f" {recipe.discriminator_steps} times" if recipe.discriminator_steps > 1 else "")
     order = [turns, "the generator" if recipe.discriminator_steps == 1 else "the generator once"]
     if recipe.update_order == "generator_first":
         order.reverse()
-    average = f"A moving average of the generator (decay {recipe.ema_decay}) is what is saved and sampled."
+    average = f"The saved generator is an exponential moving average (EMA, decay {recipe.ema_decay})."
     return paragraphs(
-        f"`{loss.name}`, with r and f the discriminator's logits of real and generated samples and "
-        f"s(t) = 1 / (1 + exp(-t)): each net minimises its own.",
+        f"`{loss.name}`: each network minimises its own loss, where r and f are the discriminator's logits of real and "
+        "generated samples and s(t) = 1 / (1 + exp(-t)).",
         "\n".join(f"    {side}" for side in loss.formula.split("; ")),
         sentence(linked(loss.paper)),
         *regularizers,
@@ -221,10 +221,10 @@ def updates(recipe: Recipe, dataset: DatasetSpec) -> str:
 
 
 def optimizers(recipe: Recipe) -> str:
-    """Return one sentence, or one for each net when they differ."""
+    """Return one sentence, or one per network when they differ."""
     generator, discriminator = recipe.optimizers.generator, recipe.optimizers.discriminator
     if generator == discriminator:
-        return f"Both nets: {adam(generator)}."
+        return f"Both networks: {adam(generator)}."
     return f"Generator: {adam(generator)}. Discriminator: {adam(discriminator)}."
 
 
@@ -232,7 +232,7 @@ def adam(spec: Adam) -> str:
     """Return an optimizer's settings."""
     eps = f", eps {spec.eps:g}" if spec.eps != 1e-8 else ""
     decay = f", weight decay {spec.weight_decay:g}" if spec.weight_decay else ""
-    end = " that falls in a straight line to 0" if spec.decay == "linear" else ""
+    end = " that decays linearly to 0" if spec.decay == "linear" else ""
     return f"Adam, learning rate {spec.learning_rate:g}{end}, betas {spec.betas[0]:g} and {spec.betas[1]:g}{eps}{decay}"
 
 
@@ -247,16 +247,16 @@ def length(recipe: Recipe, dataset: DatasetSpec) -> str:
 
 
 def training(recipe: Recipe, dataset: DatasetSpec) -> str:
-    """Return the commands, and which files they want."""
+    """Return the commands, and the files they need."""
     name, folder = recipe.name, f"runs/{recipe.name}"
     commands = [
         (f"ganzoo train {name} --seed 0 --out {folder}", ""),
-        (f"ganzoo resume {folder}", "after an interruption: the very same result"),
+        (f"ganzoo resume {folder}", "after an interruption, bit for bit"),
         (f"ganzoo sample {folder} --num 64 --seed 0 --out samples.png", ""),
     ]
     classes = dataset.sample.classes
     if recipe.conditional and classes:
-        commands.append((f"ganzoo sample {folder} --label {classes[-1]} --out samples.png", "one class only"))
+        commands.append((f"ganzoo sample {folder} --label {classes[-1]} --out samples.png", "one class"))
     if dataset.protocols:
         commands.append((f"ganzoo eval {folder}", ""))
     width = max(len(command) for command, _ in commands)
@@ -269,28 +269,28 @@ def training(recipe: Recipe, dataset: DatasetSpec) -> str:
 
 
 def expected_files(dataset: DatasetSpec) -> str:
-    """Say where the training data comes from, in the words of the dataset's own error about missing files."""
+    """Say where the training data comes from, using the dataset's own error about missing files."""
     if dataset.splits["train"] is None:
-        return "The samples are drawn as they are needed: there is nothing to download."
+        return "The samples are drawn on the fly, so there is nothing to download."
     with tempfile.TemporaryDirectory() as empty:
         try:
             dataset.load(Path(empty), "train", False)
         except MissingDatasetError as error:
             by_hand = linked(error.hint.replace(empty, "FOLDER"))
-            return f"Without `--data-dir` ganzoo looks into its store, and downloads what it can. By hand: {by_hand}"
+            return f"Without `--data-dir`, ganzoo downloads the data unless it is in the store. By hand: {by_hand}"
     return ""
 
 
 def numbers(recipe: Recipe, dataset: DatasetSpec) -> str:
-    """Return metrics, protocol and cost of every published training."""
+    """Return metrics, protocols and cost of every published training."""
     parts = []
     for entry in entries(recipe):
         parts += [f"**`{entry.reference}`**", cost(entry)]
         if entry.metrics:
             parts += [metric_table(entry), *map(protocol_sentence, protocols(entry, dataset))]
-            parts.append(f"`ganzoo eval {entry.reference}` measures again.")
+            parts.append(f"`ganzoo eval {entry.reference} --check` reproduces these numbers.")
     if not parts:
-        return "No weights are published yet."
+        return "No weights have been published yet."
     return paragraphs(*parts)
 
 
@@ -305,17 +305,17 @@ def cost(entry: WeightsEntry) -> str:
 
 
 def device(name: str) -> str:
-    """Write `cpu (1 threads)` for people."""
+    """Turn `cpu (1 threads)` into words."""
     return name.replace("cpu", "a CPU").replace("(1 threads)", "(1 thread)")
 
 
 def size(num_bytes: int) -> str:
-    """Return a size in its own unit."""
+    """Return a size with a fitting unit."""
     return f"{num_bytes / 1e6:.3g} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.3g} kB"
 
 
 def duration(seconds: float) -> str:
-    """Return a time in its own unit."""
+    """Return a time with a fitting unit."""
     for unit, length_of_one in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length_of_one:
             return f"{seconds / length_of_one:.3g} {unit}"
@@ -323,7 +323,7 @@ def duration(seconds: float) -> str:
 
 
 def metric_table(entry: WeightsEntry) -> str:
-    """Return one row for each number."""
+    """Return one row per metric."""
     rows = []
     for metric in entry.metrics:
         better, summary = "", ""
@@ -336,7 +336,7 @@ def metric_table(entry: WeightsEntry) -> str:
 
 
 def protocols(entry: WeightsEntry, dataset: DatasetSpec) -> list[EvaluationProtocol]:
-    """Return the protocols that an entry was measured under, as the dataset has them."""
+    """Return the protocols that an entry was measured under, in the dataset's order."""
     names = {metric["protocol"] for metric in entry.metrics}
     return [protocol for protocol in dataset.protocols if protocol.name in names]
 
@@ -345,14 +345,14 @@ def protocol_sentence(protocol: EvaluationProtocol) -> str:
     """Say how a protocol samples."""
     real = "" if protocol.num_real is None else f"{protocol.num_real:,} samples of "
     against = f", against {real}the {protocol.split} split" if protocol.split else ""
-    return (
-        f"`{protocol.name}`: {protocol.num_samples:,} samples for each of {len(protocol.seeds)} seeds{against}; "
-        "mean and standard deviation over the seeds."
-    )
+    samples = f"`{protocol.name}`: {protocol.num_samples:,} samples"
+    if len(protocol.seeds) == 1:
+        return f"{samples} of seed {protocol.seeds[0]}{against}."
+    return f"{samples} for each of {len(protocol.seeds)} seeds{against}; mean ± standard deviation over the seeds."
 
 
 def entries(recipe: Recipe) -> list[WeightsEntry]:
-    """Return our own published trainings of a recipe."""
+    """Return the first-party weights of a recipe."""
     return [
         entry
         for entry in Zoo().matching()
@@ -369,7 +369,7 @@ def document(*parts: str) -> str:
 
 
 def paragraphs(*parts: str) -> str:
-    """Join what is not empty."""
+    """Join the parts that are not empty."""
     return "\n\n".join(part for part in parts if part)
 
 
@@ -380,7 +380,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def sentence(text: str) -> str:
-    """Begin with a capital and end with a full stop."""
+    """Capitalise, and end with a full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
@@ -390,7 +390,7 @@ def first_sentence(function: Callable[..., Any]) -> str:
 
 
 def mentioning(text: str, recipe: Recipe) -> str:
-    """Link a recipe's text, the names of the other recipes to their pages included."""
+    """Link a recipe's text, including the names of other recipes to their pages."""
     others = "|".join(sorted({name for name in recipes.names() if name != recipe.name}, key=len, reverse=True))
     return re.sub(rf"(?<![\w/-])({others})(?![\w@/-])", r"[\1](\1.md)", linked(text))
 

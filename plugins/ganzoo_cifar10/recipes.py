@@ -22,12 +22,16 @@ CIFAR10_DCGAN = Recipe(
     ema_decay=0.999,
     source="Radford et al. 2015, arXiv:1511.06434, with the layer sizes of published PyTorch tutorials",
     notes=(
-        "Two mistakes of the published code are mended. Its generator ended in a sigmoid although the data lies in "
-        "[-1, 1], so that no pixel could be darker than middle grey: here it is tanh (--set config.output=sigmoid "
-        "brings the old one back). Its discriminator ended in a sigmoid and its loss applied another one: here the "
-        "loss is given logits (--set config.discriminator_output=sigmoid). Initial weights are normal with standard "
-        "deviation 0.02, as in the paper's section 4. The moving average of the generator is ours; it changes only "
-        "what is saved, not the training (--set ema_decay=null)."
+        "Two mistakes of the published code are fixed. Its generator ended in a sigmoid although the data lies in "
+        "[-1, 1], so no pixel could be darker than middle grey; here it ends in tanh (--set config.output=sigmoid "
+        "restores the sigmoid). Its discriminator ended in a sigmoid and its loss applied another one; here the loss "
+        "takes logits (--set config.discriminator_output=sigmoid). Other differences: the discriminator's convolutions "
+        "before batch normalisation have no bias, which would have no effect there (384 numbers; --set "
+        "config.discriminator_bias=true); each update draws fresh fakes, where the published code reused the "
+        "discriminator's for the generator (--set share_fakes=true); initial weights are normal with standard "
+        "deviation 0.02, as in the paper's section 4 (--set config.weight_std=null for PyTorch's). The optimizers' "
+        "settings follow the paper; batches of 64 and the number of steps are ours. The published code has no EMA of "
+        "the generator, which changes only what is saved, not the training (--set ema_decay=null)."
     ),
 )
 
@@ -40,9 +44,9 @@ CIFAR10_WGAN = dataclasses.replace(
     weight_clip=0.01,
     source="Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1, on the nets of cifar10-dcgan",
     notes=(
-        "Clipping to 0.01 after each of 5 critic updates, as in the paper. The optimizer is that of cifar10-dcgan, as "
-        "in the published code; the paper takes RMSProp with a learning rate of 5e-5. See also the notes of "
-        "cifar10-dcgan."
+        "Weights are clipped to 0.01 after each of 5 discriminator updates, as in the paper. The optimizer is that of "
+        "cifar10-dcgan, as in the published code; the paper uses RMSProp with a learning rate of 5e-5. See also the "
+        "notes of cifar10-dcgan."
     ),
 )
 
@@ -60,9 +64,9 @@ CIFAR10_WGAN_GP = dataclasses.replace(
     ),
     source="Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1, on the nets of cifar10-dcgan",
     notes=(
-        "Penalty weight 10, 5 critic updates and Adam(1e-4, 0, 0.9) as in the paper, which also takes batch "
-        "normalisation out of the critic: the penalty is one of each sample by itself. See also the notes of "
-        "cifar10-dcgan."
+        "Penalty weight 10, 5 discriminator updates and Adam(1e-4, 0, 0.9), as in the paper. As there, the "
+        "discriminator has no batch normalisation, because the penalty is defined for each sample alone. See also the "
+        "notes of cifar10-dcgan."
     ),
 )
 
@@ -88,10 +92,10 @@ CIFAR10_SNGAN = Recipe(
     source="Miyato et al. 2018, arXiv:1802.05957, with the settings of torch-mimicry",
     notes=(
         "The nets (4.28 M and 1.05 M parameters) and settings are those of torch-mimicry without labels, which reports "
-        "an FID of 16.77 after 100,000 steps. The discriminator judges real and fake images in one pass, so that one "
-        "step of power iteration serves both. The convolutions beside a change of resolution are computed at the "
-        "coarser one, with the same result. The moving average of the generator is ours; it changes only what is "
-        "saved, not the training (--set ema_decay=null)."
+        "an FID of 16.77 after 100,000 steps. Real and fake images go through the discriminator in one pass, so one "
+        "step of power iteration serves both. Convolutions next to a change of resolution are computed at the lower "
+        "one, with the same result. The EMA of the generator is ours; it changes only what is saved, not the training "
+        "(--set ema_decay=null)."
     ),
 )
 
@@ -113,11 +117,11 @@ CIFAR10_R3GAN = Recipe(
     source="Huang et al. 2025, arXiv:2501.05441",
     notes=(
         "A small model of the paper's kind: 5.88 M parameters in the generator and 5.84 M in the discriminator, with "
-        "fewer channels the finer the image, because the finest stage costs the most. The weight of r1 and r2 is the "
-        "paper's gamma, for both are defined with a half; it stays at 0.05. The paper's schedules (of gamma, learning "
-        "rate, Adam's second beta and the half-life of the moving average) and its augmentation are not used, so its "
-        "FID is not to be expected. The generator is not bounded while training, as published; saved models clip "
-        "their images to [-1, 1]. A steady decay of the moving average is ours; it changes only what is saved, not "
-        "the training (--set ema_decay=null)."
+        "fewer channels at higher resolutions, which cost the most. The weight of r1 and r2 is the paper's gamma "
+        "(both penalties are defined with a factor of one half); it stays at 0.05. The paper's schedules (gamma, "
+        "learning rate, Adam's second beta, half-life of the EMA) and its augmentation are not used, so do not expect "
+        "its FID. The generator's output is unbounded while training, as published; saved models clip their images to "
+        "[-1, 1]. A constant EMA decay is ours; it changes only what is saved, not the training (--set "
+        "ema_decay=null)."
     ),
 )

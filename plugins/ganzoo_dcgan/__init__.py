@@ -25,7 +25,10 @@ class DCGANConfig:
     """Slope of the discriminator's leaky ReLU below zero."""
     discriminator_norm: Literal["batch", "none"] = "batch"
     """After the discriminator's hidden convolutions but the first. With a gradient penalty choose none: the penalty is
-    one of each sample by itself (Gulrajani et al., arXiv:1704.00028, section 4)."""
+    defined for each sample alone (Gulrajani et al., arXiv:1704.00028, section 4)."""
+    discriminator_bias: bool = False
+    """Biases in the discriminator's normalised convolutions too. Batch normalisation cancels them; published code has
+    them."""
     weight_std: Annotated[float, Gt(0)] | None = 0.02
     """Standard deviation of the initial normal weights of convolutions (Radford et al., section 4); None: PyTorch's."""
     output: Literal["tanh", "sigmoid"] = "tanh"

@@ -41,7 +41,8 @@ class Discriminator(nn.Module):
         before = sample.shape[0]
         for index, width in enumerate(config.discriminator_widths):
             normalised = config.discriminator_norm == "batch" and index > 0
-            layers.append(nn.Conv2d(before, width, kernel_size=4, stride=2, padding=1, bias=not normalised))
+            bias = config.discriminator_bias or not normalised  # batch normalisation subtracts the mean, and so a bias
+            layers.append(nn.Conv2d(before, width, kernel_size=4, stride=2, padding=1, bias=bias))
             if normalised:
                 layers.append(nn.BatchNorm2d(width))
             layers.append(nn.LeakyReLU(config.negative_slope))

@@ -20,8 +20,8 @@ MJSYNTH_DCGAN = Recipe(
     ema_decay=0.999,
     source="Radford et al. 2015, arXiv:1511.06434, with the layer sizes of published PyTorch tutorials",
     notes=(
-        "The nets, the loss and the optimizers of cifar10-dcgan, whose notes say what was mended, on word images of "
-        "32 × 128 pixels in one channel: the generator's first layer makes 4 × 16 instead of 4 × 4. The words are not "
-        "used. --set split=val trains on another split, where only that one is at hand."
+        "The nets, loss and optimizers of cifar10-dcgan on word images of 32 × 128 pixels in one channel: the "
+        "generator's first layer makes 4 × 16 instead of 4 × 4. The notes of cifar10-dcgan say what differs from the "
+        "published code. The words themselves are not used. Use --set split=val if you have only the validation split."
     ),
 )

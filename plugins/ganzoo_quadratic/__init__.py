@@ -132,6 +132,10 @@ QUADRATIC_MLP = Recipe(
     source="Goodfellow et al. 2014, arXiv:1406.2661, equation 1, on the quadratic curves of GAN tutorials",
     notes=(
         "The saturating loss, as published: the generator minimises log(1 - D(G(z))). The discriminator returns "
-        "logits, from which the same loss is computed without overflow. Each net sees fresh fakes."
+        "logits, from which the same loss is computed without overflow. Batches of 64 where 32 were published (--set "
+        "batch_size=32), of curves drawn for every step, where the published code drew them once. Each update draws "
+        "fresh fakes, and the generator's goes through the discriminator just updated; the published code used one "
+        "batch for both, and the discriminator from before its update. The published plot showed x² - 1 as the lower "
+        "bound of the curves; it is x² (a = 1 in a·x² + a - 1)."
     ),
 )

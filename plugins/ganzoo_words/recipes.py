@@ -20,8 +20,8 @@ WORDS_DCGAN = Recipe(
     ema_decay=0.999,
     source="Radford et al. 2015, arXiv:1511.06434, with the layer sizes of cifar10-dcgan",
     notes=(
-        "The nets, loss and optimizer of cifar10-dcgan; only the coarsest feature map differs, 4 × 16 for images of "
-        "32 × 128. Every batch is drawn anew, so no word image is seen twice. The moving average of the generator is "
-        "ours; it changes only what is saved, not the training (--set ema_decay=null)."
+        "The nets, loss and optimizers of cifar10-dcgan; only the coarsest feature map differs, 4 × 16 for images of "
+        "32 × 128. Every batch is freshly drawn, so no word image is seen twice. The EMA of the generator is ours; it "
+        "changes only what is saved, not the training (--set ema_decay=null)."
     ),
 )

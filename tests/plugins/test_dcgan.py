@@ -115,6 +115,17 @@ def test_the_published_sigmoids_are_a_setting() -> None:
         assert 0.9 < values.max() <= 1
 
 
+def test_the_published_biases_before_batch_norm_are_a_setting() -> None:
+    recipe = recipes.get("cifar10-dcgan")
+    _, discriminator = nets(DCGANConfig(**recipe.config, discriminator_bias=True))
+    assert num_parameters(discriminator) == 663_745  # 384 more: one for each of 128 + 256 normalised channels
+    _, discriminator = nets(dataclasses.replace(SMALL, discriminator_bias=True))
+    images = torch.randn(4, *COLOUR.shape)
+    before = discriminator(images).detach()
+    nn.init.constant_(discriminator.layers[2].bias, 3.0)  # type: ignore[index, union-attr]
+    assert torch.allclose(discriminator(images), before, atol=1e-4)  # batch normalisation cancels it
+
+
 def test_initial_kernels_have_the_papers_deviation() -> None:
     torch.manual_seed(0)
     for net in nets(DCGANConfig()):

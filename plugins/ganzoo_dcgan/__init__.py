@@ -19,6 +19,8 @@ class DCGANConfig:
 
     generator_widths: Widths = (512, 256, 128)
     """Channels after each of the generator's hidden layers; all but the first double height and width."""
+    generator_hidden: Annotated[tuple[Annotated[int, Interval(ge=1, le=65_536)], ...], Len(0, 16)] = ()
+    """Units of fully connected layers between the latents and the first image, each normalised and rectified."""
     discriminator_widths: Widths = (64, 128, 256)
     """Channels after each of the discriminator's hidden layers, each of which halves height and width."""
     negative_slope: Annotated[float, Interval(ge=0, le=1)] = 0.2
@@ -40,9 +42,13 @@ class DCGANConfig:
 DCGAN = ArchitectureSpec(
     name="dcgan",
     summary="convolutional generator and discriminator with batch normalisation, for images whose sides halve evenly",
-    paper="Radford et al. 2015, arXiv:1511.06434; layer sizes of published PyTorch tutorials for 32 × 32 images",
+    paper=(
+        "Radford et al. 2015, arXiv:1511.06434; layer sizes of published PyTorch tutorials for 32 × 32 images; labels "
+        "as in Miyato and Koyama 2018, arXiv:1802.05637"
+    ),
     license="MIT",
     config=DCGANConfig,
     build_generator=deferred("ganzoo_dcgan.networks:Generator"),
     build_discriminator=deferred("ganzoo_dcgan.networks:Discriminator"),
+    conditional=True,
 )

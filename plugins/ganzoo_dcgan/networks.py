@@ -1,4 +1,8 @@
-"""The two nets."""
+"""The two nets.
+
+With classes, every normalisation of the generator takes its scale and shift from the label, and the discriminator adds
+a readout of the label's own (Miyato and Koyama 2018, arXiv:1802.05637).
+"""
 
 from __future__ import annotations
 
@@ -12,28 +16,36 @@ from ganzoo_dcgan import DCGANConfig
 
 
 class Generator(nn.Module):
-    """z [batch, latent.dim] -> images [batch, channels, height, width]."""
+    """z [batch, latent.dim] (, labels [batch]) -> images [batch, channels, height, width]."""
 
     def __init__(self, config: DCGANConfig, latent: LatentSpec, sample: SampleSpec) -> None:
         super().__init__()
-        widths = config.generator_widths
-        first = Projection(latent.dim, widths[0], _coarsest(sample, len(widths)), bias=False)
-        layers: list[nn.Module] = [first, nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        widths, classes = config.generator_widths, _num_classes(sample)
+        layers: list[nn.Module] = []
+        units = latent.dim
+        for hidden in config.generator_hidden:
+            layers += [nn.Linear(units, hidden, bias=False), _normalisation(nn.BatchNorm1d, hidden, classes), nn.ReLU()]
+            units = hidden
+        layers.append(Projection(units, widths[0], _coarsest(sample, len(widths)), bias=False))
+        layers += [_normalisation(nn.BatchNorm2d, widths[0], classes), nn.ReLU()]
         for before, width in pairwise(widths):
-            layers += [_doubling(before, width, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            doubling = _doubling(before, width, bias=False)
+            layers += [doubling, _normalisation(nn.BatchNorm2d, width, classes), nn.ReLU()]
         layers.append(_doubling(widths[-1], sample.shape[0], bias=True))
         layers.append(nn.Tanh() if config.output == "tanh" else nn.Sigmoid())
         self.layers = nn.Sequential(*layers)
         _initialize(self, config.weight_std)
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Generate."""
-        images: Tensor = self.layers(latents)
+        images = latents
+        for layer in self.layers:
+            images = layer(images, labels) if isinstance(layer, ConditionalNorm) else layer(images)
         return images
 
 
 class Discriminator(nn.Module):
-    """images [batch, channels, height, width] -> raw logits [batch]."""
+    """images [batch, channels, height, width] (, labels [batch]) -> raw logits [batch]."""
 
     def __init__(self, config: DCGANConfig, sample: SampleSpec) -> None:
         super().__init__()
@@ -47,16 +59,36 @@ class Discriminator(nn.Module):
                 layers.append(nn.BatchNorm2d(width))
             layers.append(nn.LeakyReLU(config.negative_slope))
             before = width
-        layers.append(Readout(before, 1, _coarsest(sample, len(config.discriminator_widths))))
-        if config.discriminator_output == "sigmoid":
-            layers.append(nn.Sigmoid())
+        readouts = 1 + _num_classes(sample)  # one for all images, one for those of each class
+        layers.append(Readout(before, readouts, _coarsest(sample, len(config.discriminator_widths))))
         self.layers = nn.Sequential(*layers)
+        self.squashed = config.discriminator_output == "sigmoid"
         _initialize(self, config.weight_std)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Judge."""
-        logits: Tensor = self.layers(images)
-        return logits.flatten()
+        readouts: Tensor = self.layers(images)
+        logits = readouts[:, 0]
+        if labels is not None:
+            logits = logits + readouts[:, 1:].gather(1, labels.unsqueeze(1)).squeeze(1)
+        return logits.sigmoid() if self.squashed else logits
+
+
+class ConditionalNorm(nn.Module):
+    """A batch normalisation whose scale and shift are the label's (Dumoulin et al. 2017, arXiv:1610.07629)."""
+
+    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d, classes: int) -> None:
+        super().__init__()
+        self.norm = norm
+        self.scale, self.shift = (nn.Embedding(classes, norm.num_features) for _ in range(2))
+        nn.init.ones_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Normalise [batch, width, ...]."""
+        normal: Tensor = self.norm(images)
+        shape = (*normal.shape[:2], *[1] * (normal.dim() - 2))
+        return self.scale(labels).view(shape) * normal + self.shift(labels).view(shape)
 
 
 class Projection(nn.ConvTranspose2d):
@@ -79,6 +111,14 @@ class Readout(nn.Conv2d):
         """Read."""
         pixels, kernels = images.permute(0, 2, 3, 1), self.weight.permute(0, 2, 3, 1)
         return nn.functional.linear(pixels.flatten(1), kernels.flatten(1), self.bias)
+
+
+def _num_classes(sample: SampleSpec) -> int:
+    return len(sample.classes) if sample.classes is not None else 0
+
+
+def _normalisation(kind: type[nn.BatchNorm1d | nn.BatchNorm2d], width: int, classes: int) -> nn.Module:
+    return ConditionalNorm(kind(width, affine=False), classes) if classes else kind(width)
 
 
 def _doubling(before: int, after: int, *, bias: bool) -> nn.Module:

@@ -13,12 +13,13 @@ from ganzoo.registry import recipes
 from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo.weights.building import num_parameters
 from ganzoo_dcgan import DCGAN, DCGANConfig
-from ganzoo_dcgan.networks import Projection, Readout
+from ganzoo_dcgan.networks import ConditionalNorm, Projection, Readout
 from tests.conftest import Ganzoo, assert_two_lines
 
 LATENT = LatentSpec(dim=100)
 COLOUR = SampleSpec(kind="image", shape=(3, 32, 32))
 WORD = SampleSpec(kind="image", shape=(1, 32, 128))
+NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 SMALL = DCGANConfig(generator_widths=(8, 6, 4), discriminator_widths=(4, 6, 8))
 
 
@@ -186,10 +187,63 @@ def test_an_unfitting_dataset_is_two_lines_on_the_command_line_and_leaves_no_fol
     assert not (tmp_path / "run").exists()
 
 
-def test_labels_are_refused_in_one_line(digits: Path, tmp_path: Path) -> None:
-    import ganzoo
+CLASSES = dataclasses.replace(COLOUR, classes=("cat", "dog", "frog"))
 
-    with pytest.raises(SettingsError, match="'dcgan' takes no labels"):
-        ganzoo.train(
-            "mnist-cgan", out=tmp_path / "run", data_dir=digits, settings={"architecture": "dcgan", "config": {}}
-        )
+
+def test_without_labels_and_hidden_layers_the_initial_weights_are_what_they_always_were() -> None:
+    torch.manual_seed(0)
+    generator, discriminator = nets(SMALL)
+    sums = [
+        sum(float(tensor.double().abs().sum()) for tensor in net.state_dict().values())
+        for net in (generator, discriminator)
+    ]
+    assert sums == pytest.approx([254.42439006242478, 51.535314493856276], rel=1e-12)
+    assert list(generator.state_dict()) == [
+        *("layers.0.weight", *(f"layers.1.{name}" for name in NORM)),
+        *("layers.3.weight", *(f"layers.4.{name}" for name in NORM)),
+        *("layers.6.weight", *(f"layers.7.{name}" for name in NORM)),
+        *("layers.9.weight", "layers.9.bias"),
+    ]
+
+
+def test_hidden_layers_come_before_the_first_image() -> None:
+    config = dataclasses.replace(SMALL, generator_hidden=(20, 12))
+    generator = DCGAN.build_generator(config, LATENT, COLOUR)
+    names = [type(layer).__name__ for layer in generator.layers]  # type: ignore[union-attr]
+    assert names[:7] == ["Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d", "ReLU", "Projection"]
+    plain = num_parameters(DCGAN.build_generator(SMALL, LATENT, COLOUR))
+    assert num_parameters(generator) == plain + 100 * 20 + 2 * 20 + 20 * 12 + 2 * 12 + (12 - 100) * 8 * 16
+    assert generator(torch.randn(5, 100)).shape == (5, 3, 32, 32)
+
+
+def test_with_labels_each_class_has_its_own_scale_shift_and_readout() -> None:
+    torch.manual_seed(0)
+    config = dataclasses.replace(SMALL, generator_hidden=(20,), discriminator_norm="none")
+    generator, discriminator = nets(config, CLASSES)
+    plain = [num_parameters(net) for net in nets(config)]
+    # Instead of one scale and shift for each normalised channel there are three; beside one readout there are three.
+    assert num_parameters(generator) == plain[0] + 2 * (3 - 1) * (20 + 8 + 6 + 4)
+    assert num_parameters(discriminator) == plain[1] + 3 * (8 * 4 * 4 + 1)
+
+    for norm in (layer for layer in generator.modules() if isinstance(layer, ConditionalNorm)):
+        nn.init.normal_(norm.scale.weight)
+    latents, labels = torch.randn(4, 100), torch.tensor([0, 1, 2, 1])
+    images = generator.eval()(latents, labels)
+    assert images.shape == (4, 3, 32, 32)
+    others = generator(latents, torch.tensor([0, 2, 2, 1]))
+    same = [torch.equal(image, other) for image, other in zip(images, others, strict=True)]
+    assert same == [True, False, True, True]
+
+    logits = discriminator(images, labels)
+    assert logits.shape == (4,)
+    readouts = discriminator.layers(images)  # type: ignore[operator]
+    assert torch.allclose(logits[1], readouts[1, 0] + readouts[1, 2])
+
+
+def test_labels_make_no_image_depend_on_the_others_of_its_batch() -> None:
+    torch.manual_seed(0)
+    generator, _ = nets(SMALL, CLASSES)
+    latents, labels = torch.randn(4, 100), torch.tensor([0, 1, 2, 1])
+    together = generator.eval()(latents, labels)
+    apart = torch.cat([generator(latents[index, None], labels[index, None]) for index in range(4)])
+    assert torch.allclose(together, apart, atol=1e-6)

@@ -121,7 +121,7 @@ def _peak_memory() -> int | None:
 
 
 def _evaluation_seconds(work: Work) -> float:
-    from ganzoo.evaluation import Evaluator
+    from ganzoo.evaluation.measurement import Evaluator
     from ganzoo.registry import datasets
     from ganzoo.training.quality import training_protocol
 

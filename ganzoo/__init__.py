@@ -16,7 +16,7 @@ from ganzoo.errors import GanzooError
 from ganzoo.version import __version__
 
 if TYPE_CHECKING:
-    from ganzoo.evaluation import evaluate
+    from ganzoo.evaluation.measurement import evaluate
     from ganzoo.model import GAN
     from ganzoo.sources import list_models, load
     from ganzoo.training import resume, train
@@ -25,7 +25,7 @@ __all__ = ["GAN", "GanzooError", "__version__", "evaluate", "list_models", "load
 
 _HOME = {
     "GAN": "model",
-    "evaluate": "evaluation",
+    "evaluate": "evaluation.measurement",
     "list_models": "sources",
     "load": "sources",
     "resume": "training",

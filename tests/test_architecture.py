@@ -26,7 +26,7 @@ LAYERS = [
     {"cli"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
-FOR_PLUGINS = {"specs", "deferred", "errors", "losses", "distances"}
+FOR_PLUGINS = {"specs", "deferred", "errors", "losses", "distances", "metrics"}
 
 
 def imported_modules(path: Path) -> set[str]:

@@ -1,8 +1,9 @@
-"""Speed: what is compared does the same, and what is measured is written down."""
+"""Speed: the baseline does the same as our step, and measurements are written down."""
 
 from __future__ import annotations
 
 import csv
+from copy import deepcopy
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ import torch
 from torch import nn
 
 from ganzoo import config
-from ganzoo.bench.baseline import PlainLearner, PlainLoop
-from ganzoo.bench.compare import Request, Speed, race
-from ganzoo.bench.loader import endless
+from ganzoo.bench.baseline import Baseline, load_batches
+from ganzoo.bench.compare import Request, Speed, compare
 from ganzoo.bench.startup import COMMANDS, StartUp, start_ups
 from ganzoo.bench.table import CsvTable
 from ganzoo.config import Layer, TrainingSettings
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
+from ganzoo.data.batches import Batches
 from ganzoo.errors import UsageError
 from ganzoo.registry import datasets, recipes
 from ganzoo.training.inputs import draw, stage
@@ -55,35 +56,40 @@ def assert_close(net: nn.Module, other: nn.Module) -> None:
         assert torch.allclose(tensor, theirs, rtol=1e-4, atol=2e-6), name
 
 
-def assert_the_plain_update_is_ours(recipe: str, **values: Any) -> None:
+def assert_the_baseline_is_ours(recipe: str, **values: Any) -> None:
     settings, dataset = open_tiny(recipe, **ROUNDING, **values)
     described = model_config(settings.recipe, dataset.spec.sample)
-    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, CPU)
-    state = TrainingState(settings, described, batches, CPU)
+
+    def batches() -> Batches:
+        return open_batches(dataset, settings.recipe.batch_size, settings.seed, CPU)
+
+    state = TrainingState(settings, described, batches(), CPU)
     state.networks.concat_real_fake = False  # so that dropout falls on the same units
-    plain, start = PlainLearner(settings, described, CPU), TrainingState(settings, described, batches, CPU).networks
+    # The same batches, and random numbers of the same seed, drawn in the same order.
+    baseline, start = Baseline(settings, described, iter(batches().next, None), CPU), deepcopy(state.networks)
     for number in range(3):
-        inputs = draw(state, stage(state))
         torch.manual_seed(number)
-        update(state.networks, inputs)
+        update(state.networks, draw(state, stage(state)))
         state.step += 1
         torch.manual_seed(number)
-        losses = plain.update(inputs.generator, inputs.discriminator)
-        assert losses == pytest.approx(state.networks.sums[:2].tolist(), rel=1e-4, abs=1e-5)
+        assert baseline.step() == pytest.approx(state.networks.sums[:2].tolist(), rel=1e-4, abs=1e-5)
         state.networks.sums.zero_()
-    assert_close(state.networks.generator, plain.generator)
-    assert_close(state.networks.discriminator, plain.discriminator)
+    assert_close(state.networks.generator, baseline.generator)
+    assert_close(state.networks.discriminator, baseline.discriminator)
     if state.networks.generator_ema is None:
-        assert plain.generator_ema is None
+        assert baseline.generator_ema is None
     else:
-        assert plain.generator_ema is not None
-        assert_close(state.networks.generator_ema, plain.generator_ema)
-    assert not torch.allclose(next(start.generator.parameters()), next(plain.generator.parameters()), atol=1e-5)
+        assert baseline.generator_ema is not None
+        for ours, theirs in zip(
+            state.networks.generator_ema.parameters(), baseline.generator_ema.parameters(), strict=True
+        ):
+            assert torch.allclose(ours, theirs, rtol=1e-4, atol=2e-6)
+    assert not torch.allclose(next(start.generator.parameters()), next(baseline.generator.parameters()), atol=1e-5)
 
 
 @pytest.mark.parametrize("recipe", OURS)
-def test_the_plain_update_is_the_mathematics_of_every_recipe(recipe: str) -> None:
-    assert_the_plain_update_is_ours(recipe)
+def test_the_baseline_computes_the_same_step_for_every_recipe(recipe: str) -> None:
+    assert_the_baseline_is_ours(recipe)
 
 
 @pytest.mark.parametrize(
@@ -99,23 +105,24 @@ def test_the_plain_update_is_the_mathematics_of_every_recipe(recipe: str) -> Non
     ],
     ids=lambda values: ",".join(values),
 )
-def test_the_plain_update_is_the_mathematics_of_every_setting(values: dict[str, Any]) -> None:
-    assert_the_plain_update_is_ours("mnist-cgan", **values)
+def test_the_baseline_computes_the_same_step_for_every_setting(values: dict[str, Any]) -> None:
+    assert_the_baseline_is_ours("mnist-cgan", **values)
 
 
 @pytest.mark.parametrize("recipe", OURS)
-def test_the_plain_loop_takes_steps_of_every_recipe(recipe: str) -> None:
+def test_the_baseline_trains_every_recipe_on_its_own_batches(recipe: str) -> None:
     settings, dataset = open_tiny(recipe)
-    loop = PlainLoop(settings, model_config(settings.recipe, dataset.spec.sample), dataset, CPU)
+    batches = load_batches(dataset, settings.recipe.batch_size)
+    loop = Baseline(settings, model_config(settings.recipe, dataset.spec.sample), batches, CPU)
     for _ in range(2):
         loop.step()
 
 
-def test_the_plain_loop_reads_the_values_and_labels_that_we_train_on() -> None:
+def test_the_baseline_reads_the_values_and_labels_that_we_train_on() -> None:
     settings, dataset = open_tiny("mnist-cgan", batch_size=256)
     (ours, our_labels), (theirs, their_labels) = (
         open_batches(dataset, 256, settings.seed, CPU).next(),
-        next(endless(dataset, 256)),
+        next(load_batches(dataset, 256)),
     )
     assert our_labels is not None
     assert their_labels is not None
@@ -126,9 +133,9 @@ def test_the_plain_loop_reads_the_values_and_labels_that_we_train_on() -> None:
     assert torch.tensor(ordered(theirs, their_labels)).allclose(torch.tensor(ordered(ours, our_labels)), atol=1e-6)
 
 
-def test_a_race_measures_every_way_and_says_on_what() -> None:
+def test_every_variant_is_measured_with_what_it_ran_on() -> None:
     settings, _ = open_tiny("mnist-cgan", device="cpu", steps=7)
-    told: list[str] = []
+    reported: list[str] = []
     request = Request(
         settings=settings,
         data_dir=FILES / "mnist",
@@ -138,20 +145,20 @@ def test_a_race_measures_every_way_and_says_on_what() -> None:
         seconds=0.02,
         samples=10,
     )
-    plain, eager, sample = race(request, told.append)
-    assert [(speed.way, speed.precision, speed.batch) for speed in (plain, eager, sample)] == [
-        ("plain", "fp32", 4),
+    baseline, eager, sample = compare(request, reported.append)
+    assert [(speed.variant, speed.precision, speed.batch) for speed in (baseline, eager, sample)] == [
+        ("baseline", "fp32", 4),
         ("eager", "fp32", 4),
         ("sample", "fp32", 10),
     ]
-    assert (plain.times_plain, sample.times_plain) == (1, None)
-    for speed in (plain, eager, sample):
+    assert (baseline.times_baseline, sample.times_baseline) == (1, None)
+    for speed in (baseline, eager, sample):
         assert speed.slowest <= speed.steps_per_second <= speed.fastest
         assert speed.images_per_second == pytest.approx(speed.steps_per_second * speed.batch, rel=1e-3)
         assert speed.microseconds_per_step == pytest.approx(1e6 / speed.steps_per_second, rel=1e-3)
         assert (speed.device, speed.threads, speed.torch) == ("cpu", torch.get_num_threads(), torch.__version__)
         assert speed.images_per_second_evaluated is None
-    assert told[0] == "plain fp32: getting ready"
+    assert reported[0] == "baseline fp32: preparing"
 
 
 def test_real_images_are_those_of_every_update_of_the_discriminator_and_an_evaluation_takes_its_time() -> None:
@@ -165,24 +172,24 @@ def test_real_images_are_those_of_every_update_of_the_discriminator_and_an_evalu
         samples=2,
         with_evaluation=True,
     )
-    plain, graph, sample = race(request)
-    assert (graph.way, graph.evaluate_every, sample.evaluate_every) == ("graph", 10, None)
-    for speed in (plain, graph):
+    baseline, graph, sample = compare(request)
+    assert (graph.variant, graph.evaluate_every, sample.evaluate_every) == ("graph", 10, None)
+    for speed in (baseline, graph):
         assert speed.images_per_second == pytest.approx(12 * speed.steps_per_second, rel=1e-3)
         assert speed.evaluation_seconds is not None
         seconds = 10 / speed.steps_per_second + speed.evaluation_seconds
         assert speed.images_per_second_evaluated == pytest.approx(120 / seconds, rel=5e-3)
 
 
-def test_an_engine_that_cannot_be_had_is_left_out_and_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ganzoo.bench import ways
+def test_an_unavailable_engine_is_left_out_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ganzoo.bench import variants
 
     def refused(*_: object) -> None:
         raise RuntimeError("it depends on values")
 
     monkeypatch.setattr("ganzoo.training.engines.engine.traced", refused)
     settings, _ = open_tiny("quadratic-mlp", device="cpu")
-    runner = ways.ready(ways.Way("graph", "fp32"), ways.Work(settings, None, 1))
+    runner = variants.start(variants.Variant("graph", "fp32"), variants.Workload(settings, None, 1))
     assert runner.problem == "no graph can be made of this recipe: it depends on values"
 
 

@@ -84,6 +84,13 @@ def test_torch_fidelity_gives_the_same_distances(num1: int, num2: int) -> None:
     assert (near.precision, near.recall) == pytest.approx(calculate_precision_recall_full(first, second), abs=1e-6)
 
 
+@pytest.mark.parametrize(("mean", "std"), [(0, 1), (30, 0.1), (100, 0.01)])
+def test_neighbours_do_not_depend_on_how_far_features_lie_from_the_origin(mean: float, std: float) -> None:
+    source = torch.Generator().manual_seed(0)
+    fake, real = (mean + std * torch.randn(300, 64, generator=source) for _ in range(2))
+    assert neighbourhoods(fake, real) == neighbourhoods(fake.double(), real.double())
+
+
 def test_torch_fidelity_gives_the_same_inception_score() -> None:
     from torch_fidelity.metric_isc import isc_features_to_metric
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -10,15 +13,25 @@ import torch
 import ganzoo
 from ganzoo.errors import EvaluationError, MissingDatasetError, UnknownNameError
 from ganzoo.evaluation.extractors import Extractors
-from ganzoo.evaluation.measurement import evaluate_gan, find_protocol, metric_inputs
-from ganzoo.evaluation.real import RealSide
+from ganzoo.evaluation.measurement import GeneratedSamples, evaluate_gan, find_protocol
+from ganzoo.evaluation.real import RealSamples
 from ganzoo.registry import datasets, metrics
-from ganzoo.specs import DatasetSpec, EvaluationProtocol, SampleSpec, SyntheticData
+from ganzoo.specs import DatasetSpec, EvaluationProtocol, MetricInputs, SampleSpec, SyntheticData
 from ganzoo_quadratic import QUADRATIC
 from tests.test_model import make_gan
 
 DIGITS = SampleSpec(kind="image", shape=(1, 28, 28))
 TINY = {"seed": 0, "steps": 1, "batch_size": 16, "config.generator_hidden": [8], "config.discriminator_hidden": [8]}
+
+
+def metric_inputs(**members: Any) -> MetricInputs:
+    """Only these members: a metric that uses another one fails."""
+
+    def compute_now(name: str, compute: Callable[[], Any]) -> Any:
+        return compute()
+
+    defaults = {"labels": None, "cached": compute_now, "cached_real": compute_now}
+    return cast(MetricInputs, SimpleNamespace(**{**defaults, **members}))
 
 
 def test_curves_are_measured_without_any_data(tmp_path: Path) -> None:
@@ -103,46 +116,46 @@ def drawn_words(vocabulary: frozenset[str] | None) -> DatasetSpec:
     return replace(QUADRATIC, name="drawn-words", sample=sample, load=lambda root, split, download: data)
 
 
-def real_side(dataset: DatasetSpec, data_dir: Path | None = None) -> RealSide:
+def real_samples(dataset: DatasetSpec, data_dir: Path | None = None) -> RealSamples:
     protocol = EvaluationProtocol(
         name="words-v0", metrics=("x",), num_samples=2, seeds=(0, 1), split="train", num_real=3
     )
-    return RealSide(dataset, protocol, data_dir, Extractors(torch.device("cpu")))
+    return RealSamples(dataset, protocol, data_dir, Extractors(torch.device("cpu")))
 
 
-def test_what_depends_on_the_real_side_alone_is_computed_once_for_all_seeds() -> None:
-    gan, real, computed = make_gan(), real_side(drawn_words(frozenset({"a"}))), []
+def test_what_depends_on_the_real_samples_alone_is_computed_once_for_all_seeds() -> None:
+    gan, real, computed = make_gan(), real_samples(drawn_words(frozenset({"a"}))), []
 
     def compute() -> int:
         computed.append(1)
         return len(computed)
 
     for seed in (0, 1):
-        inputs = metric_inputs(gan, gan.sample(2, seed=seed), real, real._extractors)
-        assert [inputs.real_shared("readings", compute) for _ in range(2)] == [1, 1]
+        inputs = GeneratedSamples(gan.sample(2, seed=seed), gan, real, real._extractors)
+        assert [inputs.cached_real("readings", compute) for _ in range(2)] == [1, 1]
     for seed in (0, 1):
-        inputs = metric_inputs(gan, gan.sample(2, seed=seed), real, real._extractors)
-        assert [inputs.shared("readings", compute) for _ in range(2)] == [2 + seed] * 2
+        inputs = GeneratedSamples(gan.sample(2, seed=seed), gan, real, real._extractors)
+        assert [inputs.cached("readings", compute) for _ in range(2)] == [2 + seed] * 2
 
 
-def test_the_vocabulary_of_a_law_is_what_it_says() -> None:
-    assert real_side(drawn_words(frozenset({"apple", "stone"}))).vocabulary() == {"apple", "stone"}
+def test_the_vocabulary_of_an_unlimited_dataset_is_the_one_it_states() -> None:
+    assert real_samples(drawn_words(frozenset({"apple", "stone"}))).vocabulary() == {"apple", "stone"}
 
 
 def test_a_set_without_words_has_no_vocabulary(digits: Path) -> None:
-    for side in (real_side(drawn_words(None)), real_side(datasets.get("mnist"), digits)):
+    for real in (real_samples(drawn_words(None)), real_samples(datasets.get("mnist"), digits)):
         with pytest.raises(EvaluationError, match="does not say which words"):
-            side.vocabulary()
+            real.vocabulary()
 
 
 def test_the_vocabulary_of_a_packed_split_is_all_its_words_not_only_those_compared_with() -> None:
-    side = real_side(datasets.get("mjsynth"), Path(__file__).parent / "data" / "mjsynth")
-    texts = side.texts()
+    real = real_samples(datasets.get("mjsynth"), Path(__file__).parent / "data" / "mjsynth")
+    texts = real.texts()
     assert texts is not None
     assert len(texts) == 3
-    assert {text.lower() for text in texts} < side.vocabulary()
-    assert len(side.vocabulary()) == 24
-    assert all(word == word.lower() for word in side.vocabulary())
+    assert {text.lower() for text in texts} < real.vocabulary()
+    assert len(real.vocabulary()) == 24
+    assert all(word == word.lower() for word in real.vocabulary())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

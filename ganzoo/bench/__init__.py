@@ -1,9 +1,9 @@
-"""How fast a recipe trains and samples on this machine, and how fast the program starts.
+"""How fast a recipe trains and samples on this machine, and how fast the program starts. Only `ganzoo bench` uses it.
 
-plain, loader    the loop that tutorials write: the baseline, and its own reading of the data
-ways             every way of doing the work, each ready to take steps
-seat             the process that a way has for itself
-race             the ways in turn, and what was found
-startup          commands in turn
-table            the CSV files that both add to
+baseline    the loop that a tutorial would write
+variants    the baseline, our engines and sampling, each ready to take steps
+worker      the process of a variant
+compare     the variants in turn, and the results
+startup     the commands in turn
+table       the CSV files of both
 """

@@ -1,115 +1,142 @@
-"""The loop that tutorials write: the same nets, losses and updates as ours, done the usual way.
+"""The loop that a tutorial would write for a recipe: what our engines are compared with.
 
-Unfused Adam with its scheduler, real samples and fakes judged one after the other, fakes of the discriminator's update
-made with gradients and detached, a moving average parameter by parameter, and `.item()` on every loss.
+It repeats the arithmetic of `ganzoo.training` on purpose, the usual way: unfused Adam, separate passes over real and
+fake samples, `.item()` on each loss. A baseline that shared our step would become faster whenever we do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from copy import deepcopy
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader, Dataset
 
 from ganzoo import randomness
 from ganzoo.augmentations import NUMBERS, augment
-from ganzoo.bench.loader import endless
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batch, OpenedDataset
 from ganzoo.losses import REGULARIZERS, Critics, get_loss
-from ganzoo.randomness import draw_latents
-from ganzoo.specs import Adam
-from ganzoo.training.inputs import DiscriminatorInputs, GeneratorInputs
-from ganzoo.training.step import Fakes, discriminate, generate
+from ganzoo.specs import Adam, ArrayData, SyntheticData
 from ganzoo.weights.building import build, discriminator_builder, generator_builder
 from ganzoo.weights.model_config import ModelConfig
 
+Labels = tuple[Tensor, ...]
+"""The labels int64 [batch] of a conditional model; empty for others, so that nets are called with `*labels`."""
 
-class PlainLearner:
-    """Both nets of a recipe with their optimizers."""
 
-    def __init__(self, settings: TrainingSettings, config: ModelConfig, device: torch.device) -> None:
-        self.recipe, seed = settings.recipe, settings.seed
-        recipe, source = self.recipe, f"recipe {self.recipe.name}"
+class Baseline:
+    """Trains both nets of a recipe on an endless iterator of batches."""
+
+    def __init__(
+        self, settings: TrainingSettings, config: ModelConfig, batches: Iterator[Batch], device: torch.device
+    ) -> None:
+        recipe, source = settings.recipe, f"recipe {settings.recipe.name}"
+        self.recipe, self.device, self.batches = recipe, device, batches
+        self.num_classes = len(config.sample.classes or ())
         self.loss = get_loss(recipe.loss, recipe.label_smoothing)
-        self.generator = build(generator_builder(config, source), randomness.derive_seed(seed, "generator"))
-        self.discriminator = build(discriminator_builder(config, source), randomness.derive_seed(seed, "discriminator"))
-        self.generator.to(device)
-        self.discriminator.to(device)
-        self.generator_ema = None if recipe.ema_decay is None else deepcopy(self.generator).requires_grad_(False)
-        self.generator_optimizer = _adam(self.generator, recipe.optimizers.generator)
-        self.discriminator_optimizer = _adam(self.discriminator, recipe.optimizers.discriminator)
-        self._schedules = (
-            self._schedule(self.generator_optimizer, recipe.optimizers.generator),
-            self._schedule(self.discriminator_optimizer, recipe.optimizers.discriminator),
-        )
-        self._step = 0
+        seeds = [randomness.derive_seed(settings.seed, net) for net in ("generator", "discriminator")]
+        self.generator = build(generator_builder(config, source), seeds[0]).to(device)
+        self.discriminator = build(discriminator_builder(config, source), seeds[1]).to(device)
+        self.optimizer_g = _adam(self.generator, recipe.optimizers.generator)
+        self.optimizer_d = _adam(self.discriminator, recipe.optimizers.discriminator)
+        self.schedulers = [
+            LambdaLR(optimizer, lambda step: 1 - step / recipe.steps)
+            for optimizer, spec in (
+                (self.optimizer_g, recipe.optimizers.generator),
+                (self.optimizer_d, recipe.optimizers.discriminator),
+            )
+            if spec.decay == "linear"
+        ]
+        self.generator_ema = None if recipe.ema_decay is None else deepcopy(self.generator)
+        self.num_steps = 0
+        self.source = randomness.generator(settings.seed, "latents", device=device)
 
-    def _schedule(self, optimizer: torch.optim.Adam, spec: Adam) -> LambdaLR:
-        steps = self.recipe.steps
-        return LambdaLR(optimizer, lambda step: 1 - step / steps if spec.decay == "linear" else 1.0)
-
-    def update(self, generator: GeneratorInputs, discriminator: Sequence[DiscriminatorInputs]) -> tuple[float, float]:
-        """Update both nets as the recipe says; return the last losses of discriminator and generator."""
-        fakes = None
-        if self.recipe.update_order == "generator_first":
-            fakes, loss_g = self._update_generator(generator)
-        for part in discriminator:
-            loss_d = self._update_discriminator(part, fakes if self.recipe.share_fakes else None)
-        if self.recipe.update_order == "discriminator_first":
-            _, loss_g = self._update_generator(generator)
-        if self.generator_ema is not None and self.recipe.ema_decay is not None:
-            decay = min(self.recipe.ema_decay, (1 + self._step) / (10 + self._step))
-            _update_ema(self.generator_ema, self.generator, decay)
-        for schedule in self._schedules:
-            schedule.step()
-        self._step += 1
+    def step(self) -> tuple[float, float]:
+        """Update the generator once and the discriminator as often as the recipe says; return their last losses."""
+        recipe, fakes = self.recipe, None
+        if recipe.update_order == "generator_first":
+            loss_g, fakes = self._update_generator()
+        for _ in range(recipe.discriminator_steps):
+            loss_d = self._update_discriminator(fakes if recipe.share_fakes else None)
+        if recipe.update_order == "discriminator_first":
+            loss_g, _ = self._update_generator()
+        for scheduler in self.schedulers:
+            scheduler.step()
+        if self.generator_ema is not None and recipe.ema_decay is not None:
+            decay = min(recipe.ema_decay, (1 + self.num_steps) / (10 + self.num_steps))
+            with torch.no_grad():
+                averages, values = self.generator_ema.parameters(), self.generator.parameters()
+                torch._foreach_lerp_(list(averages), list(values), 1 - decay)
+        self.num_steps += 1
         return loss_d, loss_g
 
-    def _update_discriminator(self, inputs: DiscriminatorInputs, fakes: Fakes | None) -> float:
+    def _update_discriminator(self, fakes: tuple[Tensor, Labels] | None) -> float:
+        """Real up, fake down, on given fakes or fresh ones with the labels of the real samples."""
         recipe, net = self.recipe, self.discriminator
-        real, real_labels = inputs.real.samples, inputs.real.labels if recipe.conditional else None
+        real, real_labels = self._next_batch()
         if fakes is None:
-            assert inputs.latents is not None
-            fakes = generate(self.generator, inputs.latents, real_labels), real_labels
+            with torch.no_grad():
+                fakes = self.generator(self._latents(), *real_labels), real_labels
         fake, fake_labels = fakes[0].detach(), fakes[1]
-        real, fake = self._augmented(real, inputs.augment, 0), self._augmented(fake, inputs.augment, 1)
-        self.discriminator_optimizer.zero_grad()
-        real_logits, fake_logits = discriminate(net, real, real_labels), discriminate(net, fake, fake_labels)
-        loss = self.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
+        epsilon = self._uniform(recipe.batch_size) if recipe.regularizers else None
+        numbers = self._augmentation_numbers()
+        real, fake = self._augmented(real, numbers, 0), self._augmented(fake, numbers, 1)
+        loss = self.loss.discriminator(net(real, *real_labels), net(fake, *fake_labels), recipe.label_smoothing)
         if recipe.discriminator_loss == "mean":
             loss = loss / 2
-        critics = Critics(
-            real=lambda samples: discriminate(net, samples, real_labels),
-            fake=lambda samples: discriminate(net, samples, fake_labels),
-        )
+        critics = Critics(real=lambda x: net(x, *real_labels), fake=lambda x: net(x, *fake_labels))
         for name, weight in recipe.regularizers.items():
-            assert inputs.epsilon is not None
-            loss = loss + weight * REGULARIZERS[name](critics, real, fake, inputs.epsilon)
+            assert epsilon is not None
+            loss = loss + weight * REGULARIZERS[name](critics, real, fake, epsilon)
+        self.optimizer_d.zero_grad()
         loss.backward()
-        self.discriminator_optimizer.step()
+        self.optimizer_d.step()
         if recipe.weight_clip is not None:
             for parameter in net.parameters():
                 parameter.data.clamp_(-recipe.weight_clip, recipe.weight_clip)
         return loss.item()
 
-    def _update_generator(self, inputs: GeneratorInputs) -> tuple[Fakes, float]:
-        self.generator_optimizer.zero_grad()
-        fake = generate(self.generator, inputs.latents, inputs.labels)
-        fake_logits = discriminate(self.discriminator, self._augmented(fake, inputs.augment, 1), inputs.labels)
-        real_logits = None
-        if inputs.real is not None:
-            real = self._augmented(inputs.real.samples, inputs.augment, 0)
-            real_logits = discriminate(self.discriminator, real, inputs.labels)
+    def _update_generator(self) -> tuple[float, tuple[Tensor, Labels]]:
+        """Make the discriminator mistake fakes for real; return the loss and the fakes."""
+        real, labels = self._next_batch() if self.loss.paired else (None, ())
+        latents = self._latents()
+        if self.num_classes and real is None:
+            shape = (self.recipe.batch_size,)
+            labels = (torch.randint(self.num_classes, shape, generator=self.source, device=self.device),)
+        fake, numbers = self.generator(latents, *labels), self._augmentation_numbers()
+        fake_logits, real_logits = self.discriminator(self._augmented(fake, numbers, 1), *labels), None
+        if real is not None:
+            with torch.no_grad():
+                real_logits = self.discriminator(self._augmented(real, numbers, 0), *labels)
         loss = self.loss.generator(fake_logits, real_logits)
+        self.optimizer_g.zero_grad()
         loss.backward()
-        self.generator_optimizer.step()
-        return (fake, inputs.labels), loss.item()
+        self.optimizer_g.step()
+        return loss.item(), (fake, labels)
+
+    def _next_batch(self) -> tuple[Tensor, Labels]:
+        """Return real samples and, for a conditional model, their labels."""
+        samples, labels = next(self.batches)
+        if not self.num_classes or labels is None:
+            return samples.to(self.device), ()
+        return samples.to(self.device), (labels.to(self.device),)
+
+    def _latents(self) -> Tensor:
+        return randomness.draw_latents(self.recipe.latent, self.recipe.batch_size, self.source)
+
+    def _uniform(self, *shape: int) -> Tensor:
+        return torch.rand(shape, generator=self.source, device=self.device)
+
+    def _augmentation_numbers(self) -> Tensor | None:
+        recipe = self.recipe
+        return self._uniform(recipe.batch_size, 2, len(recipe.augment), NUMBERS) if recipe.augment else None
 
     def _augmented(self, samples: Tensor, numbers: Tensor | None, which: int) -> Tensor:
-        """Return what the discriminator gets to see of real samples (which = 0) or of fakes (1)."""
+        """Return what the discriminator sees of real (0) or fake (1) samples."""
         return samples if numbers is None else augment(samples, self.recipe.augment, numbers[:, which])
 
 
@@ -119,62 +146,37 @@ def _adam(net: nn.Module, spec: Adam) -> torch.optim.Adam:
     )
 
 
-@torch.no_grad()
-def _update_ema(average: nn.Module, net: nn.Module, decay: float) -> None:
-    for old, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.mul_(decay).add_(new, alpha=1 - decay)
-        else:
-            old.copy_(new)
+def load_batches(dataset: OpenedDataset, batch_size: int) -> Iterator[Batch]:
+    """Yield shuffled batches on the CPU without end, without the incomplete last batch of an epoch."""
+    if isinstance(dataset.data, SyntheticData):
+        source = randomness.generator(0, "bench")
+        while True:
+            yield Batch(dataset.data.draw(batch_size, source), None)
+    items = _Items(dataset.data, images=dataset.spec.sample.kind == "image")
+    loader = DataLoader(items, batch_size=batch_size, shuffle=True, drop_last=True)
+    while True:
+        for samples, labels in loader:
+            yield Batch(samples, labels)
 
 
-class PlainLoop:
-    """Feeds the learner from a `DataLoader`."""
+class _Items(Dataset[tuple[Tensor, int]]):
+    """One sample at a time; images as torchvision's datasets give them: array -> PIL -> tensor -> [-1, 1]."""
 
-    def __init__(
-        self, settings: TrainingSettings, config: ModelConfig, dataset: OpenedDataset, device: torch.device
-    ) -> None:
-        self._networks, self._device = PlainLearner(settings, config, device), device
-        self._num_classes = len(config.sample.classes or ())
-        self._batches = endless(dataset, settings.recipe.batch_size)
-        self._source = randomness.generator(settings.seed, "latents", device=device)
+    def __init__(self, data: ArrayData, *, images: bool) -> None:
+        from torchvision import transforms
 
-    def step(self) -> None:
-        """Take one step."""
-        recipe = self._networks.recipe
-        parts = [self._for_discriminator() for _ in range(recipe.discriminator_steps)]
-        self._networks.update(self._for_generator(), parts)
+        self.samples, self.labels, self.images = np.asarray(data.samples), data.labels, images
+        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.5, 0.5)])
 
-    def _for_generator(self) -> GeneratorInputs:
-        real, labels = self._real() if self._networks.loss.paired else None, None
-        if self._num_classes:
-            labels = self._labels() if real is None else real.labels
-        return GeneratorInputs(real, self._latents(), labels, self._numbers())
+    def __len__(self) -> int:
+        return len(self.samples)
 
-    def _for_discriminator(self) -> DiscriminatorInputs:
-        recipe = self._networks.recipe
-        latents = None if recipe.share_fakes else self._latents()
-        epsilon = self._epsilon() if recipe.regularizers else None
-        return DiscriminatorInputs(self._real(), latents, epsilon, self._numbers())
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        from PIL import Image
 
-    def _real(self) -> Batch:
-        samples, labels = next(self._batches)
-        return Batch(samples.to(self._device), None if labels is None else labels.to(self._device))
-
-    def _latents(self) -> Tensor:
-        return draw_latents(self._networks.recipe.latent, self._networks.recipe.batch_size, self._source)
-
-    def _labels(self) -> Tensor:
-        shape = (self._networks.recipe.batch_size,)
-        return torch.randint(self._num_classes, shape, generator=self._source, device=self._device)
-
-    def _epsilon(self) -> Tensor:
-        return torch.rand(self._networks.recipe.batch_size, generator=self._source, device=self._device)
-
-    def _numbers(self) -> Tensor | None:
-        """Return what augmentations are drawn by."""
-        recipe = self._networks.recipe
-        if not recipe.augment:
-            return None
-        shape = (recipe.batch_size, 2, len(recipe.augment), NUMBERS)
-        return torch.rand(shape, generator=self._source, device=self._device)
+        label = 0 if self.labels is None else int(self.labels[index])
+        if not self.images:
+            return torch.from_numpy(self.samples[index].copy()), label
+        pixels = self.samples[index].transpose(1, 2, 0)  # [height, width, channels]
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else np.ascontiguousarray(pixels))
+        return self.transform(image), label

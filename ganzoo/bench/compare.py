@@ -1,4 +1,4 @@
-"""Ways of doing the same work take turns, round after round, so that whatever else the machine does hits all alike."""
+"""Interleaved benchmark: variants alternate in rounds, so that background load affects all of them equally."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from pathlib import Path
 
 import torch
 
-from ganzoo.bench.variants import PLAIN, SAMPLE, Way, Work, prepare
-from ganzoo.bench.worker import Opened, Seat
+from ganzoo.bench.variants import BASELINE, SAMPLE, Variant, Workload, prepare
+from ganzoo.bench.worker import Worker, WorkerInfo
 from ganzoo.config import Layer, TrainingSettings, resolve_again
 from ganzoo.system.devices import supports_bf16
 from ganzoo.version import __version__
 
 EVALUATE_EVERY = 5000
-"""Steps between two evaluations where the settings name none."""
+"""Steps between two evaluations if the settings name none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is to be measured."""
+    """What to measure."""
 
     settings: TrainingSettings
     data_dir: Path | None = None
     engines: Sequence[str] = ("eager", "graph")
     precisions: Sequence[str] = ()
-    """Empty: fp32, and bf16 where the device multiplies it faster."""
+    """Empty: fp32, and bf16 if the device multiplies it faster."""
     rounds: int = 5
     seconds: float = 5.0
-    """For each way, in all rounds together; a round has one step at least."""
+    """For each variant, over all rounds; a round has at least one step."""
     samples: int = 1000
-    """In each call of `GAN.sample`."""
+    """In one call of `GAN.sample`."""
     with_evaluation: bool = False
-    """Whether to measure an evaluation too, and the speed of a run that has one now and then."""
+    """Whether to measure an evaluation too, and the speed of a run that is evaluated regularly."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """One way, over all rounds; numbers have four digits."""
+    """One variant, over all rounds; numbers have four digits."""
 
     date: str
     machine: str
@@ -50,12 +50,12 @@ class Speed:
     device: str
     """`cpu`, `cuda` or `mps`."""
     threads: int
-    """That the CPU's operations are spread over."""
+    """Threads of PyTorch on the CPU."""
     recipe: str
-    way: str
-    """`plain`, an engine, or `sample`, of which one call counts as a step."""
+    variant: str
+    """`baseline`, an engine, or `sample`, where one call counts as a step."""
     precision: str
-    """Type of the products."""
+    """Compute precision."""
     batch: int
     """Samples in a batch, or in a call."""
     rounds: int
@@ -66,105 +66,110 @@ class Speed:
     """Steps per second in the slowest round."""
     fastest: float
     """Steps per second in the fastest round."""
-    times_plain: float | None
-    """Median over the rounds of the speed against the plain loop's in the same round; None for `sample`."""
+    times_baseline: float | None
+    """Median over the rounds of the speed relative to the baseline in the same round; None for `sample`."""
     images_per_second: float
     """Real samples that the discriminator is trained on; for `sample`, samples."""
     microseconds_per_step: float
     peak_memory_mib: float | None
-    """On a GPU what its tensors took, else the whole process; None where the system does not say."""
+    """On a GPU what its tensors took, else the whole process; None if the system does not report it."""
     evaluate_every: int | None
-    """Steps between two evaluations, in the next two; None when none was measured."""
+    """Steps between two evaluations, for the next two; None if none was measured."""
     evaluation_seconds: float | None
-    """Of one evaluation under the dataset's protocol for training."""
+    """One evaluation under the dataset's protocol for training."""
     images_per_second_evaluated: float | None
-    """As `images_per_second`, of a run that is evaluated so often."""
+    """As `images_per_second`, of a run that is evaluated this often."""
     ganzoo: str
     torch: str
     python: str
 
 
-def _unheard(text: str) -> None:
-    pass
-
-
-def race(request: Request, tell: Callable[[str], None] = _unheard) -> list[Speed]:
-    """Measure every way, the plain loop first and sampling last; ways that cannot be had are told of and left out.
+def compare(request: Request, report: Callable[[str], None] = lambda line: None) -> list[Speed]:
+    """Measure every variant: the baseline first, sampling last. Unavailable variants are reported and left out.
 
     Args:
         request: what to measure.
-        tell: is given a line now and then about what is being done.
+        report: is called with a line of progress now and then.
 
-    Raises what `train` raises, and what measuring samples raises when an evaluation is asked for.
+    Raises what `train` raises, and what measuring samples raises when an evaluation is requested.
     """
-    # However many steps fit into the time, no step size is to decay to nothing.
+    # However many steps fit into the time, no learning rate is to decay to zero.
     endless = resolve_again(request.settings, [Layer("bench", {"steps": 1 << 40})])
-    work = Work(endless, request.data_dir, request.samples)
-    _, _, device = prepare(work)  # whatever is wrong is found here, and data is packed once
+    workload = Workload(endless, request.data_dir, request.samples)
+    _, _, device = prepare(workload)  # errors are found here, and the data is packed once
     precisions = request.precisions or (["fp32", "bf16"] if supports_bf16(device) else ["fp32"])
-    engines = [Way(engine, precision) for precision in precisions for engine in request.engines]
+    engines = [Variant(engine, precision) for precision in precisions for engine in request.engines]
     with ExitStack() as stack:
-        seats, opened = dict[Way, Seat](), dict[Way, Opened]()
-        for way in dict.fromkeys((PLAIN, *engines, SAMPLE)):
-            tell(f"{way}: getting ready")
-            seat = Seat(way, work)
-            stack.callback(seat.close)
-            found = seat.open()
-            if found.problem:
-                tell(f"{way}: left out, {found.problem}")
-                seat.close()
+        workers, infos = dict[Variant, Worker](), dict[Variant, WorkerInfo]()
+        for variant in dict.fromkeys((BASELINE, *engines, SAMPLE)):
+            report(f"{variant}: preparing")
+            worker = Worker(variant, workload)
+            stack.callback(worker.close)
+            info = worker.start()
+            if info.problem:
+                report(f"{variant}: left out, {info.problem}")
+                worker.close()
                 continue
-            seats[way], opened[way] = seat, found
-        a_round = request.seconds / request.rounds
-        steps = {way: seat.calibrate(a_round) for way, seat in seats.items()}
-        seconds: dict[Way, list[float]] = {way: [] for way in seats}
+            workers[variant], infos[variant] = worker, info
+        round_seconds = request.seconds / request.rounds
+        steps = {variant: worker.calibrate(round_seconds) for variant, worker in workers.items()}
+        seconds: dict[Variant, list[float]] = {variant: [] for variant in workers}
         for number in range(request.rounds):
-            tell(f"round {number + 1} of {request.rounds}")
-            for way, seat in seats.items():
-                seconds[way].append(seat.time(steps[way]) / steps[way])
-        memory = {way: seat.peak_memory() for way, seat in seats.items()}
+            report(f"round {number + 1} of {request.rounds}")
+            for variant, worker in workers.items():
+                seconds[variant].append(worker.time(steps[variant]) / steps[variant])
+        memory = {variant: worker.peak_memory() for variant, worker in workers.items()}
         evaluation = None
         if request.with_evaluation:
-            tell("evaluation")
-            evaluation = seats[SAMPLE].evaluation_seconds()
+            report("evaluation")
+            evaluation = workers[SAMPLE].evaluation_seconds()
     return [
-        _speed(request, way, opened[way], steps[way], seconds[way], seconds[PLAIN], memory[way], evaluation)
-        for way in seats
+        _speed(
+            request,
+            variant,
+            infos[variant],
+            steps[variant],
+            seconds[variant],
+            seconds[BASELINE],
+            memory[variant],
+            evaluation,
+        )
+        for variant in workers
     ]
 
 
 def _speed(
     request: Request,
-    way: Way,
-    opened: Opened,
+    variant: Variant,
+    info: WorkerInfo,
     steps: int,
     seconds: list[float],
-    plain: list[float],
+    baseline: list[float],
     memory: int | None,
     evaluation: float | None,
 ) -> Speed:
-    """Describe a way by the seconds of a step in each round."""
+    """Summarise a variant from the seconds per step of each round."""
     typical, every, evaluated = statistics.median(seconds), None, None
-    if evaluation is not None and way != SAMPLE:
+    if evaluation is not None and variant != SAMPLE:
         every = request.settings.eval_every or EVALUATE_EVERY
-        evaluated = opened.images_per_step * every / (every * typical + evaluation)
-    ratios = [theirs / ours for ours, theirs in zip(seconds, plain, strict=True)]
+        evaluated = info.images_per_step * every / (every * typical + evaluation)
+    ratios = [theirs / ours for ours, theirs in zip(seconds, baseline, strict=True)]
     return Speed(
         date=date.today().isoformat(),
-        machine=opened.machine,
-        device=opened.device,
-        threads=opened.threads,
+        machine=info.machine,
+        device=info.device,
+        threads=info.threads,
         recipe=request.settings.recipe.name,
-        way=way.name,
-        precision=way.precision,
-        batch=opened.batch,
+        variant=variant.name,
+        precision=variant.precision,
+        batch=info.batch,
         rounds=request.rounds,
         steps_per_round=steps,
         steps_per_second=four_digits(1 / typical),
         slowest=four_digits(1 / max(seconds)),
         fastest=four_digits(1 / min(seconds)),
-        times_plain=None if way == SAMPLE else four_digits(statistics.median(ratios)),
-        images_per_second=four_digits(opened.images_per_step / typical),
+        times_baseline=None if variant == SAMPLE else four_digits(statistics.median(ratios)),
+        images_per_second=four_digits(info.images_per_step / typical),
         microseconds_per_step=four_digits(typical * 1e6),
         peak_memory_mib=None if memory is None else four_digits(memory / 2**20),
         evaluate_every=every,
@@ -177,5 +182,5 @@ def _speed(
 
 
 def four_digits(value: float) -> float:
-    """Round to the digits that a measurement has."""
+    """Round to the precision of a measurement."""
     return float(f"{value:.4g}")

@@ -1,4 +1,4 @@
-"""What this machine is, and how much of it was used."""
+"""Names of processors and GPUs, and peak memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def cpu_name() -> str:
-    """Return what the processor calls itself, else its architecture."""
+    """Return the name of the processor, or its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -22,26 +22,26 @@ def cpu_name() -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """Return what a device calls itself."""
+    """Return the name of a device."""
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Return the most bytes ever taken, of a GPU by tensors, else by this process; None where nobody can say."""
+    """Return peak memory in bytes: of tensors on a GPU, else of this process; None if the system does not report it."""
     import torch
 
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_resident_set()
 
 
 def peak_resident_set() -> int | None:
-    """Return the most bytes of memory that this process ever had; None where the system does not say."""
+    """Return the peak resident set of this process in bytes; None if the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:
         return _maxrss()
-    # Not getrusage: on Linux that begins with what the parent process had.
+    # Not getrusage: on Linux it starts from the peak of the parent process.
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 

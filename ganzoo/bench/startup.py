@@ -1,4 +1,4 @@
-"""How long the program takes to start: commands as a user types them, each in a process of its own."""
+"""How long the program takes to start: commands as users type them, each in its own process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ except SystemExit as end:
     print(json.dumps([len(sys.modules), "torch" in sys.modules]), file=sys.stderr)
     raise
 """
-"""Runs the program, and says at last what it has loaded."""
+"""Runs the program, then prints what it has loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +46,11 @@ class StartUp:
     machine: str
     command: str
     seconds: float
-    """Median, from start to end of its process."""
+    """Median over the rounds, from start to exit of the process."""
     fastest: float
     slowest: float
     modules: int
-    """Loaded at its end."""
+    """Loaded at exit."""
     loads_torch: bool
     rounds: int
     ganzoo: str
@@ -59,9 +59,9 @@ class StartUp:
 
 
 def start_ups(rounds: int) -> list[StartUp]:
-    """Time every command in each of so many rounds, in which they take turns. Raises GanzooError when one fails."""
+    """Time all commands, which alternate in rounds. Raises GanzooError when one fails."""
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:
-        loaded = [_loaded(command, folder) for command in COMMANDS]  # which leaves byte code for the rounds
+        loaded = [_loaded(command, folder) for command in COMMANDS]  # also writes the byte code for the rounds
         seconds = [[_seconds(command, folder) for command in COMMANDS] for _ in range(rounds)]
     return [
         _start_up(command, found, times)
@@ -88,8 +88,8 @@ def _start_up(command: tuple[str, ...], loaded: tuple[int, bool], seconds: tuple
 
 def _loaded(command: tuple[str, ...], folder: str) -> tuple[int, bool]:
     """Return the number of modules that a command loads, and whether torch is one."""
-    told = _run(["-c", _LOADED, *command], folder).stderr
-    modules, torch = json.loads(told.splitlines()[-1])
+    output = _run(["-c", _LOADED, *command], folder).stderr
+    modules, torch = json.loads(output.splitlines()[-1])
     return modules, torch
 
 
@@ -113,6 +113,6 @@ def _run(arguments: list[str], folder: str) -> subprocess.CompletedProcess[str]:
     if done.returncode:
         raise GanzooError(
             f"`ganzoo {' '.join(arguments[2:])}` failed, so its start cannot be timed.",
-            hint="Run it, and mend what it says.",
+            hint="Run the command to see its error.",
         )
     return done

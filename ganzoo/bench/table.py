@@ -1,4 +1,4 @@
-"""A CSV file that measurements are added to, a line each, whoever made them."""
+"""CSV files that collect measurements, one per line."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class CsvTable:
     """Rows of one dataclass, whose fields are the columns."""
 
     def __init__(self, path: Path, row: type[DataclassInstance]) -> None:
-        """Check the file, if there is one. Raises UsageError when it has other columns, OSError."""
+        """Check the file if it exists. Raises UsageError when it has other columns, OSError."""
         self._path, self._columns = path, [field.name for field in fields(row)]
         text = self._text()
         if text and next(csv.reader(text.splitlines())) != self._columns:
             raise UsageError(
                 f"{path} has other columns than {row.__name__} rows of this version.",
-                hint="Name another file, or one that does not exist yet.",
+                hint="Choose another file; a new one is created.",
             )
 
     def append(self, rows: Iterable[DataclassInstance]) -> None:
-        """Add rows at the end, below the names of the columns. Raises OSError."""
+        """Append rows; a new file starts with the column names. Raises OSError."""
         text = self._text() or _lines([self._columns])
         text += "" if text.endswith("\n") else "\n"
         write_atomically(self._path, (text + _lines(astuple(row) for row in rows)).encode())

@@ -1,8 +1,8 @@
-"""Every way of doing the work of a recipe, ready to take steps.
+"""The variants that are compared, each ready to take steps.
 
-plain                    the loop that tutorials write
+baseline                 the loop that a tutorial would write
 eager, graph, compile    our engines
-sample                   `GAN.sample`, of which one call counts as a step
+sample                   `GAN.sample`, where one call counts as a step
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from ganzoo import randomness
-from ganzoo.bench.baseline import PlainLoop
+from ganzoo.bench.baseline import Baseline, load_batches
 from ganzoo.config import Layer, TrainingSettings, resolve_again
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
 from ganzoo.model import GAN
@@ -29,24 +29,24 @@ from ganzoo.weights.model_config import ModelConfig, model_config
 
 
 @dataclass(frozen=True)
-class Way:
-    """How the work is done."""
+class Variant:
+    """One way to do the work."""
 
     name: str
-    """`plain`, `eager`, `graph`, `compile` or `sample`."""
+    """`baseline`, `eager`, `graph`, `compile` or `sample`."""
     precision: str
-    """Type of the products: `fp32` or `bf16`."""
+    """Compute precision: `fp32` or `bf16`."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.precision}"
 
 
-PLAIN, SAMPLE = Way("plain", "fp32"), Way("sample", "fp32")
+BASELINE, SAMPLE = Variant("baseline", "fp32"), Variant("sample", "fp32")
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is done."""
+class Workload:
+    """What is measured."""
 
     settings: TrainingSettings
     data_dir: Path | None
@@ -55,67 +55,62 @@ class Work:
 
 
 class Runner(ABC):
-    """A way that is ready to take steps."""
+    """A variant that is ready to take steps."""
 
     batch: int
     """Samples in a batch."""
     images_per_step: int
     """Real samples that the discriminator is trained on in a step; for `sample`, samples in a call."""
     problem = ""
-    """Why it is another way than what was asked for."""
+    """Why this is not the requested variant."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
     @abstractmethod
-    def take(self, steps: int) -> None:
-        """Take so many steps; the device may still be busy with them."""
+    def run(self, steps: int) -> None:
+        """Take steps; the device may still be busy with them afterwards."""
 
     def finish(self) -> None:
         """Wait for the device."""
         synchronize(self.device)
 
 
-def prepare(work: Work) -> tuple[OpenedDataset, ModelConfig, torch.device]:
-    """Open what every way needs. Raises what `train` raises before it begins."""
-    recipe = work.settings.recipe
-    device, spec = find_device(work.settings.device), datasets.get(recipe.dataset)
+def prepare(workload: Workload) -> tuple[OpenedDataset, ModelConfig, torch.device]:
+    """Open what every variant needs. Raises what `train` raises before it begins."""
+    recipe = workload.settings.recipe
+    device, spec = find_device(workload.settings.device), datasets.get(recipe.dataset)
     config = model_config(recipe, spec.sample)
-    check_trainable(work.settings, config)
-    return open_dataset(spec, recipe.split, work.data_dir), config, device
+    check_trainable(workload.settings, config)
+    return open_dataset(spec, recipe.split, workload.data_dir), config, device
 
 
-def ready(way: Way, work: Work) -> Runner:
-    """Return a way that has left behind what it does only once: recording, compiling."""
-    dataset, config, device = prepare(work)
-    if way == PLAIN:
-        return _Plain(work.settings, config, dataset, device)
-    if way == SAMPLE:
-        return Sampling(work, config, device)
-    settings = resolve_again(work.settings, [Layer("bench", {"engine": way.name, "precision": way.precision})])
-    return _Trained(settings, config, dataset, device)
+def start(variant: Variant, workload: Workload) -> Runner:
+    """Return a variant that has done what it does only once: recording, compiling."""
+    dataset, config, device = prepare(workload)
+    if variant == BASELINE:
+        return _Baseline(workload.settings, config, dataset, device)
+    if variant == SAMPLE:
+        return Sampling(workload, config, device)
+    layer = Layer("bench", {"engine": variant.name, "precision": variant.precision})
+    return _Engine(resolve_again(workload.settings, [layer]), config, dataset, device)
 
 
-class _Plain(Runner):
-    """In the products that torch takes by itself."""
-
+class _Baseline(Runner):
     def __init__(
         self, settings: TrainingSettings, config: ModelConfig, dataset: OpenedDataset, device: torch.device
     ) -> None:
         super().__init__(device)
         self.batch = settings.recipe.batch_size
         self.images_per_step = settings.recipe.discriminator_steps * self.batch
-        self._loop = PlainLoop(settings, config, dataset, device)
+        self._loop = Baseline(settings, config, load_batches(dataset, self.batch), device)
 
-    def take(self, steps: int) -> None:
-        """Take steps as a tutorial would."""
+    def run(self, steps: int) -> None:
         for _ in range(steps):
             self._loop.step()
 
 
-class _Trained(Runner):
-    """By an engine, as `train` does."""
-
+class _Engine(Runner):
     def __init__(
         self, settings: TrainingSettings, config: ModelConfig, dataset: OpenedDataset, device: torch.device
     ) -> None:
@@ -125,28 +120,27 @@ class _Trained(Runner):
         batches = open_batches(dataset, self.batch, settings.seed, device, settings.data)
         self._state = TrainingState(settings, config, batches, device)
         self._engine = Engine(self._state)
-        self.take(WARM_UP + 1)  # a capture may fail after its warm-up
+        self.run(WARM_UP + 1)  # a capture may fail after its warm-up
         if self._engine.name != settings.engine:
             self.problem = self._engine.reason
 
-    def take(self, steps: int) -> None:
-        """Take steps as a run would."""
+    def run(self, steps: int) -> None:
         with self._state.ambient_randomness(), allow_tf32(self.device):
             for _ in range(steps):
                 self._engine.step()
 
 
 class Sampling(Runner):
-    """Samples of an untrained generator, which take as long as those of a trained one."""
+    """Samples an untrained generator, which takes as long as a trained one."""
 
-    def __init__(self, work: Work, config: ModelConfig, device: torch.device) -> None:
+    def __init__(self, workload: Workload, config: ModelConfig, device: torch.device) -> None:
         super().__init__(device)
-        self.batch = self.images_per_step = work.samples
+        self.batch = self.images_per_step = workload.samples
         builder = generator_builder(config, f"recipe {config.recipe}")
-        net = build(builder, randomness.derive_seed(work.settings.seed, "generator"))
+        net = build(builder, randomness.derive_seed(workload.settings.seed, "generator"))
         self.gan = GAN(net.eval().to(device), config)
 
-    def take(self, steps: int) -> None:
-        """Call it so many times."""
+    def run(self, steps: int) -> None:
+        """Call `GAN.sample` once for each step."""
         for _ in range(steps):
             self.gan.sample(self.batch, seed=0)

@@ -1,4 +1,4 @@
-"""The process that a way has for itself: its memory is its own, and it leaves nothing behind for another way."""
+"""One process for each variant: its peak memory is its own, and nothing that it does affects the others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from ganzoo.bench.variants import Runner, Sampling, Way, Work, ready
+from ganzoo.bench.variants import Runner, Sampling, Variant, Workload, start
 from ganzoo.errors import GanzooError
 from ganzoo.system.workers import pool
 
@@ -20,46 +20,46 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What the process of a way says of itself."""
+class WorkerInfo:
+    """What a worker reports about itself."""
 
     machine: str
     """Name of the device."""
     device: str
     """Kind of the device: `cpu`, `cuda`, `mps`."""
     threads: int
-    """That the CPU's operations are spread over."""
+    """Threads of PyTorch on the CPU."""
     batch: int
     images_per_step: int
     problem: str
 
 
-class Seat:
-    """Calls what is below in a process of its own. Raises GanzooError when the process is killed."""
+class Worker:
+    """Runs one variant in its own process. Every method raises GanzooError when the process was killed."""
 
-    def __init__(self, way: Way, work: Work) -> None:
-        self._way, self._work = way, work
+    def __init__(self, variant: Variant, workload: Workload) -> None:
+        self._variant, self._workload = variant, workload
         self._pool = pool(1)
 
-    def open(self) -> Opened:
-        """Make the way ready. Raises what training raises."""
-        return self._call(_open, self._way, self._work)
+    def start(self) -> WorkerInfo:
+        """Prepare the variant. Raises what training raises."""
+        return self._call(_start, self._variant, self._workload)
 
     def calibrate(self, seconds: float) -> int:
-        """Return how many steps take about so long."""
+        """Return how many steps take about this long."""
         return self._call(_calibrate, seconds)
 
     def time(self, steps: int) -> float:
-        """Return the seconds that so many steps take."""
+        """Return how many seconds the steps take."""
         return self._call(_time, steps)
 
     def peak_memory(self) -> int | None:
-        """Return the most bytes that were ever taken, of the GPU or else of the process; None where nobody can say."""
+        """Return the peak memory in bytes, of the GPU or else of the process; None if the system does not report it."""
         return self._call(_peak_memory)
 
     def evaluation_seconds(self) -> float:
-        """Return the seconds of one evaluation under the protocol for training; only for the way `sample`."""
-        return self._call(_evaluation_seconds, self._work)
+        """Return the seconds of one evaluation under the protocol for training. Only for the variant `sample`."""
+        return self._call(_evaluation_seconds, self._workload)
 
     def close(self) -> None:
         """End the process."""
@@ -70,24 +70,24 @@ class Seat:
             return self._pool.submit(function, *arguments, **named).result()
         except BrokenProcessPool as error:
             raise GanzooError(
-                f"the process that measured {self._way} was killed.", hint="It may have taken too much memory."
+                f"the process that measured {self._variant} was killed.", hint="It may have taken too much memory."
             ) from error
 
 
 # --- in the process ---
 
 _runners: list[Runner] = []
-"""The one way of this process."""
+"""The one variant of this process."""
 
 
-def _open(way: Way, work: Work) -> Opened:
+def _start(variant: Variant, workload: Workload) -> WorkerInfo:
     import torch
 
     from ganzoo.bench.machine import device_name
 
-    runner = ready(way, work)
+    runner = start(variant, workload)
     _runners.append(runner)
-    return Opened(
+    return WorkerInfo(
         machine=device_name(runner.device),
         device=runner.device.type,
         threads=torch.get_num_threads(),
@@ -109,7 +109,7 @@ def _time(steps: int) -> float:
     (runner,) = _runners
     runner.finish()
     started = time.perf_counter()
-    runner.take(steps)
+    runner.run(steps)
     runner.finish()
     return time.perf_counter() - started
 
@@ -120,16 +120,16 @@ def _peak_memory() -> int | None:
     return peak_memory(_runners[0].device)
 
 
-def _evaluation_seconds(work: Work) -> float:
-    from ganzoo.evaluation import Evaluator
+def _evaluation_seconds(workload: Workload) -> float:
+    from ganzoo.evaluation.measurement import Evaluator
     from ganzoo.registry import datasets
     from ganzoo.training.quality import training_protocol
 
     (runner,) = _runners
     assert isinstance(runner, Sampling)
-    recipe = work.settings.recipe
-    evaluator = Evaluator(datasets.get(recipe.dataset), training_protocol(work.settings), runner.device, work.data_dir)
-    evaluator.measure(runner.gan, recipe.name)  # reads the real side, once for a run
+    recipe, protocol = workload.settings.recipe, training_protocol(workload.settings)
+    evaluator = Evaluator(datasets.get(recipe.dataset), protocol, runner.device, workload.data_dir)
+    evaluator.measure(runner.gan, recipe.name)  # loads the real samples and the extractor, once for a run
     started = time.perf_counter()
     evaluator.measure(runner.gan, recipe.name)
     return time.perf_counter() - started

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class EngineName(StrEnum):
-    """Engines that can be raced."""
+    """Engines that can be compared."""
 
     eager = "eager"
     graph = "graph"
@@ -27,7 +27,7 @@ class EngineName(StrEnum):
 
 
 class PrecisionName(StrEnum):
-    """Types of products."""
+    """Compute precisions."""
 
     fp32 = "fp32"
     bf16 = "bf16"
@@ -43,8 +43,8 @@ def bench(
         list[PrecisionName] | None,
         typer.Option(help="May be given several times; default: fp32, and bf16 where the device has it."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which the ways take turns.")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.001, help="For each way, in all rounds together.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which the variants alternate.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.001, help="Seconds per variant, over all rounds.")] = 5.0,
     samples: Annotated[int, typer.Option(min=1, help="In each call of GAN.sample.")] = 1000,
     with_evaluation: Annotated[
         bool,
@@ -56,13 +56,13 @@ def bench(
     assignments: Assignments = None,
     json: Json = False,
 ) -> None:
-    """Time training and sampling of a recipe: the loop that tutorials write, and ours, in one run on this machine."""
+    """Benchmark training and sampling of a recipe against a plain PyTorch loop."""
     if startup == (recipe is not None):
         raise UsageError("name a recipe, or --startup.", hint="Try: ganzoo bench mnist-mlp")
     if recipe is None:
         _start_ups(rounds, csv, json)
         return
-    from ganzoo.bench.compare import Request, Speed, race
+    from ganzoo.bench.compare import Request, Speed, compare
     from ganzoo.bench.table import CsvTable
     from ganzoo.config import Layer, assignments_layer, resolve
     from ganzoo.registry import recipes
@@ -79,7 +79,7 @@ def bench(
         samples=samples,
         with_evaluation=with_evaluation,
     )
-    speeds = race(request, out.talk)
+    speeds = compare(request, out.talk)
     if table is not None:
         table.append(speeds)
     if json:
@@ -92,16 +92,27 @@ def _show(speeds: list[Speed]) -> None:
     first = speeds[0]
     out.table(
         f"{first.recipe} on {first.machine} ({first.device}, {first.threads} threads): median of {first.rounds} rounds",
-        ["way", "precision", "batch", "steps/s", "slowest", "fastest", "× plain", "images/s", "µs/step", "peak MiB"],
+        [
+            "variant",
+            "precision",
+            "batch",
+            "steps/s",
+            "slowest",
+            "fastest",
+            "× baseline",
+            "images/s",
+            "µs/step",
+            "peak MiB",
+        ],
         [
             (
-                speed.way,
+                speed.variant,
                 speed.precision,
                 speed.batch,
                 _number(speed.steps_per_second),
                 _number(speed.slowest),
                 _number(speed.fastest),
-                "" if speed.times_plain is None else f"{speed.times_plain:.2f}",
+                "" if speed.times_baseline is None else f"{speed.times_baseline:.2f}",
                 _number(speed.images_per_second),
                 _number(speed.microseconds_per_step),
                 _number(speed.peak_memory_mib),
@@ -112,7 +123,7 @@ def _show(speeds: list[Speed]) -> None:
     for speed in speeds:
         if speed.images_per_second_evaluated is not None:
             out.line(
-                f"{speed.way} {speed.precision}: {_number(speed.images_per_second_evaluated)} images/s "
+                f"{speed.variant} {speed.precision}: {_number(speed.images_per_second_evaluated)} images/s "
                 f"with an evaluation of {speed.evaluation_seconds:.3g} s every {speed.evaluate_every:,} steps"
             )
     out.line(f"ganzoo {first.ganzoo}, torch {first.torch}, Python {first.python}")

@@ -13,8 +13,8 @@ from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import EvaluationError, UsageError
 
 if TYPE_CHECKING:
-    from ganzoo.evaluation import Evaluation
     from ganzoo.evaluation.checking import Comparison
+    from ganzoo.evaluation.report import Evaluation
     from ganzoo.weights.manifest import WeightsEntry
 
 
@@ -49,7 +49,8 @@ def eval_(
 
 
 def _measure(reference: str, protocol: str | None, device: str, data_dir: Path | None) -> None:
-    from ganzoo.evaluation import evaluate, save_beside_run
+    from ganzoo.evaluation.measurement import evaluate
+    from ganzoo.evaluation.report import save_beside_run
 
     result = evaluate(reference, protocol=protocol, device=device, data_dir=data_dir)
     out.json(result.to_json())

@@ -1,15 +1,9 @@
-"""Metrics with the protocol that fixes them."""
+"""Metrics of generated samples, under named protocols.
 
-from ganzoo.evaluation.measurement import Evaluation, Evaluator, MetricValue, evaluate, evaluate_gan, find_protocol
-from ganzoo.evaluation.records import save_beside_run, saved_metrics
-
-__all__ = [
-    "Evaluation",
-    "Evaluator",
-    "MetricValue",
-    "evaluate",
-    "evaluate_gan",
-    "find_protocol",
-    "save_beside_run",
-    "saved_metrics",
-]
+report         what an evaluation found, and its file beside a run
+features       images -> features; those of real images are stored
+extractors     the extractors of one evaluation
+real           the real samples of a protocol
+measurement    samples of a model -> report
+checking       published numbers against measured ones
+"""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.distributed.torchrun import init_processes
-from ganzoo.evaluation.measurement import Evaluation, evaluate_gan
+from ganzoo.evaluation.measurement import evaluate_gan
+from ganzoo.evaluation.report import Evaluation
 from ganzoo.sources import load
 from ganzoo.weights.manifest import WeightsEntry
 
@@ -20,15 +21,15 @@ class Comparison:
     protocol: str
     published: float
     measured: float | None
-    """None when the protocol no longer measures it."""
+    """None if the protocol does not measure it any more."""
     tolerance: float
     """Largest difference that the entry allows."""
     deviation: str | None
-    """How the measurement departs from its protocol; such a one confirms nothing."""
+    """How the measurement deviates from its protocol. A deviating measurement never confirms a published number."""
 
     @property
     def holds(self) -> bool:
-        """Whether the published number was found again."""
+        """Whether the published number was reproduced."""
         if self.deviation is not None or self.measured is None:
             return False
         return abs(self.measured - self.published) <= self.tolerance
@@ -37,7 +38,7 @@ class Comparison:
 def evaluate_entry(
     entry: WeightsEntry, device: str = "cpu", data_dir: Path | None = None, protocol: str | None = None
 ) -> list[Evaluation]:
-    """Measure weights under every protocol of their entry, or under one; raises as `evaluate` does.
+    """Measure weights under every protocol of their entry, or under one. Raises as `evaluate` does.
 
     Args:
         entry: the weights.
@@ -51,7 +52,7 @@ def evaluate_entry(
 
 
 def compare(entry: WeightsEntry, evaluation: Evaluation) -> list[Comparison]:
-    """Hold a measurement to what the entry states under the same protocol."""
+    """Compare a measurement with the numbers that the entry states for the same protocol."""
     measured = {metric.name: metric.value for metric in evaluation.metrics}
     return [
         Comparison(

@@ -1,9 +1,9 @@
-"""Images -> features, block by block; those of real images are kept in the store.
+"""Images -> features, batch by batch; those of real images are kept in the store.
 
     statistics/<dataset>/<key>/     values.npy, logits.npy, mean.npy, covariance.npy, record.json
 
-The key names the real images, the extractor and its weights, so that a change in any of them is another entry. Every
-file is held to the sha256 in the record whenever it is read.
+The key is a digest of the real images, the extractor and its weights: if any of them changes, so does the key. Every
+file is verified against the sha256 in the record whenever it is read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import io
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ganzoo.data.scaling import to_uint8
 from ganzoo.distances import gaussian
-from ganzoo.distributed.processes import Processes
+from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import EvaluationError
 from ganzoo.specs import Extractor, ExtractorSpec
 from ganzoo.weights.store import home, store_errors
@@ -35,28 +35,50 @@ FORMAT = 1
 
 
 @torch.inference_mode()
-def extract(spec: ExtractorSpec, extractor: Extractor, images: Tensor, device: torch.device) -> ExtractedFeatures:
-    """Run an extractor over images in [-1, 1], float32 [num, channels, height, width].
+def extract(
+    spec: ExtractorSpec,
+    extractor: Extractor,
+    images: Tensor,
+    device: torch.device,
+    processes: Processes = SINGLE_PROCESS,
+) -> ExtractedFeatures:
+    """Run an extractor over images in [-1, 1], float32 [num, channels, height, width], the same on every rank.
 
-    Raises EvaluationError for values that are not finite, which no byte could show.
+    Each rank extracts whole batches, counted from the first image, so that the features do not depend on the number of
+    processes. Raises EvaluationError for NaN and infinite values, which rounding to bytes would hide.
     """
     if not images.isfinite().all():
         raise EvaluationError("the images hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
-    with _full_precision():
-        blocks = [extractor.outputs(to_uint8(block).to(device)) for block in images.split(spec.batch_size)]
-    joined = {name: torch.cat([block[name].cpu() for block in blocks]) for name in blocks[0]}
+    shards = processes.shards(len(images), spec.batch_size)
+    own = images[shards[processes.rank]]
+    batches = own.split(spec.batch_size) if len(own) else ()
+    with processes.sharing_errors(), _without_tf32(device):
+        outputs = [extractor.outputs(to_uint8(batch).to(device)) for batch in batches]
+    names = processes.broadcast(sorted(outputs[0]) if outputs else None)  # the main rank has rows, others may not
+    joined = {}
+    for name in names:
+        rows = torch.cat([output[name].cpu() for output in outputs]) if outputs else torch.empty(0)
+        joined[name] = processes.all_gather_rows(rows, shards)
     return ExtractedFeatures(spec.name, joined["values"], joined.get("logits"))
 
 
 @contextlib.contextmanager
-def _full_precision() -> Iterator[None]:
+def _without_tf32(device: torch.device) -> Iterator[None]:
     """Keep convolutions on CUDA from rounding to TF32: stored features must not depend on the device that made them."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    # torch 2.9 renamed the switch, and refuses the old name once the new one was used.
+    switch, name, off = (
+        (cudnn.conv, "fp32_precision", "ieee") if hasattr(cudnn, "conv") else (cudnn, "allow_tf32", False)
+    )
+    before = getattr(switch, name)
+    setattr(switch, name, off)
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        setattr(switch, name, before)
 
 
 class ExtractedFeatures:
@@ -71,8 +93,8 @@ class ExtractedFeatures:
         """float32 [num, classes]."""
         if self._logits is None:
             raise EvaluationError(
-                f"the extractor {self._extractor!r} has no classifier here.",
-                hint="Give it weights with their final layer, or choose another metric.",
+                f"the extractor {self._extractor!r} has no classifier.",
+                hint="Provide weights with their final layer, or choose another metric.",
             )
         return self._logits
 
@@ -91,20 +113,8 @@ class ExtractedFeatures:
         return self._gaussian[1]
 
 
-def gather_features(
-    part: ExtractedFeatures | None, processes: Processes, shares: Sequence[slice]
-) -> ExtractedFeatures | None:
-    """Join on the first rank what each has extracted of its share, None where that is empty; None on the others."""
-    if processes.world_size == 1:
-        return part
-    has_logits = processes.broadcast(part is not None and part._logits is not None)
-    values = processes.gather(None if part is None else part.values, shares)
-    logits = processes.gather(None if part is None else part._logits, shares) if has_logits else None
-    return None if part is None or values is None else ExtractedFeatures(part._extractor, values, logits)
-
-
 class StoredFeatures:
-    """Features of real images in the store, each part read and checked when first asked for."""
+    """Features of real images in the store; each part is read and verified on first use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -123,7 +133,7 @@ class StoredFeatures:
         if "logits" not in self._digests:
             raise EvaluationError(
                 f"{self.folder} was computed without the final layer of its extractor.",
-                hint=f"Give the extractor its whole weights, delete {self.folder}, and evaluate again.",
+                hint=f"Provide the extractor's complete weights, delete {self.folder} and evaluate again.",
             )
         return self._read("logits")
 
@@ -138,7 +148,7 @@ class StoredFeatures:
         return self._read("covariance")
 
     def _read(self, name: str) -> Tensor:
-        """Read one array. Raises EvaluationError when it is not what was written."""
+        """Read one array. Raises EvaluationError when it is not the one that was written."""
         path = self.folder / f"{name}.npy"
         try:
             content = path.read_bytes()
@@ -150,11 +160,11 @@ class StoredFeatures:
 
     @property
     def _hint(self) -> str:
-        return f"Delete {self.folder} and evaluate again: the real side is then computed anew."
+        return f"Delete {self.folder} and evaluate again; the features are then computed again."
 
 
 def stored_folder(dataset: str, real_digest: str, spec: ExtractorSpec, extractor: Extractor) -> Path:
-    """Return where the features of these real images under this extractor are, or would be."""
+    """Return the folder for the features of these real images under this extractor."""
     facts = [FORMAT, real_digest, spec.name, spec.resize, extractor.sha256]
     return home() / "statistics" / dataset / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
@@ -171,8 +181,8 @@ def read_stored(folder: Path) -> StoredFeatures | None:
         ) from error
 
 
-def write_stored(folder: Path, features: ExtractedFeatures, facts: dict[str, Any]) -> None:
-    """Keep features, the whole folder or nothing; another process may do the same at once. Raises StoreError."""
+def write_stored(folder: Path, features: ExtractedFeatures, facts: dict[str, Any]) -> StoredFeatures:
+    """Store features, the whole folder or nothing; another process may store the same ones. Raises StoreError."""
     arrays = {"values": features.values, "mean": features.mean, "covariance": features.covariance}
     if features._logits is not None:
         arrays["logits"] = features.logits
@@ -187,6 +197,7 @@ def write_stored(folder: Path, features: ExtractedFeatures, facts: dict[str, Any
                     partial.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+        return StoredFeatures(folder)
 
 
 def _write_array(path: Path, array: Tensor) -> str:

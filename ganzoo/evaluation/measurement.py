@@ -1,15 +1,14 @@
-"""Samples of a model -> numbers, each with the protocol, the seeds and the digests that it was measured under."""
+"""Measure a model: samples -> metrics, with everything that fixes their values."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import platform
 import statistics
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,63 +17,18 @@ from ganzoo import registry
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.errors import EvaluationError, UnknownNameError
-from ganzoo.evaluation import crew
 from ganzoo.evaluation.extractors import Extractors
-from ganzoo.evaluation.memo import Cache
-from ganzoo.evaluation.real import RealSide
-from ganzoo.evaluation.records import run_data_dir
+from ganzoo.evaluation.real import Cache, RealSamples
+from ganzoo.evaluation.report import Evaluation, MetricValue
 from ganzoo.model import GAN
-from ganzoo.specs import DatasetSpec, Features, MetricInputs, EvaluationProtocol
-from ganzoo.validation import validated
+from ganzoo.randomness import sample_latents
+from ganzoo.sources import load
+from ganzoo.specs import DatasetSpec, EvaluationProtocol, Features
 from ganzoo.version import __version__
+from ganzoo.weights.references import FolderReference, parse_reference
 
-
-@dataclass(frozen=True)
-class MetricValue:
-    """One metric over the seeds of a protocol."""
-
-    name: str
-    value: float
-    """Mean over the seeds."""
-    std: float | None
-    """Sample standard deviation over the seeds; None for one seed, which has none."""
-    better: str
-    """`lower` or `higher`."""
-    protocol: str
-    """Name of the protocol, which fixes the value."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The metrics of one model under one protocol."""
-
-    reference: str
-    """What was evaluated."""
-    weights_sha256: str | None
-    """Digest of the generator's file."""
-    dataset: str
-    """Name of the dataset."""
-    protocol: EvaluationProtocol
-    real_digest: str | None
-    """Digest of the real split, when the protocol has one."""
-    extractors: tuple[dict[str, Any], ...]
-    """Name, digest of the weights, resize rule and batch size of each extractor that was used."""
-    tools: dict[str, str]
-    """What else metrics were computed with: name -> version or sha256."""
-    deviation: str | None
-    """How this measurement departs from the protocol, so that its numbers compare with none; None as it should be."""
-    metrics: tuple[MetricValue, ...]
-    samples_per_second: float
-    """How fast the generator drew the samples."""
-    device: str
-    dtype: str
-    ganzoo: str
-    torch: str
-    python: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
+BLOCK = 1024
+"""Ranks generate whole blocks of samples, so that the generator sees the same batches as in one process."""
 
 
 def evaluate(
@@ -91,15 +45,26 @@ def evaluate(
         protocol: a protocol of the model's dataset; None for its default.
         device: where samples are generated and features extracted; distances are computed on the CPU.
         data_dir: a folder with the dataset's files, for protocols that compare with real samples; None for the one
-            that a run was trained from, else the store's own.
+            that a run was trained on, else the store.
 
     Raises what `load` raises, UnknownNameError, EvaluationError, DatasetError.
     """
-    from ganzoo.sources import load
-
     gan = load(reference, device=str(init_processes().device(device)))
-    folder = run_data_dir(reference) if data_dir is None else Path(data_dir)
+    folder = _data_dir_of_run(reference) if data_dir is None else Path(data_dir)
     return evaluate_gan(gan, str(reference), protocol, folder)
+
+
+def _data_dir_of_run(reference: str | os.PathLike[str]) -> Path | None:
+    """Return the folder that a run's data came from; None for other weights."""
+    parsed = parse_reference(reference)
+    if not isinstance(parsed, FolderReference):
+        return None
+    run = parsed.path.parent if parsed.path.name == "best" else parsed.path
+    try:
+        data_dir = json.loads((run / "run.json").read_text(encoding="utf-8"))["data_dir"]
+        return None if data_dir is None else Path(data_dir)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def evaluate_gan(
@@ -111,22 +76,11 @@ def evaluate_gan(
     """
     dataset = registry.datasets.get(gan.config.dataset)
     chosen = protocol if isinstance(protocol, EvaluationProtocol) else find_protocol(dataset, protocol)
-    processes = init_processes()
-    evaluator = Evaluator(dataset, chosen, gan.device, data_dir, processes)
-
-    def measure() -> Evaluation | None:
-        if processes.is_main:
-            return evaluator.measure(gan, reference)
-        evaluator.assist(gan)
-        return None
-
-    found = processes.run_on_all(measure)
-    told = processes.broadcast(found and found.to_json())
-    return found or validated(Evaluation, told, "the first process")
+    return Evaluator(dataset, chosen, gan.device, data_dir, init_processes()).measure(gan, reference)
 
 
 class Evaluator:
-    """One protocol, ready to measure any number of models: what does not depend on the model is computed once."""
+    """One protocol, ready to measure any number of models: what depends on the real samples alone is computed once."""
 
     def __init__(
         self,
@@ -139,34 +93,32 @@ class Evaluator:
         self.dataset, self.protocol, self._processes = dataset, protocol, processes
         self._metrics = [registry.metrics.get(name) for name in protocol.metrics]
         self._extractors = Extractors(device, processes)
-        self._real = RealSide(dataset, protocol, data_dir, self._extractors)
+        self._real = RealSamples(dataset, protocol, data_dir, self._extractors)
 
     def measure(self, gan: GAN, reference: str) -> Evaluation:
-        """Measure one model, on the first rank, while the others `assist`.
+        """Measure one model. All ranks must call this; the numbers are the same on each.
 
-        Raises EvaluationError, DatasetError, and what loading an extractor raises.
+        Samples and features, which take most of the time, are shared out to the ranks and gathered; each rank then
+        computes all metrics. Raises EvaluationError, DatasetError, and what loading an extractor raises.
         """
-        with crew.leading(self._processes):
+        with self._processes.sharing_errors():
             return self._measure(gan, reference)
-
-    def assist(self, gan: GAN) -> None:
-        """Help the first rank to measure the same model, until it is done. Raises what failed here or there."""
-        crew.assist(gan, self._extractors, self._processes)
 
     def _measure(self, gan: GAN, reference: str) -> Evaluation:
         values: dict[str, list[float]] = {metric.name: [] for metric in self._metrics}
         seconds = 0.0
         for seed in self.protocol.seeds:
             started = time.perf_counter()
-            samples = crew.sample(gan, self.protocol.num_samples, seed, self._processes)
+            samples = generate(gan, self.protocol.num_samples, seed, self._processes)
             seconds += time.perf_counter() - started
-            if not samples.isfinite().all():
-                raise EvaluationError(
-                    "the samples hold NaN or infinite values.", hint="Evaluate an earlier checkpoint."
-                )
-            inputs = metric_inputs(gan, samples, self._real, self._extractors)
+            inputs = GeneratedSamples(samples, gan, self._real, self._extractors)
             for metric in self._metrics:
-                values[metric.name].append(_finite(metric.name, metric.compute(inputs)))
+                value = metric.compute(inputs)
+                if not math.isfinite(value):
+                    raise EvaluationError(
+                        f"{metric.name} is {value}.", hint="Look at the samples; they may all be the same."
+                    )
+                values[metric.name].append(value)
         deviations = [*([self._real.deviation] if self._real.deviation else []), *self._extractors.deviations()]
         return Evaluation(
             reference=reference,
@@ -175,7 +127,7 @@ class Evaluator:
             protocol=self.protocol,
             real_digest=self._real.digest,
             extractors=tuple(self._extractors.used()),
-            tools={name: told for metric in self._metrics for name, told in metric.tools().items()},
+            tools={name: version for metric in self._metrics for name, version in metric.versions().items()},
             deviation="; ".join(deviations) or None,
             metrics=tuple(
                 MetricValue(
@@ -196,32 +148,33 @@ class Evaluator:
         )
 
 
-def _finite(name: str, value: float) -> float:
-    if not math.isfinite(value):
-        raise EvaluationError(f"{name} is {value}, no number.", hint="Look at the samples; they may all be the same.")
-    return value
+def generate(gan: GAN, num: int, seed: int, processes: Processes) -> Tensor:
+    """Return the samples that `gan.sample` returns, on the CPU of every rank. Raises EvaluationError for NaN."""
+    shards = processes.shards(num, BLOCK)
+    own = shards[processes.rank]
+    latents, labels = sample_latents(gan.config.latent, num, seed)[own], gan.labels(num)
+    with processes.sharing_errors():
+        part = gan.generate(latents, None if labels is None else labels[own]).cpu() if len(latents) else latents
+    samples = processes.all_gather_rows(part, shards)
+    if not samples.isfinite().all():
+        raise EvaluationError("the samples hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
+    return samples
 
 
-def metric_inputs(gan: GAN, samples: Tensor, real: RealSide, extractors: Extractors) -> MetricInputs:
-    """Collect what metrics may look at; everything dear is computed when first asked for, and once."""
-    shared = Cache()
+class GeneratedSamples:
+    """The `MetricInputs` of one seed."""
 
-    def features(name: str) -> Features:
-        found: Features = shared(f"features of {name}", lambda: extractors.extract(name, samples))
-        return found
+    def __init__(self, samples: Tensor, gan: GAN, real: RealSamples, extractors: Extractors) -> None:
+        self.samples, self.sample = samples, gan.config.sample
+        self.labels = gan.labels(len(samples))
+        self.real, self.real_features, self.cached_real = real.samples, real.features, real.cached
+        self.real_texts, self.vocabulary = real.texts, real.vocabulary
+        self.cached = Cache()
+        self._extractors = extractors
 
-    return MetricInputs(
-        samples=samples,
-        sample=gan.config.sample,
-        labels=gan.labels(len(samples)),
-        real=real.samples,
-        features=features,
-        real_features=real.features,
-        real_texts=real.texts,
-        vocabulary=real.vocabulary,
-        shared=shared,
-        real_shared=real.shared,
-    )
+    def features(self, extractor: str) -> Features:
+        """Return the features of the samples, extracted once."""
+        return self.cached(f"features of {extractor}", lambda: self._extractors.extract(extractor, self.samples))
 
 
 def find_protocol(dataset: DatasetSpec, name: str | None) -> EvaluationProtocol:

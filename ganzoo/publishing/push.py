@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from ganzoo.errors import GanzooError, HubError, UsageError, WeightsFormatError
-from ganzoo.evaluation.records import saved_metrics
+from ganzoo.evaluation.report import saved_metrics
 from ganzoo.hub import client
 from ganzoo.hub.access import Access
 from ganzoo.hub.client import LIBRARY, hub_errors

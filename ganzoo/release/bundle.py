@@ -11,7 +11,8 @@ from typing import Any
 
 from ganzoo.config import differences, settings_from_json
 from ganzoo.errors import GanzooError, SettingsError, UsageError
-from ganzoo.evaluation import Evaluation, MetricValue, evaluate_gan
+from ganzoo.evaluation.measurement import evaluate_gan
+from ganzoo.evaluation.report import Evaluation, MetricValue
 from ganzoo.model import (
     CONFIG_NAME,
     DISCRIMINATOR_NAME,

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
-from ganzoo.evaluation.measurement import Evaluation
+from ganzoo.evaluation.report import Evaluation
 from ganzoo.registry import metrics
 from ganzoo.weights.manifest import WeightsEntry, measured
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ganzoo.errors import DivergedError
-from ganzoo.evaluation import Evaluator
+from ganzoo.evaluation.measurement import Evaluator
 from ganzoo.model import GAN
 from ganzoo.rendering import save_chart, save_picture
 from ganzoo.system.devices import synchronize

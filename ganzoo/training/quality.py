@@ -14,7 +14,7 @@ from typing import Any
 from ganzoo import registry
 from ganzoo.config import TrainingSettings
 from ganzoo.errors import SettingsError
-from ganzoo.evaluation import Evaluator, find_protocol
+from ganzoo.evaluation.measurement import Evaluator, find_protocol
 from ganzoo.model import GAN
 from ganzoo.specs import EvaluationProtocol
 from ganzoo.system.files import write_atomically
@@ -56,18 +56,9 @@ def open_evaluator(state: TrainingState, data_dir: Path | None) -> Evaluator | N
 def _measure(evaluator: Evaluator, state: TrainingState) -> dict[str, float]:
     net = state.trained_generator
     was_training = net.training
-    gan = GAN(net.eval(), state.config)
-
-    def measure() -> dict[str, float] | None:
-        if not state.processes.is_main:
-            evaluator.assist(gan)
-            return None
-        evaluation = evaluator.measure(gan, state.config.recipe)
-        return {metric.name: metric.value for metric in evaluation.metrics}
-
-    values: dict[str, float] = state.processes.broadcast(state.processes.run_on_all(measure))
+    evaluation = evaluator.measure(GAN(net.eval(), state.config), state.config.recipe)
     net.train(was_training)
-    return values
+    return {metric.name: metric.value for metric in evaluation.metrics}
 
 
 class Quality:

@@ -30,7 +30,7 @@ from ganzoo.weights.model_config import ModelConfig, model_config
 if TYPE_CHECKING:
     import torch
 
-    from ganzoo.evaluation import Evaluator
+    from ganzoo.evaluation.measurement import Evaluator
 
 CHANGEABLE = frozenset(
     {

@@ -38,7 +38,7 @@ LENET = ExtractorSpec(
 FD_LENET, LENET_PRECISION, LENET_RECALL, LENET_DENSITY, LENET_COVERAGE = feature_metrics("lenet-mnist", "lenet")
 CLASS_IMBALANCE = MetricSpec(
     name="class-imbalance",
-    summary="total variation distance between the classes read by lenet-mnist and uniform, from 0 to 0.9 for a single class",
+    summary="total variation distance of the classes read by lenet-mnist to uniform, 0 to 0.9 (a single class)",
     better="lower",
     compute=deferred("ganzoo_mnist.metrics:class_imbalance"),
 )

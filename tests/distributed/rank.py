@@ -17,8 +17,7 @@ from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.sync_batch_norm import convert_sync_batch_norm
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.errors import DatasetError, OtherProcessError, SettingsError
-from ganzoo.evaluation import Evaluator
-from ganzoo.evaluation.measurement import evaluate_gan
+from ganzoo.evaluation.measurement import Evaluator, evaluate_gan
 from ganzoo.losses import Critics, r1
 from ganzoo.registry import datasets
 from ganzoo.specs import EvaluationProtocol

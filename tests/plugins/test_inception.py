@@ -22,11 +22,13 @@ from ganzoo import registry
 from ganzoo.config import environment_layer
 from ganzoo.distances import inception_score, kernel_distance, neighbourhoods
 from ganzoo.errors import EvaluationError
-from ganzoo.evaluation import evaluate_gan
+from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import extract
-from ganzoo.specs import Extractor, MetricInputs, EvaluationProtocol, SampleSpec
+from ganzoo.evaluation.measurement import evaluate_gan
+from ganzoo.specs import EvaluationProtocol, Extractor, MetricInputs, SampleSpec
 from ganzoo_inception import FID, INCEPTION_2015, INCEPTION_PRECISION, INCEPTION_RECALL, INCEPTION_SCORE, KID, weights
 from tests.conftest import Ganzoo, assert_two_lines
+from tests.test_evaluation import metric_inputs
 from tests.test_model import make_gan
 
 CPU = torch.device("cpu")
@@ -91,10 +93,8 @@ SAMPLES, REAL = pictures(8, 0, 256), pictures(8, 1, 200)
 
 def inputs_of(extractor: Extractor, samples: Tensor, real: Tensor) -> MetricInputs:
     """What metrics see of two sets of images in [-1, 1]."""
-    return MetricInputs(
+    return metric_inputs(
         samples=samples,
-        sample=SampleSpec(kind="image", shape=tuple(samples.shape[1:])),
-        real=lambda: real,
         features=cache(lambda _: extract(INCEPTION_2015, extractor, samples, CPU)),
         real_features=cache(lambda _: extract(INCEPTION_2015, extractor, real, CPU)),
     )
@@ -149,7 +149,7 @@ def test_torch_fidelity_gives_the_same_numbers_for_folders_of_pngs(
 
 
 def test_a_set_is_at_distance_zero_from_itself(inputs: MetricInputs) -> None:
-    same = dataclasses.replace(inputs, real_features=inputs.features)
+    same = metric_inputs(features=inputs.features, real_features=inputs.features)
     assert FID.compute(same) == pytest.approx(0, abs=1e-6)
     assert INCEPTION_PRECISION.compute(same) == INCEPTION_RECALL.compute(same) == 1
 
@@ -214,9 +214,15 @@ def test_one_sample_has_no_fid(extractor: Extractor) -> None:
 @pytest.mark.parametrize("metric", ["fid", "kid", "inception-recall", "inception-score"])
 def test_curves_have_no_inception_metric(metric: str) -> None:
     samples = torch.zeros(10, 15)
-    inputs = MetricInputs(samples=samples, sample=SampleSpec(kind="curve", shape=(15,)), real=lambda: samples)
-    with pytest.raises(EvaluationError, match="looks at images"):
+    extractors = Extractors(CPU)
+    inputs = metric_inputs(samples=samples, features=lambda name: extractors.extract(name, samples))
+    with pytest.raises(EvaluationError, match=r"inception-2015 takes images, not samples of shape \[15\]"):
         registry.metrics.get(metric).compute(inputs)
+
+
+def test_images_of_other_channels_are_refused(extractor: Extractor) -> None:
+    with pytest.raises(EvaluationError, match="one or three channels, not 4"):
+        extract(INCEPTION_2015, extractor, torch.zeros(2, 4, 8, 8), CPU)
 
 
 def test_broken_samples_have_no_features(extractor: Extractor) -> None:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 import ganzoo
 from ganzoo.errors import EvaluationError
-from ganzoo.evaluation import evaluate_gan
 from ganzoo.evaluation.features import ExtractedFeatures, extract
+from ganzoo.evaluation.measurement import evaluate_gan
 from ganzoo.registry import extractors, metrics
-from ganzoo.specs import Features, MetricInputs, EvaluationProtocol, SampleSpec
+from ganzoo.specs import EvaluationProtocol, Features, SampleSpec
 from ganzoo_mnist import LENET, MNIST, lenet, train_lenet
 from tests.conftest import InstallPlugin
+from tests.test_evaluation import metric_inputs
 from tests.test_model import make_gan
 
 CPU = torch.device("cpu")
@@ -40,10 +41,9 @@ def measure(metric: str, samples: Tensor, real: Tensor | None = None, labels: Te
         assert images is not None
         return read(images)
 
-    inputs = MetricInputs(
+    inputs = metric_inputs(
         samples=samples,
         sample=MNIST.sample,
-        real=torch.empty,
         labels=labels,
         features=lambda _: features_of(samples),
         real_features=lambda _: features_of(real),

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from ganzoo_ocr import (
 )
 from ganzoo_ocr.edit_distance import edit_distance
 from ganzoo_quadratic import QUADRATIC
+from tests.test_evaluation import metric_inputs
 
 METRICS = [OCR_WORDS, OCR_CONFIDENCE, OCR_REAL_WORDS, OCR_REAL_CONFIDENCE, OCR_REAL_EXACT, OCR_REAL_CER]
 WORD_IMAGE = SampleSpec(kind="image", shape=(1, 32, 128))
@@ -50,15 +51,18 @@ def noise(num: int) -> torch.Tensor:
     return torch.rand(num, 1, 32, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def inputs(samples: torch.Tensor, shown: list[str] = TEXTS, written: list[str] | None = None) -> MetricInputs:
+def inputs(
+    samples: torch.Tensor, shown: list[str] = TEXTS, written: list[str] | None = None, **members: Any
+) -> MetricInputs:
     """Generated samples; real ones that show some words, annotated with the same or others."""
-    return MetricInputs(
-        samples=samples,
-        sample=WORD_IMAGE,
-        real=lambda: rendered(shown),
-        real_texts=lambda: written or shown,
-        vocabulary=lambda: VOCABULARY,
-    )
+    defaults = {
+        "samples": samples,
+        "sample": WORD_IMAGE,
+        "real": lambda: rendered(shown),
+        "real_texts": lambda: written or shown,
+        "vocabulary": lambda: VOCABULARY,
+    }
+    return metric_inputs(**{**defaults, **members})
 
 
 @needs_ocr
@@ -126,13 +130,13 @@ def test_the_edit_distance_of_known_pairs(first: str, second: str, edits: int) -
 @pytest.mark.parametrize("sample", [QUADRATIC.sample, SampleSpec(kind="image", shape=(1, 28, 28))], ids=str)
 def test_other_samples_are_refused_before_anything_is_read(metric: MetricSpec, sample: SampleSpec) -> None:
     with pytest.raises(EvaluationError, match="reads grey word images, 32 × 128"):
-        metric.compute(replace(inputs(torch.zeros(2, *sample.shape)), sample=sample))
+        metric.compute(inputs(torch.zeros(2, *sample.shape), sample=sample))
 
 
 @pytest.mark.parametrize("metric", [OCR_REAL_EXACT, OCR_REAL_CER], ids=lambda metric: metric.name)
 def test_real_images_without_texts_are_no_number(metric: MetricSpec) -> None:
     with pytest.raises(EvaluationError, match="nobody knows what is written"):
-        metric.compute(replace(inputs(noise(1)), real_texts=lambda: None))
+        metric.compute(inputs(noise(1), real_texts=lambda: None))
 
 
 READ_NOISE = """

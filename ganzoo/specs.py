@@ -92,8 +92,8 @@ class ArchitectureSpec:
     conditional: bool = False
     """Whether the builders understand `sample.classes`."""
     batch_independent: bool = False
-    """Whether the discriminator's logit of a sample depends on that sample alone (no batch statistics), so that real and
-    fake samples may be concatenated into one pass."""
+    """Whether the discriminator's logit of a sample depends on that sample alone (no batch statistics), so that real
+    and fake samples may be concatenated into one pass."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 
@@ -121,11 +121,11 @@ class StreamedData:
     num: int
     """Number of items, including those that cannot be read."""
     read: Callable[[int, int], ArrayData]
-    """(start, stop) -> the items [start, stop) in order, without those it skipped. Other processes call it, so it must be
-    picklable (a `functools.partial` of a module's function); it is called with a few thousand items at a time."""
+    """(start, stop) -> the items [start, stop) in order, without those it skipped. Other processes call it, so it must
+    be picklable (a `functools.partial` of a module's function); it is called with a few thousand items at a time."""
     sources: tuple[Path, ...] = ()
-    """The files and folders whose change makes the packed copy stale. For a folder of millions of files: its index; where
-    files may be added: their folder too."""
+    """The files and folders whose change makes the packed copy stale. For a folder of millions of files: its index;
+    where files may be added: their folder too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ class SyntheticData:
 
 
 class Features(Structural):
-    """An extractor's outputs for a set of images. Each is computed, or read from the store and verified, when first used."""
+    """An extractor's outputs for a set of images. Each is computed, or read and verified, when first used."""
 
     @property
     def values(self) -> torch.Tensor:
@@ -186,8 +186,8 @@ class ExtractorSpec:
     batch_size: Annotated[int, Interval(ge=1, le=1 << 16)]
     """Images in each forward pass; fixed, because the last bits of features depend on it."""
     load: Callable[[torch.device, Path], Extractor]
-    """(device, folder) -> the network. `folder` is its own folder in the store, for weights that it downloads; it may not
-    exist yet. Raises EvaluationError, saying how to get the weights, when they cannot be found."""
+    """(device, folder) -> the network. `folder` is its own folder in the store, for weights that it downloads; it may
+    not exist yet. Raises EvaluationError, saying how to get the weights, when they cannot be found."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 
@@ -307,12 +307,12 @@ class Recipe:
     update_order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
     """Which network is updated first in a step."""
     share_fakes: bool = False
-    """Whether both networks see the same fake samples in a step (requires generator_first), or new ones each."""
+    """Whether both networks see the same fake samples in a step (the generator must be updated first), or fresh ones each."""
     augment: tuple[str, ...] = ()
-    """Names of augmentations in `ganzoo.augmentations`, in order. They apply to all images that the discriminator sees, real
-    and fake, in both updates. Images only."""
+    """Names of augmentations in `ganzoo.augmentations`, in order. They apply to all images that the discriminator sees,
+    real and fake, in both updates. Images only."""
     ema_decay: Rate | None = None
-    """Decay of the moving average of the generator (EMA), which is then the one that is saved and sampled; None: no EMA."""
+    """Decay of the moving average of the generator (EMA), which is then saved and sampled instead; None: no EMA."""
     source: str = ""
     """The paper or published code that the recipe follows."""
     notes: str = ""

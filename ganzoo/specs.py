@@ -307,7 +307,7 @@ class Recipe:
     update_order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
     """Which network is updated first in a step."""
     share_fakes: bool = False
-    """Whether both networks see the same fake samples in a step (the generator must be updated first), or fresh ones each."""
+    """Whether both nets see the same fakes in a step (the generator must be updated first), or fresh ones each."""
     augment: tuple[str, ...] = ()
     """Names of augmentations in `ganzoo.augmentations`, in order. They apply to all images that the discriminator sees,
     real and fake, in both updates. Images only."""

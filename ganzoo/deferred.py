@@ -1,4 +1,4 @@
-"""Functions named by text, so that a spec can point to code that is imported only when it is called."""
+"""Functions given as `module:name`, imported when they are first called."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from importlib import import_module
 from typing import Any
 
 
-def deferred(place: str) -> Callable[..., Any]:
-    """Return a function that imports `module:name` when it is called, and calls that.
+def deferred(path: str) -> Callable[..., Any]:
+    """Return a function that imports `module:name` when it is called, and calls it.
 
-    A plugin's `__init__` is to load no torch, but its specs name functions that need it.
+    Specs refer to functions that need torch, but a plugin's `__init__` must not import it.
     """
-    return partial(_call, place)
+    return partial(_call, path)
 
 
-def _call(place: str, *arguments: Any) -> Any:
-    module, _, name = place.partition(":")
+def _call(path: str, *arguments: Any) -> Any:
+    module, _, name = path.partition(":")
     return getattr(import_module(module), name)(*arguments)

@@ -1,30 +1,31 @@
-"""Everything ganzoo raises on purpose.
+"""The exceptions of ganzoo.
 
 GanzooError                     known failure, exit code 1
-├── UsageError                  the request itself is wrong, exit code 2
+├── UsageError                  a wrong request, exit code 2
 │   ├── UnknownNameError        no such recipe, dataset, architecture, metric or weights
-│   ├── BadReferenceError       text that names no weights
-│   ├── SettingsError           a setting that does not exist or is out of range
+│   ├── BadReferenceError       a text that does not name weights
+│   ├── SettingsError           an unknown setting or an invalid value
 │   └── DeviceError             a device that this machine does not have
 ├── PluginError                 a plugin that cannot be imported or breaks the contract
-│   └── DuplicateNameError      one name, two distributions
+│   └── DuplicateNameError      two distributions register the same name
 ├── ManifestError               a weights manifest that cannot be read
-├── WeightsError                weights that cannot be had or trusted
-│   ├── MissingWeightsError     nowhere to be found
-│   ├── DigestMismatchError     bytes other than the pinned ones
-│   └── WeightsFormatError      not safetensors, or not the tensors that the config asks for
-├── HubError                    the Hub cannot be reached, or says no
-│   └── HubTimeoutError         it took longer than allowed; the client may still be busy
+├── WeightsError                weights that cannot be found or trusted
+│   ├── MissingWeightsError     not in the store, not bundled, and not to be downloaded
+│   ├── DigestMismatchError     a file that differs from its pinned size or sha256
+│   └── WeightsFormatError      not safetensors, or not the tensors that the config requires
+├── HubError                    the Hub cannot be reached or refuses a request
+│   └── HubTimeoutError         a request took too long; threads of the client may still run
 ├── StoreError                  the store cannot be read or written
-├── DatasetError                data that cannot be had or read
-│   └── MissingDatasetError     no local files and no download
-├── TrainingError               a run that cannot start or go on
+├── DatasetError                data that cannot be found or read
+│   └── MissingDatasetError     no local files, and not downloaded
+├── TrainingError               a run that cannot start or continue
 │   ├── DivergedError           a loss became NaN or infinite
-│   ├── ElsewhereError          another process of the same training failed, and says why
-│   └── ResumeError             a run folder that cannot be continued
-└── EvaluationError             a metric that does not fit, or cannot be computed
+│   ├── OtherProcessError       another process of the same training failed and reports it
+│   └── ResumeError             a run that cannot be resumed
+└── EvaluationError             a metric that cannot be computed
 
-Each error says in `str(error)` what was seen and what was expected, and in `error.hint` what to do about it.
+`str(error)` says what is wrong in one line, `error.hint` what to do about it. Facts that a caller may need (a
+name, a path, a digest) are attributes of the error.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from pathlib import Path
 
 
 class GanzooError(Exception):
-    """A known failure: one line that says what, and one that says how to mend it."""
+    """Base of all expected failures: a message of one line, and a hint on how to fix it."""
 
     exit_code = 1
 
@@ -47,13 +48,13 @@ class GanzooError(Exception):
 
 
 class UsageError(GanzooError):
-    """The request itself is wrong."""
+    """A wrong request: an unknown name, option or setting."""
 
     exit_code = 2
 
 
 class UnknownNameError(UsageError):
-    """No spec or weights of that kind carries this name."""
+    """Nothing of this kind has this name."""
 
     def __init__(self, kind: str, name: str, known: Collection[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
@@ -63,7 +64,7 @@ class UnknownNameError(UsageError):
 
 
 class BadReferenceError(UsageError):
-    """A text that is no reference to weights."""
+    """A text that is not a reference to weights."""
 
 
 class SettingsError(UsageError):
@@ -71,11 +72,11 @@ class SettingsError(UsageError):
 
 
 class DeviceError(UsageError):
-    """A device that this machine does not have."""
+    """A device that does not exist, or that this machine does not have."""
 
 
 class PluginError(GanzooError):
-    """A plugin that cannot be imported, or that hands over something else than its spec."""
+    """A plugin that cannot be imported or does not provide the spec that it registers."""
 
     def __init__(self, message: str, *, distribution: str, version: str, hint: str = "") -> None:
         super().__init__(message, hint=hint or f"Update or uninstall {distribution}, or set GANZOO_PLUGINS=off.")
@@ -83,7 +84,7 @@ class PluginError(GanzooError):
 
 
 class DuplicateNameError(PluginError):
-    """One name that several distributions register."""
+    """A name that several distributions register."""
 
 
 class ManifestError(GanzooError):
@@ -91,15 +92,15 @@ class ManifestError(GanzooError):
 
 
 class WeightsError(GanzooError):
-    """Weights that cannot be had or trusted."""
+    """Weights that cannot be found or trusted."""
 
 
 class MissingWeightsError(WeightsError):
-    """Weights that are neither in the store nor bundled nor to be fetched."""
+    """Weights that are not in the store, not bundled, and not to be downloaded."""
 
 
 class DigestMismatchError(WeightsError):
-    """Bytes whose size or sha256 is not the pinned one."""
+    """A file whose size or sha256 differs from the pinned one."""
 
     def __init__(self, where: str | Path, *, expected: str, found: str, hint: str) -> None:
         super().__init__(f"{where} is damaged or was edited: expected {expected}, found {found}.", hint=hint)
@@ -107,15 +108,15 @@ class DigestMismatchError(WeightsError):
 
 
 class WeightsFormatError(WeightsError):
-    """A file that is not safetensors, or whose tensors are not those that its config asks for."""
+    """A file that is not safetensors, or whose tensors are not those that its config requires."""
 
 
 class HubError(GanzooError):
-    """The Hugging Face Hub cannot be reached, refuses, or holds something else than promised."""
+    """The Hugging Face Hub cannot be reached, refuses a request, or has something other than expected."""
 
 
 class HubTimeoutError(HubError):
-    """A conversation took longer than allowed; threads of the client may still be waiting for its end."""
+    """A request to the Hub took longer than allowed; threads of the client may still be waiting for it."""
 
 
 class StoreError(GanzooError):
@@ -123,15 +124,15 @@ class StoreError(GanzooError):
 
 
 class DatasetError(GanzooError):
-    """Data that cannot be read or is not what its format promises."""
+    """Data that cannot be read or does not match its format."""
 
 
 class MissingDatasetError(DatasetError):
-    """No local files, and no download (not asked for, or without success)."""
+    """Files that are not on this machine, and were not downloaded or could not be."""
 
 
 class TrainingError(GanzooError):
-    """A run that cannot start or go on."""
+    """A run that cannot start or continue."""
 
 
 class DivergedError(TrainingError):
@@ -139,15 +140,15 @@ class DivergedError(TrainingError):
 
 
 class OtherProcessError(TrainingError):
-    """Another process of the same training failed. It says why, so the program prints nothing for this one."""
+    """Another process of the same training failed. That process reports why; this one prints nothing."""
 
 
 class ResumeError(TrainingError):
-    """A run folder that cannot be continued."""
+    """A run that cannot be resumed."""
 
 
 class EvaluationError(GanzooError):
-    """A metric that does not fit the samples, or cannot be computed from them."""
+    """A metric that cannot be computed from these samples."""
 
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -165,13 +166,13 @@ _HINTS = {
 
 
 def hint_for(error: OSError, disk_full: str = "Free some disk space, or choose a folder on another disk.") -> str:
-    """Return what to do about an error of the operating system, by its cause; `disk_full` when no space is left."""
+    """Return how to fix an error of the operating system, by its cause; `disk_full` if no space is left."""
     if error.errno in _DISK_FULL:
         return disk_full
     return _HINTS.get(error.errno or 0, "Check the path, its permissions and the free disk space.")
 
 
 def first_sentence(error: Exception) -> str:
-    """Return the first sentence of what an error says, without a full stop and without places in torch's own code."""
+    """Return the first sentence of an error's message, without a full stop and without torch's source locations."""
     text = re.sub(r"\[\S*:\d+\] ", "", str(error).strip())
     return re.split(r"\.\s|\n", text)[0].rstrip(".") or type(error).__name__

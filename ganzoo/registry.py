@@ -1,7 +1,7 @@
 """Entry points -> specs.
 
-Names come from the metadata of installed distributions, so that listing imports nothing; `get` imports the one plugin
-that is asked for. A broken plugin, or two that claim one name, is an error of that name alone.
+Names come from the metadata of installed distributions, so listing imports nothing; `get` imports only the plugin that
+is asked for. A broken plugin, or a name that two plugins register, is an error of that name alone.
 """
 
 from __future__ import annotations
@@ -36,64 +36,49 @@ class Origin:
         return f"{self.distribution} {self.version}"
 
 
+def registrations(group: str) -> list[EntryPoint]:
+    """Return the entry points of a group that GANZOO_PLUGINS allows, sorted by name.
+
+    GANZOO_PLUGINS is unset (all), `off` (first-party only) or a comma-separated list of distributions.
+    """
+    found = [entry for entry in _installed(_folders())[group] if entry.dist is not None]
+    choice = os.environ.get("GANZOO_PLUGINS", "").strip()
+    if choice:
+        allowed = set() if choice.lower() == "off" else {_normalized(name) for name in choice.split(",")}
+        allowed.add(FIRST_PARTY)
+        found = [entry for entry in found if _normalized(origin(entry).distribution) in allowed]
+    owners = Counter(entry.name for entry in found)
+    # The origin is in a file of its own, so it is read only where several distributions register the same name.
+    return sorted(found, key=lambda entry: (entry.name, str(origin(entry)) if owners[entry.name] > 1 else ""))
+
+
+def origin(entry: EntryPoint) -> Origin:
+    """Return the distribution that registers an entry point of `registrations`."""
+    assert entry.dist is not None
+    return _origin(entry.dist)
+
+
 @cache
 def _origin(distribution: Distribution) -> Origin:
     metadata = distribution.metadata  # reads and parses a file
     return Origin(metadata["Name"], metadata["Version"])
 
 
-@dataclass(frozen=True)
-class Registration:
-    """A line under an entry-point group."""
-
-    entry: EntryPoint
-    distribution: Distribution
-
-    @property
-    def name(self) -> str:
-        """What is registered."""
-        return self.entry.name
-
-    @property
-    def origin(self) -> Origin:
-        """The distribution that registers it."""
-        return _origin(self.distribution)
-
-
-def registrations(group: str) -> list[Registration]:
-    """Return the entry points of a group that GANZOO_PLUGINS lets through, in the order of their names.
-
-    GANZOO_PLUGINS is unset (all), `off` (first-party only) or a comma-separated list of distributions.
-    """
-    found = _installed(_surroundings())[group]
-    choice = os.environ.get("GANZOO_PLUGINS", "").strip()
-    if choice:
-        allowed = set() if choice.lower() == "off" else {_normalized(name) for name in choice.split(",")}
-        allowed.add(FIRST_PARTY)
-        found = [one for one in found if _normalized(one.origin.distribution) in allowed]
-    owners = Counter(one.name for one in found)
-    # Who owns a name takes a file to say, so it is asked only where there are several.
-    return sorted(found, key=lambda one: (one.name, str(one.origin) if owners[one.name] > 1 else ""))
-
-
 @lru_cache(maxsize=1)
-def _installed(surroundings: object) -> dict[str, list[Registration]]:
-    """Return what is registered for each group, each distribution's file read once while the surroundings stay."""
+def _installed(folders: object) -> dict[str, list[EntryPoint]]:
+    """Return the entry points of each group; the metadata is read again only when the folders change."""
     points = entry_points()
-    return {
-        group: [Registration(entry, entry.dist) for entry in points.select(group=group) if entry.dist is not None]
-        for group in GROUPS
-    }
+    return {group: list(points.select(group=group)) for group in GROUPS}
 
 
-def _surroundings() -> tuple[object, ...]:
-    """Return who looks for distributions, where, and when something was last installed there."""
-    folders = [path for path in map(Path, sys.path) if path.exists()]
-    return (*map(id, sys.meta_path), *((path, path.stat().st_mtime_ns) for path in folders))
+def _folders() -> tuple[tuple[str, int], ...]:
+    """Return sys.path with modification times: installing or removing a distribution changes one of them."""
+    paths = [Path(folder) for folder in sys.path]
+    return tuple((str(path), path.stat().st_mtime_ns) for path in paths if path.exists())
 
 
 def _normalized(distribution: str) -> str:
-    """Compare distribution names as pip does: `My_Plugin` is `my-plugin`."""
+    """Normalize the name of a distribution as pip does: `My_Plugin` is `my-plugin`."""
     return distribution.strip().lower().replace("_", "-").replace(".", "-")
 
 
@@ -105,45 +90,45 @@ class Registry(Generic[Spec]):
         self._spec_type: type[Spec] = spec_type
 
     def origins(self) -> dict[str, list[Origin]]:
-        """Return every registered name with the distributions that claim it; imports nothing."""
-        return {name: [claim.origin for claim in claims] for name, claims in self._claims().items()}
+        """Return every registered name with the distributions that register it; imports nothing."""
+        return {name: [origin(entry) for entry in entries] for name, entries in self._entries().items()}
 
     def names(self) -> list[str]:
         """Return every registered name, sorted; imports nothing."""
-        return list(self._claims())
+        return list(self._entries())
 
     def get(self, name: str) -> Spec:
         """Import and return one spec.
 
-        Raises UnknownNameError, DuplicateNameError, or PluginError when the plugin cannot be imported, hands over
-        something else, or was written for a newer ganzoo.
+        Raises UnknownNameError, DuplicateNameError, or PluginError when the plugin cannot be imported, provides
+        something else than this kind of spec, or was written for a newer ganzoo.
         """
-        claims = self._claims().get(name)
-        if claims is None:
+        entries = self._entries().get(name)
+        if entries is None:
             raise UnknownNameError(self.kind, name, self.names())
-        if len(claims) > 1:
-            claimants = " and ".join(str(claim.origin) for claim in claims)
+        if len(entries) > 1:
+            owners = [origin(entry) for entry in entries]
             raise DuplicateNameError(
-                f"{self.kind} {name!r} is registered by {claimants}.",
-                distribution=claims[0].origin.distribution,
-                version=claims[0].origin.version,
+                f"{self.kind} {name!r} is registered by {' and '.join(map(str, owners))}.",
+                distribution=owners[0].distribution,
+                version=owners[0].version,
                 hint="Uninstall one of them, or name the one to keep in GANZOO_PLUGINS.",
             )
-        return _load(claims[0], self.kind, self._spec_type)
+        return _load(entries[0], self.kind, self._spec_type)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
-    def _claims(self) -> dict[str, list[Registration]]:
-        claims: dict[str, list[Registration]] = defaultdict(list)
-        for one in registrations(self.group):
-            claims[one.name].append(one)
-        return dict(claims)
+    def _entries(self) -> dict[str, list[EntryPoint]]:
+        entries: dict[str, list[EntryPoint]] = defaultdict(list)
+        for entry in registrations(self.group):
+            entries[entry.name].append(entry)
+        return dict(entries)
 
 
-def _load(claim: Registration, kind: str, spec_type: type[Spec]) -> Spec:
-    """Import one entry point and hold it to the contract."""
-    entry, source = claim.entry, claim.origin
+def _load(entry: EntryPoint, kind: str, spec_type: type[Spec]) -> Spec:
+    """Import one entry point and check the contract."""
+    source = origin(entry)
 
     def broken(what: str, hint: str = "") -> PluginError:
         message = f"{source} {what}"
@@ -151,17 +136,17 @@ def _load(claim: Registration, kind: str, spec_type: type[Spec]) -> Spec:
 
     try:
         spec = entry.load()
-    except (Exception, SystemExit) as error:  # a plugin that calls sys.exit() must not end the program
+    except (Exception, SystemExit) as error:  # SystemExit: a plugin that calls sys.exit() must not end ours
         raise broken(f"failed to load {kind} {entry.name!r}: {type(error).__name__}: {error}") from error
     if not isinstance(spec, spec_type):
-        raise broken(f"registers {kind} {entry.name!r} as a {type(spec).__name__}, not a {spec_type.__name__}.")
+        raise broken(f"registers a {type(spec).__name__} as {kind} {entry.name!r}, not {spec_type.__name__}.")
     if spec.api_version > API_VERSION:
         raise broken(
-            f"wrote {kind} {entry.name!r} for plugin API {spec.api_version}; this ganzoo understands {API_VERSION}.",
+            f"wrote {kind} {entry.name!r} for plugin API {spec.api_version}, but this ganzoo has {API_VERSION}.",
             hint="Update ganzoo: pip install --upgrade ganzoo",
         )
     if spec.name != entry.name:
-        raise broken(f"registers {kind} {spec.name!r} under the name {entry.name!r}; the two must agree.")
+        raise broken(f"registers {kind} {spec.name!r} under the name {entry.name!r}; the names must be equal.")
     return spec
 
 
@@ -178,11 +163,11 @@ GROUPS = (*(registry.group for registry in REGISTRIES), WEIGHTS_GROUP)
 
 @cache
 def package_folder(package: str) -> str | None:
-    """Return the folder of an installed top-level package without importing it; None when there is none."""
+    """Return the folder of an installed top-level package without importing it, or None."""
     from importlib.util import find_spec
 
     if not package.isidentifier():
-        return None  # a submodule cannot be found without importing its parents
+        return None  # find_spec would import the parents of a submodule
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         return None

@@ -1,7 +1,7 @@
 """The contracts between ganzoo and its plugins: frozen, keyword-only, torch-free.
 
-A plugin hands over data and callables, never a class to inherit from. Importing this module, or a plugin's
-`__init__`, loads no torch: builders and loaders import what they need inside.
+A plugin provides data and callables; there are no base classes to inherit from. Importing this module, or a plugin's
+`__init__`, does not load torch: builders and loaders import what they need inside.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 API_VERSION = 1
-"""The newest version of these contracts that this ganzoo understands."""
+"""The newest version of these contracts that this ganzoo supports."""
 
 TEXT_BYTES = 64
-"""Most bytes of the text on a sample, in UTF-8."""
+"""Maximum length of the text on a sample, in bytes of UTF-8."""
 
 Size = Annotated[int, Interval(ge=1, le=1 << 20)]
 """A width, a height, a number of units: between 1 and 1,048,576."""
@@ -33,14 +33,14 @@ Rate = Annotated[float, Interval(ge=0, le=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class CurveAxes:
-    """Where the values of a curve lie on paper."""
+    """The axes of a plot of curves."""
 
     x: tuple[float, ...]
-    """Abscissa of each value, ascending."""
+    """x of each value, ascending."""
     lower: tuple[float, ...]
-    """Smallest value a real curve takes at each x."""
+    """Smallest value of a real curve at each x."""
     upper: tuple[float, ...]
-    """Largest value a real curve takes at each x."""
+    """Largest value of a real curve at each x."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class SampleSpec:
     classes: Annotated[tuple[str, ...], Len(1, 100_000)] | None = None
     """Name of each class, by label. Builders see it only when the model is class-conditional, else None."""
     axes: CurveAxes | None = None
-    """Curves only: abscissae and the band that holds every real curve."""
+    """Curves only: x values, and the band that contains every real curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +76,11 @@ class ArchitectureSpec:
     summary: str
     """One line for `ganzoo show`."""
     paper: str
-    """Where the nets come from: authors, year, arXiv number; or the published code."""
+    """Where the networks come from: authors, year, arXiv number; or the published code."""
     license: str
     """SPDX identifier of the implementation."""
     config: type[Any]
-    """A frozen dataclass. Bound every field (`annotated_types`): configs come from files that others wrote."""
+    """A frozen dataclass. Bound every field (`annotated_types`): configs may come from untrusted files."""
     build_generator: Callable[[Any, LatentSpec, SampleSpec], torch.nn.Module]
     """(config, latent, sample) -> module; module(z [batch, dim]) -> [batch, *sample.shape].
     When `sample.classes` is given: module(z, labels), labels int64 [batch]."""
@@ -89,8 +89,8 @@ class ArchitectureSpec:
     conditional: bool = False
     """Whether the builders understand `sample.classes`."""
     batch_independent: bool = False
-    """Whether the discriminator judges each sample by itself (no batch statistics), so that real and fake samples may
-    go through it in one pass."""
+    """Whether the discriminator's logit of a sample depends on that sample alone (no batch statistics), so that real
+    and fake samples may be concatenated into one pass."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 
@@ -106,39 +106,39 @@ class ArrayData:
     texts: NDArray[np.bytes_] | None = None
     """[num], bytes of length TEXT_BYTES, UTF-8: what is written on each image; None for a set without texts."""
     skipped: tuple[str, ...] = ()
-    """What could not be read, an item each: its name and why. Formats that expect damage skip it and say so."""
+    """Items that could not be read, each as its name and the reason. Formats that tolerate damage skip them."""
     sources: tuple[Path, ...] = ()
-    """The files it was read from; when one changes, the packed copy is made again."""
+    """The files it was read from; when one changes, the packed copy is rebuilt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedData:
-    """A split of any size, read piece by piece, in several processes, into its packed copy."""
+    """A split of any size, read piece by piece in several processes and written to its packed copy."""
 
     num: int
-    """Items, those that cannot be read included."""
+    """Number of items, including those that cannot be read."""
     read: Callable[[int, int], ArrayData]
-    """(start, stop) -> the items [start, stop) in order, without those it skipped. Picklable (a `functools.partial` of
-    a module's function), for other processes call it; it holds no more memory than a piece of a few thousand needs."""
+    """(start, stop) -> the items [start, stop) in order, without those it skipped. Other processes call it, so it must
+    be picklable (a `functools.partial` of a module's function); it is called with a few thousand items at a time."""
     sources: tuple[Path, ...] = ()
-    """The files and folders whose change makes the packed copy stale: for a folder of millions of files, its index; for
-    files to which others may be added, their folder too."""
+    """The files and folders whose change makes the packed copy stale. For a folder of millions of files: its index;
+    where files may be added: their folder too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticData:
-    """An unlimited dataset, drawn from its law."""
+    """An unlimited dataset, drawn from its distribution."""
 
     draw: Callable[[int, torch.Generator], torch.Tensor]
     """(num, generator) -> float32 [num, *shape], on the generator's device."""
     draw_texts: Callable[[int, torch.Generator], list[str]] | None = None
-    """(num, generator) -> what is written on the samples that `draw` gives from the same state; None without texts."""
+    """(num, generator) -> the texts on the samples that `draw` returns from the same state; None without texts."""
     vocabulary: Callable[[], frozenset[str]] | None = None
-    """() -> every word that a sample may show, in lower case; None without words."""
+    """() -> every word that may be on a sample, in lower case; None without words."""
 
 
 class Features(Protocol):
-    """The features of a set of images; each part is computed lazily, or read from disk and verified."""
+    """An extractor's outputs for a set of images. Each is computed, or read and verified, when first used."""
 
     @property
     def values(self) -> torch.Tensor:
@@ -159,32 +159,32 @@ class Features(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Extractor:
-    """A fixed net, ready to be run."""
+    """A fixed network, ready to run."""
 
     outputs: Callable[[torch.Tensor], Mapping[str, torch.Tensor]]
     """uint8 [batch, channels, height, width] on the extractor's device -> `values`, float32 [batch, dim], and `logits`,
-    float32 [batch, classes], where it has a classifier. Each image's row depends on no other image."""
+    float32 [batch, classes], where it has a classifier. A row depends on its own image alone."""
     sha256: str
-    """Digest of its weights, 64 hex digits: numbers from other weights compare with none."""
+    """Digest of its weights, 64 hex digits. Numbers computed with other weights are not comparable."""
     deviation: str | None = None
-    """How its weights depart from those that its name stands for, so that its numbers compare with none."""
+    """How its weights differ from those that its name stands for, which makes its numbers incomparable; else None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractorSpec:
-    """A fixed net that turns images into features, between which distances are measured."""
+    """A fixed network that maps images to features, between which distances are measured."""
 
     name: str
     """As registered: the entry point's name."""
     summary: str
-    """One line: the net, what it was trained on."""
+    """One line: the network, and what it was trained on."""
     resize: str
-    """How images are brought to the net's input; part of every number."""
+    """How images are resized to the network's input; part of every number."""
     batch_size: Annotated[int, Interval(ge=1, le=1 << 16)]
-    """Images in each pass, counted from the first one: fixed, so that no number depends on it."""
+    """Images in each forward pass; fixed, because the last bits of features depend on it."""
     load: Callable[[torch.device, Path], Extractor]
-    """(device, folder) -> the net. `folder` is its own place in the store, for weights that it downloads; it need not
-    exist yet. Raises EvaluationError, saying how to get the weights, when they are not to be had."""
+    """(device, folder) -> the network. `folder` is its own folder in the store, for weights that it downloads; it may
+    not exist yet. Raises EvaluationError, saying how to get the weights, when they cannot be found."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 
@@ -223,16 +223,16 @@ class DatasetSpec:
     homepage: str
     """Where the data comes from."""
     license: str
-    """Licence of the data, as far as it is stated; say when it is not."""
+    """Licence of the data; where none is stated, say so."""
     sample: SampleSpec
     """What one sample is."""
     splits: Mapping[str, int | None]
     """Split name -> number of samples of the official set, None when unlimited."""
     load: Callable[[Path, str, bool], ArrayData | StreamedData | SyntheticData]
-    """(root, split, download) -> data. Looks for the files of any usual layout under `root`; when they are missing
-    downloads the official ones there if `download`, else raises MissingDatasetError saying how to get them."""
+    """(root, split, download) -> data. Looks for the files in any common layout under `root`. If they are missing, it
+    downloads the official ones there if `download`, else raises MissingDatasetError, saying how to get them."""
     protocols: tuple[EvaluationProtocol, ...] = ()
-    """How samples of this set are evaluated; the first is the default."""
+    """How models of this dataset are evaluated; the first protocol is the default."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 
@@ -242,7 +242,7 @@ class Adam:
     """Adam (Kingma and Ba, arXiv:1412.6980)."""
 
     learning_rate: Annotated[float, Gt(0)]
-    """Step size."""
+    """Learning rate."""
     betas: tuple[Annotated[float, Interval(ge=0, lt=1)], Annotated[float, Interval(ge=0, lt=1)]] = (0.9, 0.999)
     """Decay of the running mean of the gradient and of its square."""
     eps: Annotated[float, Gt(0)] = 1e-8
@@ -250,12 +250,12 @@ class Adam:
     weight_decay: Annotated[float, Ge(0)] = 0.0
     """L2 penalty added to the gradient."""
     decay: Literal["none", "linear"] = "none"
-    """How the step size goes down: not at all, or in a straight line to zero after the run's last step."""
+    """Learning rate schedule: constant, or linear to zero after the last step of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizers:
-    """One optimizer for each net."""
+    """One optimizer for each network."""
 
     generator: Adam
     """Updates the generator."""
@@ -282,17 +282,17 @@ class Recipe:
     latent: LatentSpec
     """The generator's input."""
     optimizers: Optimizers
-    """How both nets are updated."""
+    """How both networks are updated."""
     batch_size: Annotated[int, Interval(ge=2, le=1 << 20)]
-    """Real samples in each discriminator update, and fakes in each update of either net."""
+    """Real samples in each discriminator update, and fake samples in each update of either network."""
     steps: Annotated[int, Interval(ge=1, le=1 << 40)]
     """Generator updates."""
     conditional: bool = False
-    """Whether both nets are given the labels."""
+    """Whether both networks get the labels."""
     loss: str = "bce"
     """Name of an adversarial loss in `ganzoo.losses`."""
     discriminator_loss: Literal["sum", "mean"] = "sum"
-    """Whether the real and the fake half are added, or halved too as some published code does."""
+    """Whether the losses of real and fake samples are added, or averaged as in some published code."""
     label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """One-sided: the discriminator's target for real samples is 1 - label_smoothing (losses with targets only)."""
     regularizers: Mapping[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
@@ -302,18 +302,18 @@ class Recipe:
     weight_clip: Annotated[float, Gt(0)] | None = None
     """The discriminator's parameters are clipped to [-weight_clip, weight_clip] after each of its updates (WGAN)."""
     update_order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
-    """Which net is updated first in a step."""
+    """Which network is updated first in a step."""
     share_fakes: bool = False
     """Whether both nets see the same fakes in a step (the generator must be updated first), or fresh ones each."""
     augment: tuple[str, ...] = ()
-    """Names of augmentations in `ganzoo.augmentations`, in order: all that the discriminator sees is changed by them,
-    real and generated, in both updates. Images only."""
+    """Names of augmentations in `ganzoo.augmentations`, in order. They apply to all images that the discriminator sees,
+    real and fake, in both updates. Images only."""
     ema_decay: Rate | None = None
-    """Decay of the moving average of the generator that is saved and sampled; None: the generator itself."""
+    """Decay of the moving average of the generator (EMA), which is then saved and sampled instead; None: no EMA."""
     source: str = ""
     """The paper or published code that the recipe follows."""
     notes: str = ""
-    """What was published, what was wrong with it, what differs here."""
+    """What was published, what was wrong with it, and what differs here."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 

@@ -1,16 +1,20 @@
-"""Plain data <-> frozen dataclasses: known keys only, exact types, bounds held."""
+"""Plain data <-> frozen dataclasses: only known keys, exact types, values within their bounds."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from ganzoo.errors import SettingsError
 from ganzoo.specs import ArchitectureSpec
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 SETTINGS_HINT = "`ganzoo show RECIPE` lists every setting and its value."
 
@@ -18,7 +22,7 @@ Data = TypeVar("Data")
 
 
 def plain(value: Any) -> Any:
-    """Turn dataclasses and mappings into dictionaries, tuples into lists, all the way down."""
+    """Turn dataclasses and mappings into dictionaries and tuples into lists, recursively."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -29,7 +33,7 @@ def plain(value: Any) -> Any:
 
 
 def validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Data:
-    """Build a dataclass from plain data that came from a file or a user; `source` is named in errors.
+    """Build a dataclass from plain data of a file or a user; errors start with `source`.
 
     Raises SettingsError.
     """
@@ -38,11 +42,12 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Dat
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]).removeprefix("recipe.")
-        message = f"{source}: {key} = {json.dumps(first['input'], default=str)}: {first['msg'].lower()}."
-        raise SettingsError(message, hint="Give a value of that type and range.") from error
+        missing = first["type"] == "missing"
+        fault = "is missing" if missing else f"= {json.dumps(first['input'], default=str)} is not valid"
+        raise SettingsError(f"{source}: {key} {fault}.", hint=f"{key} must be {_expected(kind, first)}.") from error
     except (TypeError, ValueError) as error:
         raise SettingsError(
-            f"{source}: {error}.", hint="Settings are finite numbers, texts, lists and tables."
+            f"{source}: {error}.", hint="Settings must be finite numbers, strings, lists or tables."
         ) from error
     stray = _stray_key(document, plain(result))
     if stray is not None:
@@ -50,8 +55,56 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Dat
     return result
 
 
+_TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "a table",
+    "string": "a string",
+}
+_BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "greater than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+}
+
+
+def _expected(kind: type[Any], error: ErrorDetails) -> str:
+    """Say what a setting must be: "a whole number, at least 1 and at most 1000"."""
+    try:
+        schema = _schema_at(TypeAdapter(kind).json_schema(), error["loc"])
+        if "enum" in schema:
+            return " or ".join(json.dumps(value) for value in schema["enum"])
+        if "minItems" in schema:
+            fixed = schema["minItems"] == schema.get("maxItems")
+            return f"a list of {'' if fixed else 'at least '}{schema['minItems']} values"
+        bounds = " and ".join(f"{words} {schema[bound]:,}" for bound, words in _BOUNDS.items() if bound in schema)
+        return _TYPES[schema["type"]] + (f", {bounds}" if bounds else "")
+    except (LookupError, StopIteration, PydanticInvalidForJsonSchema):  # a union, or a type of a plugin's own
+        return error["msg"].removeprefix("Input should be ")
+
+
+def _schema_at(schema: Mapping[str, Any], location: Iterable[int | str]) -> Mapping[str, Any]:
+    """Return the JSON schema of a nested value. Raises LookupError."""
+
+    def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "anyOf" in part:  # a type or None
+            part = next(choice for choice in part["anyOf"] if choice.get("type") != "null")
+        return schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+
+    found = resolved(schema)
+    for key in location:
+        if isinstance(key, int):
+            found = resolved(found["prefixItems"][key] if "prefixItems" in found else found["items"])
+        else:
+            found = resolved(found["properties"][key] if "properties" in found else found["additionalProperties"])
+    return found
+
+
 def _stray_key(given: Mapping[str, Any], understood: Mapping[str, Any], prefix: str = "") -> str | None:
-    """Return a dotted key that no field took; pydantic drops those of plain dataclasses silently."""
+    """Return the dotted key of a value that no field took: pydantic silently drops unknown keys of dataclasses."""
     for key, value in given.items():
         if key not in understood:
             return prefix + key

@@ -62,7 +62,7 @@ def test_an_unknown_name_says_the_nearest_and_what_is_installed() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["import no_such_module", "1 / 0", "raise SystemExit(3)", "this is no python"], ids=str
+    "source", ["import no_such_module", "1 / 0", "raise SystemExit(3)", "this is not python"], ids=str
 )
 def test_a_broken_plugin_names_its_distribution_and_breaks_nothing_else(
     install_plugin: InstallPlugin, source: str
@@ -114,14 +114,14 @@ def test_plugins_can_be_switched_off_but_not_the_first_party_ones(
 
 def test_a_spec_from_a_newer_api_is_refused_with_a_sentence(install_plugin: InstallPlugin) -> None:
     install_stripes(install_plugin, extra=", api_version=99")
-    with pytest.raises(PluginError, match="for plugin API 99; this ganzoo understands 1") as caught:
+    with pytest.raises(PluginError, match="for plugin API 99, but this ganzoo has 1") as caught:
         registry.architectures.get("stripes")
     assert "Update ganzoo" in caught.value.hint
 
 
 def test_something_else_than_a_spec_is_refused(install_plugin: InstallPlugin) -> None:
     install_plugin("odd", {ARCHITECTURES: {"odd": "odd_plugin:X"}}, {"odd_plugin.py": "X = 3"})
-    with pytest.raises(PluginError, match="as a int, not a ArchitectureSpec"):
+    with pytest.raises(PluginError, match="registers a int as architecture 'odd', not ArchitectureSpec"):
         registry.architectures.get("odd")
 
 

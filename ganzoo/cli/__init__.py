@@ -1,4 +1,4 @@
-"""The command line. One file for each command; torch is imported only inside those that need it."""
+"""The command line. One file for each command or group; torch is imported only inside those that need it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import typer
 from ganzoo.cli import (
     animate,
     bench,
-    bundle,
     data,
     evaluate,
     importing,
@@ -26,10 +25,11 @@ from ganzoo.cli import (
     show,
     train,
     verify,
+    zoo,
 )
 from ganzoo.cli.output import out
 from ganzoo.distributed.torchrun import is_main_process
-from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError
+from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError, hint_for
 from ganzoo.version import __version__
 
 app = typer.Typer(
@@ -40,11 +40,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-WEIGHTS, TRAINING, SURROUNDINGS = "Weights", "Training", "Data and plugins"
+WEIGHTS, TRAINING, DATA = "Weights", "Training", "Data and plugins"
 
-app.command("list", rich_help_panel=WEIGHTS, help="List what exists: weights, recipes, datasets, architectures.")(
-    listing.list_
-)
+app.command("list", rich_help_panel=WEIGHTS)(listing.list_)
 app.command("ls", hidden=True)(listing.list_)
 app.command("show", rich_help_panel=WEIGHTS)(show.show)
 app.command("pull", rich_help_panel=WEIGHTS)(pull.pull)
@@ -57,10 +55,11 @@ app.command("import", rich_help_panel=WEIGHTS)(importing.import_)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("resume", rich_help_panel=TRAINING)(resume.resume)
 app.command("animate", rich_help_panel=TRAINING)(animate.animate)
-app.command("bundle", rich_help_panel=TRAINING)(bundle.bundle)
 app.command("bench", rich_help_panel=TRAINING)(bench.bench)
-app.add_typer(data.app, name="data", rich_help_panel=SURROUNDINGS)
-app.add_typer(plugins.app, name="plugins", rich_help_panel=SURROUNDINGS)
+app.add_typer(data.app, name="data", rich_help_panel=DATA)
+app.command("protocols", rich_help_panel=DATA)(evaluate.protocols)
+app.add_typer(plugins.app, name="plugins", rich_help_panel=DATA)
+app.add_typer(zoo.app, name="zoo", hidden=True)
 
 
 def _version(wanted: bool) -> None:
@@ -74,9 +73,10 @@ def _version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def ganzoo(
     context: typer.Context,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No talk on stderr but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the versions.", callback=_version, is_eager=True)
+        bool,
+        typer.Option("--version", help="Print versions.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
     out.silent = not is_main_process()
@@ -86,10 +86,10 @@ def ganzoo(
 
 
 def main() -> None:
-    """Run the program and exit: 0 done, 1 known failure, 2 wrong usage, 130 interrupted."""
+    """Run the program and exit: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a console that knows no "×" shows a "?"
+            stream.reconfigure(errors="replace")  # a console without "×" in its encoding shows "?"
     try:
         app(_quiet_first(sys.argv[1:]))
     except Exception as error:
@@ -97,7 +97,7 @@ def main() -> None:
             raise
         code = _report(error)
         if isinstance(error, HubTimeoutError):
-            # The client's own threads may wait for an hour, and a normal exit would wait for them.
+            # Threads of the Hub client may wait for an hour, and a normal exit would wait for them.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
@@ -105,22 +105,23 @@ def main() -> None:
 
 
 def _quiet_first(arguments: list[str]) -> list[str]:
-    """Let -q stand anywhere, as people write it, though it belongs to the program and not to a command."""
+    """Accept -q at any position, although it is an option of the program and not of its commands."""
     quiet = [argument for argument in arguments if argument in ("-q", "--quiet")]
     return quiet[:1] + [argument for argument in arguments if argument not in quiet]
 
 
 def _report(error: Exception) -> int:
-    """Say in two lines what happened, and return the exit code."""
+    """Print an error in two lines, and return the exit code."""
     if isinstance(error, GanzooError):
         if not isinstance(error, OtherProcessError):
             out.error(error)
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename else ""
-        out.problem(f"{place}{error.strerror}.", "Check the path, its permissions and the free space.")
+        path = f"{error.filename}: " if error.filename else ""
+        out.problem(f"{path}{error.strerror}.", hint_for(error))
         return 1
     out.problem(
-        f"unexpected {type(error).__name__}: {error}.", "This is a bug; GANZOO_DEBUG=1 prints where it happened."
+        f"unexpected {type(error).__name__}: {error}.",
+        "This is a bug in ganzoo. Please report it with the traceback that GANZOO_DEBUG=1 prints.",
     )
     return 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class EngineName(StrEnum):
-    """Engines that can be compared."""
+    """Engines to compare."""
 
     eager = "eager"
     graph = "graph"
@@ -27,7 +27,7 @@ class EngineName(StrEnum):
 
 
 class PrecisionName(StrEnum):
-    """Compute precisions."""
+    """Precisions to compare."""
 
     fp32 = "fp32"
     bf16 = "bf16"
@@ -35,30 +35,30 @@ class PrecisionName(StrEnum):
 
 def bench(
     recipe: Annotated[str | None, typer.Argument(metavar="RECIPE", help="Name of a recipe, such as mnist-mlp.")] = None,
-    startup: Annotated[bool, typer.Option("--startup", help="Time the start of the program instead.")] = False,
+    startup: Annotated[bool, typer.Option("--startup", help="Measure the start-up time of commands instead.")] = False,
     engine: Annotated[
-        list[EngineName] | None, typer.Option(help="May be given several times; default: eager and graph.")
+        list[EngineName] | None, typer.Option(help="Engine to measure (repeatable); default: eager and graph.")
     ] = None,
     precision: Annotated[
         list[PrecisionName] | None,
-        typer.Option(help="May be given several times; default: fp32, and bf16 where the device has it."),
+        typer.Option(help="Precision (repeatable); default: fp32, and bf16 where supported."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which the variants alternate.")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.001, help="Seconds per variant, over all rounds.")] = 5.0,
-    samples: Annotated[int, typer.Option(min=1, help="In each call of GAN.sample.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; in each round all variants run in turn.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.001, help="Time for each variant, over all rounds.")] = 5.0,
+    samples: Annotated[int, typer.Option(min=1, help="Number of samples in each call of GAN.sample.")] = 1000,
     with_evaluation: Annotated[
         bool,
-        typer.Option("--with-evaluation", help="Also the speed with an evaluation every eval_every steps."),
+        typer.Option("--with-evaluation", help="Also report the speed with an evaluation every eval_every steps."),
     ] = False,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Add the rows to a CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the rows to a CSV file.")] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     assignments: Assignments = None,
     json: Json = False,
 ) -> None:
-    """Benchmark training and sampling of a recipe against a plain PyTorch loop."""
+    """Benchmark training and sampling against a plain PyTorch loop."""
     if startup == (recipe is not None):
-        raise UsageError("name a recipe, or --startup.", hint="Try: ganzoo bench mnist-mlp")
+        raise UsageError("name a recipe, or --startup.", hint="For example: ganzoo bench mnist-mlp")
     if recipe is None:
         _start_ups(rounds, csv, json)
         return
@@ -130,7 +130,7 @@ def _show(speeds: list[Speed]) -> None:
 
 
 def _number(value: float | None) -> str:
-    """Write a measured number with its four digits at most."""
+    """Format a measured number with at most four significant digits."""
     if value is None:
         return "unknown"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

@@ -1,7 +1,8 @@
-"""`ganzoo data`."""
+"""`ganzoo data`, and opening a dataset with a progress bar for other commands."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,14 +10,18 @@ import typer
 
 from ganzoo.cli.options import DataDir, Json
 from ganzoo.cli.output import out
-from ganzoo.cli.packing import MOST_WORKERS, open_dataset
+from ganzoo.cli.progress import counting_bar
 from ganzoo.errors import MissingDatasetError
+from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
     from ganzoo.data import OpenedDataset
     from ganzoo.specs import DatasetSpec
 
-app = typer.Typer(help="Datasets: list them, fetch or import them into the packed form.", no_args_is_help=True)
+MAX_WORKERS = 61
+"""Windows cannot wait for more processes at once."""
+
+app = typer.Typer(help="List or prepare datasets.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -24,11 +29,11 @@ def list_(json: Json = False) -> None:
     """List the installed datasets."""
     from ganzoo.registry import datasets
 
-    origins = {name: [str(origin) for origin in found] for name, found in datasets.origins().items()}
+    found = {name: [str(origin) for origin in origins] for name, origins in datasets.origins().items()}
     if json:
-        out.json(origins)
+        out.json({"datasets": [{"name": name, "plugins": plugins} for name, plugins in found.items()]})
     else:
-        out.table("", ["dataset", "registered by"], [(name, " and ".join(found)) for name, found in origins.items()])
+        out.table("", ["dataset", "plugin"], [(name, " and ".join(plugins)) for name, plugins in found.items()])
 
 
 @app.command()
@@ -36,17 +41,18 @@ def prepare(
     name: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset, such as mnist.")],
     data_dir: DataDir = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=MOST_WORKERS, help="Processes that decode images; default: one a core.")
+        int | None,
+        typer.Option(min=1, max=MAX_WORKERS, help="Number of processes that decode images; default: one per core."),
     ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="Read and pack anew what is packed: for files that were mended since.")
+    force: Annotated[
+        bool, typer.Option("--force", help="Read all files again, for example after repairing unreadable ones.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Fetch a dataset (or read it from --data-dir), check it, and pack every split into the store.
+    """Download a dataset (or read it from --data-dir), check it, and pack it for training.
 
-    A large set that is interrupted goes on where it stopped. Splits that are not there are named, and are an error only
-    when none is there.
+    If interrupted, the same command continues where it stopped. A missing split is reported, and is an error only if
+    all splits are missing.
     """
     from ganzoo.registry import datasets
 
@@ -54,9 +60,9 @@ def prepare(
     found: dict[str, OpenedDataset | MissingDatasetError] = {}
     try:
         for split in spec.splits:
-            found[split] = _prepared(spec, split, data_dir, workers, again)
+            found[split] = _prepared(spec, split, data_dir, workers, force)
     except KeyboardInterrupt:
-        out.talk("Stopped. What is packed so far is kept: the same command goes on there.")
+        out.talk("Stopped. What is packed so far is kept; run the same command again to continue.")
         raise typer.Exit(130) from None
     missing = [error for error in found.values() if isinstance(error, MissingDatasetError)]
     if len(missing) == len(found):
@@ -67,19 +73,42 @@ def prepare(
     if json:
         out.json({"dataset": name, "splits": rows})
     else:
-        columns = ["split", "samples", "skipped", "digest"]
+        columns = ["split", "samples", "skipped", "sha256"]
         out.table(
             name, columns, [["missing" if row[column] is None else row[column] for column in columns] for row in rows]
         )
 
 
+def open_dataset(
+    spec: DatasetSpec, split: str, data_dir: Path | None, *, workers: int | None = None, force: bool = False
+) -> OpenedDataset:
+    """Open a split as `ganzoo.data.open_dataset` does, with a bar while it is packed; `workers` None: one per core."""
+    from ganzoo import data
+
+    def waiting() -> None:
+        out.talk(f"Waiting for another process that is downloading or packing {spec.name} {split}.")
+
+    with counting_bar(f"{spec.name} {split}") as progress:
+        opened = data.open_dataset(
+            spec, split, data_dir, workers=workers or num_cores(), progress=progress, waiting=waiting, again=force
+        )
+    if opened.skipped_file is not None:
+        num = opened.num_skipped + len(opened.data.samples)  # type: ignore[union-attr]  # only files are skipped
+        where = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
+        out.talk(
+            f"{split}: {opened.num_skipped:,} of {num:,} could not be read; {opened.skipped_file} lists them. "
+            f"After repairing them: ganzoo data prepare {spec.name}{where} --force"
+        )
+    return opened
+
+
 def _prepared(
-    spec: DatasetSpec, split: str, data_dir: Path | None, workers: int | None, again: bool
+    spec: DatasetSpec, split: str, data_dir: Path | None, workers: int | None, force: bool
 ) -> OpenedDataset | MissingDatasetError:
     from ganzoo.specs import ArrayData
 
     try:
-        opened = open_dataset(spec, split, data_dir, workers=workers, again=again)
+        opened = open_dataset(spec, split, data_dir, workers=workers, force=force)
     except MissingDatasetError as error:
         return error
     official = spec.splits[split]
@@ -94,6 +123,6 @@ def _row(split: str, opened: OpenedDataset | MissingDatasetError) -> dict[str, A
     from ganzoo.specs import ArrayData
 
     if isinstance(opened, MissingDatasetError):
-        return {"split": split, "samples": None, "skipped": None, "digest": None}
+        return {"split": split, "samples": None, "skipped": None, "sha256": None}
     num = len(opened.data.samples) if isinstance(opened.data, ArrayData) else "unlimited"
-    return {"split": split, "samples": num, "skipped": opened.num_skipped, "digest": opened.digest}
+    return {"split": split, "samples": num, "skipped": opened.num_skipped, "sha256": opened.digest}

@@ -1,16 +1,18 @@
-"""`ganzoo eval`."""
+"""`ganzoo eval` and `ganzoo protocols`."""
 
 from __future__ import annotations
 
+import fnmatch
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.options import DataDir, Device
+from ganzoo.cli.options import DataDir, Device, Json, Reference
 from ganzoo.cli.output import out
 from ganzoo.distributed.torchrun import is_main_process
-from ganzoo.errors import EvaluationError, UsageError
+from ganzoo.errors import EvaluationError, PluginError, UsageError
 
 if TYPE_CHECKING:
     from ganzoo.evaluation.checking import Comparison
@@ -19,73 +21,52 @@ if TYPE_CHECKING:
 
 
 def eval_(
-    reference: Annotated[
+    reference: Reference,
+    protocol: Annotated[
         str | None,
-        typer.Argument(metavar="REF", help="mnist-mlp, mnist-mlp@v1, a run or any folder."),
+        typer.Option(help="One of `ganzoo protocols`; default: the dataset's first."),
     ] = None,
-    protocol: Annotated[str | None, typer.Option(help="Name of a protocol; default: the dataset's first.")] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List the protocols, and measure nothing.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Hold published numbers to their tolerance; exit 1 if one is not met.")
+        bool, typer.Option("--check", help="Check that the published numbers can be reproduced; exit 1 if not.")
     ] = False,
-    zoo: Annotated[
-        bool, typer.Option("--zoo", help="Measure every entry of the zoo, and write leaderboard.md and .csv.")
-    ] = False,
-    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the leaderboard.")] = Path("docs"),
     device: Device = "cpu",
     data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
-    """Measure weights or a run under a named protocol; prints one JSON document with all that fixes the numbers."""
-    if list_:
-        _list()
-    elif zoo and reference is None:
-        _zoo(check, out_dir, device, data_dir, protocol)
-    elif zoo or reference is None:
-        raise UsageError("name one model, or --zoo for all.", hint="Try: ganzoo eval mnist-mlp")
-    elif check:
-        _check(_entry(reference), device, data_dir, protocol)
-    else:
-        _measure(reference, protocol, device, data_dir)
+    """Evaluate weights or a run under a named protocol.
 
+    --json prints the whole report: seeds, checksums, versions and all else that determines the numbers.
+    """
+    if check:
+        comparisons = _compare(_entry(reference), device, data_dir, protocol)
+        show_comparisons(comparisons, json)
+        require_reproduced(comparisons)
+        return
 
-def _measure(reference: str, protocol: str | None, device: str, data_dir: Path | None) -> None:
     from ganzoo.evaluation.measurement import evaluate
     from ganzoo.evaluation.report import save_beside_run
 
     result = evaluate(reference, protocol=protocol, device=device, data_dir=data_dir)
-    out.json(result.to_json())
     saved = save_beside_run(reference, result) if is_main_process() else None
+    if json:
+        out.json(result.to_json())
+    else:
+        show_evaluation(result)
     if saved is not None:
-        out.talk(f"Saved as {saved}.")
-    _summarize(result)
+        out.talk(f"Saved to {saved}")
 
 
-def _summarize(result: Evaluation) -> None:
+def show_evaluation(result: Evaluation) -> None:
+    """Print an evaluation as a table."""
     from ganzoo.weights.manifest import measured
 
+    rows = [
+        (metric.name, measured(metric.value, metric.std), f"{metric.better} is better", metric.protocol)
+        for metric in result.metrics
+    ]
+    out.table(result.reference, ["metric", "value", "direction", "protocol"], rows)
     if result.deviation:
-        out.talk(f"Not comparable: {result.deviation}.")
-    for metric in result.metrics:
-        found = measured(metric.value, metric.std)
-        out.talk(f"{metric.name} {found} ({metric.better} is better, {metric.protocol})")
-
-
-def _list() -> None:
-    from ganzoo.errors import PluginError
-    from ganzoo.registry import datasets
-
-    rows = []
-    for name in datasets:
-        try:
-            protocols = datasets.get(name).protocols
-        except PluginError as error:
-            out.error(error)  # one broken plugin hides nothing but its own
-            continue
-        for protocol in protocols:
-            samples = f"{len(protocol.seeds)} × {protocol.num_samples:,}"
-            real = "the law itself" if protocol.split is None else f"{protocol.split} ({protocol.num_real or 'all'})"
-            rows.append((protocol.name, name, protocol.use, samples, real, ", ".join(protocol.metrics)))
-    out.table("", ["protocol", "dataset", "use", "samples", "real", "metrics"], rows)
+        out.line(f"Not comparable with other numbers: {result.deviation}.")
 
 
 def _entry(reference: str) -> WeightsEntry:
@@ -98,62 +79,74 @@ def _entry(reference: str) -> WeightsEntry:
     return find_entry(parsed)
 
 
-def _check(entry: WeightsEntry, device: str, data_dir: Path | None, protocol: str | None) -> None:
+def _compare(entry: WeightsEntry, device: str, data_dir: Path | None, protocol: str | None) -> list[Comparison]:
     from ganzoo.evaluation.checking import compare, evaluate_entry
 
+    if protocol is not None and protocol not in entry.protocols:
+        raise UsageError(
+            f"{entry.reference} has no published numbers under {protocol}.",
+            hint=f"Leave --protocol out, or use one of {', '.join(entry.protocols)}.",
+        )
     evaluations = evaluate_entry(entry, device, data_dir, protocol)
-    _verdict([comparison for evaluation in evaluations for comparison in compare(entry, evaluation)])
+    return [comparison for evaluation in evaluations for comparison in compare(entry, evaluation)]
 
 
-def _verdict(comparisons: list[Comparison]) -> None:
-    """Print what was compared. Raises EvaluationError when a number was not found again."""
-    from dataclasses import asdict
+def show_comparisons(comparisons: list[Comparison], json: bool) -> None:
+    """Print published and measured numbers side by side."""
+    if json:
+        out.json({"comparisons": [{**asdict(one), "holds": one.holds} for one in comparisons]})
+        return
+    rows = [
+        (
+            one.reference,
+            one.metric,
+            f"{one.published:.5g} ± {one.tolerance:.2g}",
+            "not measured" if one.measured is None else f"{one.measured:.5g}",
+            "yes" if one.holds else "no",
+            one.protocol,
+        )
+        for one in comparisons
+    ]
+    out.table("", ["weights", "metric", "published ± tolerance", "measured", "reproduced", "protocol"], rows)
+    for deviation in dict.fromkeys(one.deviation for one in comparisons if one.deviation is not None):
+        out.line(f"Not comparable with the published numbers: {deviation}.")
 
-    out.json([{**asdict(comparison), "holds": comparison.holds} for comparison in comparisons])
-    if not comparisons:
-        raise EvaluationError("nothing was published under that protocol.", hint="Leave --protocol out.")
+
+def require_reproduced(comparisons: list[Comparison]) -> None:
+    """Raise EvaluationError if a published number was not reproduced."""
     missed = [comparison for comparison in comparisons if not comparison.holds]
     if missed:
         first = missed[0]
-        why = first.deviation or f"{first.measured} is not {first.published:.5g} ± {first.tolerance:.2g}"
+        why = first.deviation or f"{first.measured} is not within {first.published:.5g} ± {first.tolerance:.2g}"
         raise EvaluationError(
-            f"{len(missed)} of {len(comparisons)} published numbers were not found again; {first.metric} of "
+            f"{len(missed)} of {len(comparisons)} published numbers were not reproduced; {first.metric} of "
             f"{first.reference}: {why}.",
-            hint="Compare device, versions and data with the entry's; if they agree, report it.",
+            hint="Compare device, versions and data with those of the entry; if they are the same, report a bug.",
         )
-    out.talk(f"All {len(comparisons)} published numbers hold.")
+    out.talk(f"All {len(comparisons)} published numbers were reproduced.")
 
 
-def _zoo(check: bool, out_dir: Path, device: str, data_dir: Path | None, protocol: str | None) -> None:
-    from ganzoo.evaluation.checking import compare, evaluate_entry
-    from ganzoo.release import leaderboard
-    from ganzoo.system.files import write_atomically
-    from ganzoo.weights.manifest import Zoo
+def protocols(
+    pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'mnist-*'.")] = "*", json: Json = False
+) -> None:
+    """List the evaluation protocols."""
+    from ganzoo.registry import datasets
 
-    if protocol is not None and not check:
-        raise UsageError("a leaderboard has all protocols.", hint="Leave --protocol out, or add --check.")
-    zoo = Zoo()
-    if zoo.problems:
-        raise zoo.problems[0]  # a leaderboard that leaves entries out would not say so
-    rows, comparisons = [], []
-    for entry in zoo.matching():
-        if protocol is not None and protocol not in entry.protocols:
-            continue
-        out.talk(f"{entry.reference} …")
-        for evaluation in evaluate_entry(entry, device, data_dir, protocol):
-            _summarize(evaluation)
-            if evaluation.deviation and not check:
-                raise EvaluationError(f"{entry.reference}: {evaluation.deviation}.", hint="Pass the right --data-dir.")
-            rows += leaderboard.rows(entry, evaluation)
-            comparisons += compare(entry, evaluation)
-    if check:
-        _verdict(comparisons)
+    found = []
+    for name in datasets:
+        try:
+            found += [(name, one) for one in datasets.get(name).protocols if fnmatch.fnmatchcase(one.name, pattern)]
+        except PluginError as error:
+            out.error(error)  # a broken plugin hides only its own protocols
+    if json:
+        out.json({"protocols": [{"dataset": name, **asdict(protocol)} for name, protocol in found]})
         return
-    if not is_main_process():
-        return
-    for name, text in (
-        ("leaderboard.md", leaderboard.to_markdown(rows)),
-        ("leaderboard.csv", leaderboard.to_csv(rows)),
-    ):
-        write_atomically(out_dir / name, text.encode())
-        out.line(out_dir / name)
+    rows = []
+    for name, protocol in found:
+        samples = f"{len(protocol.seeds)} × {protocol.num_samples:,}"
+        real = "none" if protocol.split is None else f"{protocol.split} ({protocol.num_real or 'all'})"
+        rows.append((protocol.name, name, protocol.use, samples, real, ", ".join(protocol.metrics)))
+    if rows:
+        out.table("", ["protocol", "dataset", "use", "samples", "real samples", "metrics"], rows)
+    else:
+        out.talk(f"No protocol matches {pattern!r}.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.options import Assignments
+from ganzoo.cli.options import Assignments, Json
 from ganzoo.cli.output import out
 from ganzoo.errors import UsageError
 
@@ -19,15 +19,16 @@ def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth or .safetensors file with a generator.")],
     recipe: Annotated[str | None, typer.Option(help="The recipe whose generator it is, such as mnist-mlp.")] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="The architecture, where no recipe fits; say the rest with --set.")
+        str | None, typer.Option(help="The architecture, if no recipe fits; use --set for the rest.")
     ] = None,
     assignments: Assignments = None,
-    key: Annotated[str | None, typer.Option(help="Where in the file the tensors are, such as netG.")] = None,
+    key: Annotated[str | None, typer.Option(help="Key of the generator in the file, such as netG.")] = None,
     out_dir: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to write; default: the file's name without its ending.")
+        Path | None, typer.Option("--out", "-o", help="Folder to write; default: FILE without its suffix.")
     ] = None,
+    json: Json = False,
 ) -> None:
-    """Turn somebody's checkpoint into a ganzoo folder: tensors only, every name and shape held to the architecture."""
+    """Convert a .pth or .safetensors checkpoint to a ganzoo folder."""
     from ganzoo.cli.watch import as_reference
     from ganzoo.config import Layer, assignments_layer, resolve
     from ganzoo.registry import datasets, recipes
@@ -43,22 +44,26 @@ def import_(
         base = _nameless(file, architecture, layers[0].values)
     folder = out_dir or Path(file.stem)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty.", hint="Choose another --out.")
+        raise UsageError(f"{folder} is not empty.", hint="Choose another folder with --out.")
     settings = resolve(base, layers, seed=0)
     imported = import_weights(file, model_config(settings.recipe, datasets.get(settings.recipe.dataset).sample), key)
-    for their, our in imported.mapping.items():
-        out.talk(f"{their} -> {our}")
-    out.line(as_reference(imported.gan.save(folder)))
+    path = as_reference(imported.gan.save(folder))
+    if json:
+        out.json({"path": path, "tensors": [{"file": file, "model": ours} for file, ours in imported.mapping.items()]})
+        return
+    for theirs, ours in imported.mapping.items():
+        out.talk(f"{theirs} -> {ours}")
+    out.line(path)
 
 
 def _nameless(file: Path, architecture: str | None, values: object) -> Recipe:
-    """Describe a generator that no recipe made. Raises UsageError when too little is said about it."""
+    """Return a recipe for a generator without one. Raises UsageError if the options do not describe it."""
     from ganzoo.specs import Adam, LatentSpec, Optimizers, Recipe
 
     if architecture is None or not isinstance(values, dict) or not {"dataset", "latent.dim"} <= values.keys():
         raise UsageError(
-            "say what the file is.",
-            hint="--recipe NAME, or --architecture NAME --set dataset=mnist --set latent.dim=100 --set config.…",
+            "the architecture of the checkpoint is not known.",
+            hint="Pass --recipe NAME, or --architecture NAME --set dataset=mnist --set latent.dim=100 --set config.…",
         )
     optimizer = Adam(learning_rate=1e-4)
     return Recipe(

@@ -20,7 +20,7 @@ def list_(
     hub: Annotated[bool, typer.Option("--hub", help="Search the Hub for repositories tagged ganzoo.")] = False,
     json: Json = False,
 ) -> None:
-    """List what exists: weights, recipes, datasets, architectures."""
+    """List weights, recipes, datasets and other plugins, or search the Hub."""
     if hub:
         _list_hub(pattern, json)
         return
@@ -35,7 +35,11 @@ def list_(
         for registry in REGISTRIES
     }
     if json:
-        out.json({"weights": [_weights_json(entry) for entry in weights], **specs})
+        listed = {
+            f"{kind}s": [{"name": name, "plugins": plugins} for name, plugins in names.items()]
+            for kind, names in specs.items()
+        }
+        out.json({"weights": [_weights_json(entry) for entry in weights], **listed})
     else:
         if weights:
             columns = ["weights", "dataset", "parameters", "size", "quality", "from"]
@@ -43,15 +47,15 @@ def list_(
         for kind, names in specs.items():
             if names:
                 out.line("")
-                out.table("", [kind, "registered by"], [(name, " and ".join(by)) for name, by in names.items()])
+                out.table("", [kind, "plugin"], [(name, " and ".join(plugins)) for name, plugins in names.items()])
         if not weights and not any(specs.values()):
             out.talk(f"Nothing matches {pattern!r}.")
     for problem in zoo.problems:
         out.error(problem)
     for kind, names in specs.items():
-        for name, by in names.items():
-            if len(by) > 1:
-                out.problem(f"{kind} {name!r} is registered by {' and '.join(by)}.", "Uninstall one of them.")
+        for name, plugins in names.items():
+            if len(plugins) > 1:
+                out.problem(f"{kind} {name!r} is registered by {' and '.join(plugins)}.", "Uninstall one of them.")
 
 
 def _list_hub(pattern: str, json: bool) -> None:
@@ -59,11 +63,11 @@ def _list_hub(pattern: str, json: bool) -> None:
 
     found = search(pattern)
     if json:
-        out.json([asdict(one) for one in found])
+        out.json({"repositories": [{"reference": f"hf:{one.repo_id}", **asdict(one)} for one in found]})
         return
     rows = [(f"hf:{one.repo_id}", ", ".join(one.datasets), "; ".join(one.metrics), one.downloads) for one in found]
     if rows:
-        out.table("", ["on the Hub", "dataset", "quality", "downloads"], rows)
+        out.table("", ["repository", "dataset", "quality", "downloads"], rows)
     else:
         out.talk(f"No repository tagged ganzoo matches {pattern!r}.")
 
@@ -77,6 +81,7 @@ def _weights_row(entry: WeightsEntry) -> tuple[object, ...]:
 
 def _weights_json(entry: WeightsEntry) -> dict[str, Any]:
     return {
+        "reference": str(entry.reference),
         "name": entry.name,
         "version": entry.version,
         "default": entry.default,

@@ -1,11 +1,11 @@
-"""A training in a terminal of some size: the newest samples, and how losses and scores went, under the bar."""
+"""Live view of a training in the terminal: the progress bar, the newest samples, losses and scores."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from ganzoo.cli.bar import Bar
+from ganzoo.cli.progress import TrainingBar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from ganzoo.training import Record, Training
 
 SMALLEST = (76, 20)
-"""Columns and lines that a terminal needs to show more than a bar."""
+"""Columns and lines of the smallest terminal for this view; smaller ones get the bar alone."""
 
 _NUMBERS_WIDTH = 34
-_OTHER_LINES = 4  # the bar, an empty one under it, and two at the end
-_REFRESH_SECONDS = 0.5  # a picture of coloured cells is some 50 kB for the terminal to take
+_OTHER_LINES = 4  # the bar, an empty line below it, and two lines at the end
+_REFRESH_SECONDS = 0.5  # each picture sends about 50 kB to the terminal
 
 
 def large_enough(console: Console) -> bool:
-    """Return whether there is room for pictures."""
+    """Whether the terminal is large enough for pictures."""
     return console.width >= SMALLEST[0] and console.height >= SMALLEST[1]
 
 
 class LiveView:
-    """Bar, sample picture, losses and scores, drawn anew at most twice a second."""
+    """Progress bar, sample picture, losses and scores, redrawn at most twice a second."""
 
     def __init__(self, training: Training, console: Console) -> None:
         from rich.live import Live
 
         self._training, self._console = training, console
-        self._bar = Bar(training, console, losses=False)
-        self._augmented: tuple[Path, Image] | None = None
+        self._bar = TrainingBar(training, console, losses=False)
+        self._shown: tuple[Path, Image] | None = None
         self._last = 0.0
         self._live = Live(console=console, auto_refresh=False, get_renderable=self._render)  # renders at once
 
@@ -50,7 +50,7 @@ class LiveView:
         self._live.stop()
 
     def update(self, record: Record) -> None:
-        """Show the newest record, now or together with one that follows at once."""
+        """Show the newest record, or leave it to the next one if the view was redrawn just now."""
         self._bar.update(record)
         if time.monotonic() - self._last >= _REFRESH_SECONDS:
             self._live.refresh()
@@ -61,7 +61,7 @@ class LiveView:
         from rich.table import Table
         from rich.text import Text
 
-        if not large_enough(self._console):  # it was made smaller
+        if not large_enough(self._console):  # the window was made smaller
             return self._bar.renderable
         lines = self._console.height - _OTHER_LINES
         numbers, picture = self._numbers(lines), self._picture(lines)
@@ -70,7 +70,7 @@ class LiveView:
             table.add_row(numbers)
         else:
             table.add_row(picture, numbers)
-        # The last line stays empty: the terminal writes its ^C there.
+        # The last line stays empty, because the terminal echoes ^C there.
         return Group(self._bar.renderable, Text(""), table, Text(""))
 
     def _picture(self, lines: int) -> RenderableType | None:
@@ -85,22 +85,26 @@ class LiveView:
         path = self._newest()
         if path is None:
             return None
-        if self._augmented is None or self._augmented[0] != path:
+        if self._shown is None or self._shown[0] != path:
             with Image.open(path) as image:
-                self._augmented = (path, for_terminal(image, self._training.state.config.sample))
-        drawn = TerminalPicture(self._augmented[1], self._console.width - _NUMBERS_WIDTH - 2, lines - 1)
+                self._shown = (path, for_terminal(image, self._training.state.config.sample))
+        drawn = TerminalPicture(self._shown[1], self._console.width - _NUMBERS_WIDTH - 2, lines - 1)
         caption = Text(f"step {int(path.stem.removeprefix('step-')):,}", style="dim")
         return Constrain(Group(drawn, caption), drawn.size(self._console.width)[0])
 
     def _newest(self) -> Path | None:
-        """Return the sample picture of this step, or of the last one that had one."""
+        """Return the newest sample picture that exists, or None."""
         run, step = self._training.run, self._training.state.step
         every = run.settings.sample_every
-        steps = (step, step // every * every, (step - 1) // every * every)  # that of this step may not be drawn yet
+        steps = (
+            step,
+            step // every * every,
+            (step - 1) // every * every,
+        )  # the picture of this step may not be written yet
         return next((path for path in map(run.sample_path, steps) if path.is_file()), None)
 
     def _numbers(self, lines: int) -> Text:
-        """Return as many of the numbers as fit, each over its sparkline, and with its range where there is room."""
+        """Return as many numbers as fit, each with a sparkline below, and its range if there is room."""
         from rich.text import Text
 
         from ganzoo.rendering import sparkline

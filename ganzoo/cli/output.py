@@ -1,4 +1,4 @@
-"""What the program says: data on stdout, talk on stderr."""
+"""What the program prints: data on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import typer
+
+from ganzoo.errors import GanzooError, UsageError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ganzoo.errors import GanzooError
-
 
 class Output:
-    """One for the whole program; `quiet` (-q) silences all talk but errors, `silent` data too."""
+    """The program's output.
+
+    Attributes:
+        quiet: print no messages but errors (-q).
+        silent: print no data either: this process is not the main one of a distributed training.
+    """
 
     def __init__(self) -> None:
         self.quiet = self.silent = False
@@ -26,12 +33,12 @@ class Output:
         self.line(json.dumps(document, indent=2, default=str, allow_nan=False))
 
     def line(self, text: object) -> None:
-        """Print one line of data, as it is."""
+        """Print one line of data."""
         if not self.silent:
             print(text)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print rows under a title; columns of numbers are set flush right."""
+        """Print rows under a title; columns of numbers are aligned right."""
         if self.silent:
             return
         from rich.table import Table
@@ -50,7 +57,7 @@ class Output:
         console.print(table)
 
     def console(self) -> Console:
-        """Return a console on stdout; where that is no terminal, lines are as long as they need to be."""
+        """Return a console on stdout; lines are not wrapped if it is not a terminal."""
         from rich.console import Console
 
         width = None if sys.stdout.isatty() else 10_000
@@ -59,22 +66,22 @@ class Output:
     # --- stderr ---
 
     def talk(self, text: str) -> None:
-        """Say something about the work, unless quiet."""
+        """Print a message about the progress of the work, unless quiet."""
         if not self.quiet:
             print(text, file=sys.stderr)
 
     def error(self, error: GanzooError) -> None:
-        """Say what went wrong, and how to mend it: a line each."""
+        """Print an error and its hint, one line each."""
         self.problem(str(error), error.hint)
 
     def problem(self, message: str, hint: str = "") -> None:
-        """Say what went wrong, quiet or not."""
+        """Print an error, even if quiet."""
         print(f"Error: {_one_line(message)}", file=sys.stderr)
         if hint:
             print(f"Hint:  {_one_line(hint)}", file=sys.stderr)
 
     def progress_console(self) -> Console | None:
-        """Return a console on stderr for bars, or None when nobody would see them."""
+        """Return a console on stderr for progress bars, or None if it is not a terminal or the output is quiet."""
         if self.quiet or not sys.stderr.isatty():
             return None
         from rich.console import Console
@@ -82,8 +89,26 @@ class Output:
         return Console(stderr=True, highlight=False)
 
 
+def confirm(question: str, refusal: str, yes: bool) -> None:
+    """Ask before something is deleted or published.
+
+    Args:
+        question: asked on a terminal.
+        refusal: the error where there is no terminal to ask on.
+        yes: the answer was given on the command line.
+
+    Raises UsageError without a terminal, and Exit when the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{refusal} without confirmation (not a terminal).", hint="Pass --yes to confirm.")
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(1)
+
+
 def _printable(text: str) -> str:
-    """Drop what could steer a terminal: cells may hold what strangers wrote."""
+    """Drop control characters: names and cards from the Hub are untrusted and could steer a terminal."""
     return "".join(sign for sign in text if sign.isprintable() or sign == "\n")
 
 
@@ -92,7 +117,7 @@ def _one_line(text: str) -> str:
 
 
 def flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    """Return nested data as (dotted key, value) rows; empty texts are left out."""
+    """Flatten nested data to rows (dotted key, value), without empty strings."""
     rows: list[tuple[str, object]] = []
     for key, value in document.items():
         if isinstance(value, Mapping):
@@ -105,7 +130,7 @@ def flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, objec
 
 
 def human_size(num_bytes: int) -> str:
-    """Write a number of bytes with a decimal unit."""
+    """Format a number of bytes with a decimal unit."""
     if num_bytes < 1000:
         return f"{num_bytes} B"
     size, units = num_bytes / 1000, ["kB", "MB", "GB", "TB"]

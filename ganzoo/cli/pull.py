@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from ganzoo.cli.fetching import fetching
 from ganzoo.cli.options import Json, References
 from ganzoo.cli.output import human_size, out
+from ganzoo.cli.progress import download_bars
 
 
 def pull(
     references: References,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Fetch even what is there, and resolve the revision anew.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Download again, even if already present.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be downloaded.")] = False,
     json: Json = False,
 ) -> None:
-    """Put weights into the store, every byte verified; prints where the generator's file is."""
+    """Download weights, verify their checksums, and print the path."""
     from ganzoo.sources import planned, pull
 
     if dry_run:
         files = [file for reference in references for file in planned(reference, revision, force)]
         if json:
-            out.json([asdict(file) for file in files])
+            out.json({"files": [asdict(file) for file in files]})
         else:
-            out.table("would be fetched", ["file", "size"], [(file.path, human_size(file.size)) for file in files])
+            out.table("would be downloaded", ["file", "size"], [(file.path, human_size(file.size)) for file in files])
         return
-    with fetching() as access:
+    with download_bars() as access:
         pulled = [pull(reference, revision=revision, force=force, access=access) for reference in references]
     for one in pulled:
         state = f"verified, {human_size(one.size)}" if one.written else "already in the store, verified"
@@ -39,6 +38,6 @@ def pull(
         if not json:
             out.line(one.path)
     if json:
-        out.json([asdict(one) for one in pulled])
+        out.json({"weights": [asdict(one) for one in pulled]})
     if pulled:
-        out.talk(f"Next: ganzoo sample {references[0]} --out samples.png")
+        out.talk(f"Next: ganzoo sample {shlex.quote(references[0])} --out samples.png")

@@ -11,8 +11,8 @@ from ganzoo.cli.options import Assignments, DataDir, Json, LiveView, TensorBoard
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
-    steps: Annotated[int | None, typer.Option(min=1, help="Train on to this step instead of the run's last.")] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Train to this step instead of the run's last.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     data_dir: DataDir = None,
     tensorboard: TensorBoard = None,
@@ -20,8 +20,11 @@ def resume(
     assignments: Assignments = None,
     json: Json = False,
 ) -> None:
-    """Continue a run from its newest checkpoint; on a CPU the result is that of an uninterrupted run."""
-    from ganzoo.cli.packing import open_dataset
+    """Continue a run from its newest checkpoint.
+
+    On a CPU the result is bit for bit the same as without the interruption.
+    """
+    from ganzoo.cli.data import open_dataset
     from ganzoo.cli.watch import watch
     from ganzoo.config import Layer, assignments_layer
     from ganzoo.training import Training

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from ganzoo.cli.confirmation import confirm
 from ganzoo.cli.options import Json, References, Yes
-from ganzoo.cli.output import human_size, out
+from ganzoo.cli.output import confirm, human_size, out
 
 
 def rm(references: References, yes: Yes = False, json: Json = False) -> None:
-    """Delete weights from the store; bundled copies stay."""
+    """Delete weights from the store.
+
+    Copies that are bundled with a package stay.
+    """
     from ganzoo.sources import location, remove, stored
     from ganzoo.weights.manifest import WeightsEntry, Zoo
 
     entries = [stored(reference) for reference in references]
-    confirm(f"Delete {', '.join(str(entry.reference) for entry in entries)} from the store?", yes)
+    names = ", ".join(str(entry.reference) for entry in entries)
+    confirm(f"Delete {names} from the store?", f"not deleting {names}", yes)
     freed = {str(entry.reference): remove(entry, Zoo().entries) for entry in entries}
     if json:
-        out.json({"freed": freed})
+        out.json({"weights": [{"reference": name, "freed": size} for name, size in freed.items()]})
         return
     for entry in entries:
         size = freed[str(entry.reference)]

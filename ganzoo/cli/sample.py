@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.bar import counting_bar
-from ganzoo.cli.fetching import fetching
 from ganzoo.cli.options import Device, Json, Reference, Seed
 from ganzoo.cli.output import out
+from ganzoo.cli.progress import counting_bar, download_bars
 from ganzoo.errors import UsageError
 from ganzoo.system.workers import num_cores
 
@@ -26,38 +25,40 @@ if TYPE_CHECKING:
 FRAME_SECONDS = 0.08
 
 MANY_PICTURES = 4096
-"""So many are drawn by other processes, which take half a second to start, where there are cores for them."""
+"""From this number on, pictures are encoded by worker processes, which take half a second to start."""
 
 
 def sample(
     reference: Reference,
-    num: Annotated[int, typer.Option("--num", "-n", min=1, help="How many samples.")] = 64,
+    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples.")] = 64,
     seed: Seed = None,
-    label: Annotated[str | None, typer.Option(help="Class-conditional models: name of the class.")] = None,
+    label: Annotated[str | None, typer.Option(help="Name of the class, for class-conditional models.")] = None,
     target: Annotated[
         str | None,
-        typer.Option("--out", "-o", help="FILE.png, FILE.npy, FILE.safetensors, or FOLDER/ for single pictures."),
+        typer.Option("--out", "-o", help="A .png, .npy or .safetensors file, or FOLDER/ for single PNGs."),
     ] = None,
     shard_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Into FOLDER/: tar shards of N samples, as webdataset reads them."),
+        typer.Option(min=1, metavar="N", help="Write tar shards of N samples (webdataset) to FOLDER/."),
     ] = None,
     interpolate: Annotated[
         int | None,
-        typer.Option(min=2, max=60, metavar="N", help="Go through N seeds in a loop, into FILE.gif or FILE.webp."),
+        typer.Option(min=2, max=60, metavar="N", help="Animate a loop through N seeds, to a .gif or .webp file."),
     ] = None,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Generate samples: into a file, a folder, or (without --out) as a picture in the terminal."""
+    """Generate samples; without --out, show them in the terminal."""
     _check_request(target, shard_size, interpolate, json)
 
     from ganzoo.randomness import random_seed
     from ganzoo.rendering import TerminalPicture, for_terminal, picture
     from ganzoo.sources import load
 
-    write = None if target is None else _writer(target, interpolate, shard_size)  # before anything is fetched
-    with fetching() as access:
+    write = (
+        None if target is None else _writer(target, interpolate, shard_size)
+    )  # refuses a bad target before anything is downloaded
+    with download_bars() as access:
         gan = load(reference, device=device, access=access)
     spec = gan.config.sample
     chosen_seed = random_seed() if seed is None else seed
@@ -75,8 +76,8 @@ def sample(
                 "path": str(written.path),
                 "num": num,
                 "seed": chosen_seed,
-                "files": written.num_files,
-                "bytes": written.num_bytes,
+                "num_files": written.num_files,
+                "size": written.size,
                 "sha256": _digest(written.path),
             }
         )
@@ -87,11 +88,14 @@ def sample(
 def _check_request(target: str | None, shard_size: int | None, interpolate: int | None, json: bool) -> None:
     """Refuse options that do not go together. Raises UsageError."""
     if interpolate is not None and target is None:
-        raise UsageError("an interpolation needs a file.", hint="Name one: --out loop.gif")
+        raise UsageError("an interpolation needs a file.", hint="Name one with --out loop.gif")
     if target is None and (json or not sys.stdout.isatty()):
-        raise UsageError("there is no terminal to draw in.", hint="Name a file: --out samples.png")
+        fault = "JSON describes a file" if json else "output is not a terminal"
+        raise UsageError(f"{fault}.", hint="Save to a file with --out samples.png")
     if shard_size is not None and (target is None or interpolate is not None):
-        raise UsageError("shards need a folder, and hold no animation.", hint="Name one: --out samples/")
+        raise UsageError(
+            "--shard-size needs a folder and cannot be used with --interpolate.", hint="Use --out samples/"
+        )
 
 
 Write = Callable[["GAN", int, int, int | None], "Written"]
@@ -99,18 +103,18 @@ Write = Callable[["GAN", int, int, int | None], "Written"]
 
 
 def _writer(name: str, keys: int | None, shard_size: int | None) -> Write:
-    """Return what writes samples to a place of this name, which is fit for it. Raises UsageError."""
-    from ganzoo.rendering import check_form, parse_target
+    """Return the function that writes samples to a target of this name. Raises UsageError."""
+    from ganzoo.rendering import animation_encoder, parse_target
 
     if keys is None:
         return partial(_write, parse_target(name, shard_size))
     path = Path(name).expanduser()
-    check_form(path)
+    animation_encoder(path)  # refuses an unknown file type
     return partial(_write_loop, path, keys)
 
 
 def _write(target: Target, gan: GAN, num: int, seed: int, label: int | None) -> Written:
-    """Write samples while they are generated; many pictures are drawn by other processes."""
+    """Write samples while they are generated; many pictures are encoded by worker processes."""
     from ganzoo.rendering import write_samples
 
     with counting_bar("sampling") if num > gan.batch_size else nullcontext() as progress:
@@ -120,27 +124,29 @@ def _write(target: Target, gan: GAN, num: int, seed: int, label: int | None) -> 
             gan.config.sample,
             target,
             labels=gan.label_batches(num, label),
-            workers=max(1, num_cores() - 1) if num >= MANY_PICTURES else 1,  # one core generates
+            workers=max(1, num_cores() - 1) if num >= MANY_PICTURES else 1,  # one core is for the generator
             progress=progress,
         )
 
 
 def _write_loop(path: Path, keys: int, gan: GAN, num: int, seed: int, label: int | None) -> Written:
-    """Write an animation that takes two seconds from one seed to the next, or less where there are many."""
-    from ganzoo.rendering import MOST_FRAMES, Written, fitted, picture, write_animation
+    """Write an animation that takes two seconds from one seed to the next, or less if there are many."""
+    from ganzoo.rendering import MAX_FRAMES, Written, picture, shrink_to_fit, write_animation
 
-    frames = min(MOST_FRAMES, keys * round(2 / FRAME_SECONDS))
-    moments = gan.interpolate(num, keys=keys, frames=frames, seed=seed, labels=label)
-    write_animation([fitted(picture(samples, gan.config.sample)) for samples in moments], path, FRAME_SECONDS)
+    frames = min(MAX_FRAMES, keys * round(2 / FRAME_SECONDS))
+    steps = gan.interpolate(num, keys=keys, frames=frames, seed=seed, labels=label)
+    pictures = [shrink_to_fit(picture(samples, gan.config.sample)) for samples in steps]
+    write_animation(pictures, path, FRAME_SECONDS)
     return Written(path, 1, path.stat().st_size)
 
 
 def _label(label: str | None, classes: tuple[str, ...] | None) -> int | None:
     if label is None:
         return None
-    if classes is None or label not in classes:
-        has = f"its classes are {', '.join(classes[:20])}" if classes else "this model is not class-conditional"
-        raise UsageError(f"there is no class {label!r}.", hint=f"Leave --label out; {has}.")
+    if classes is None:
+        raise UsageError("this model is not class-conditional.", hint="Leave --label out.")
+    if label not in classes:
+        raise UsageError(f"unknown class {label!r}.", hint=f"The classes are {', '.join(classes[:20])}.")
     return classes.index(label)
 
 

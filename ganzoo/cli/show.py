@@ -6,7 +6,7 @@ import dataclasses
 import json as json_format
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -16,39 +16,51 @@ from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatEr
 from ganzoo.registry import REGISTRIES, datasets, recipes
 from ganzoo.sources import location, read_verified, stored
 from ganzoo.specs import Recipe
-from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
+from ganzoo.weights.manifest import Zoo, measured
 from ganzoo.weights.references import NAME, FolderReference, HubReference, ZooReference, parse_reference
 from ganzoo.weights.store import Store
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Weights, recipe, dataset, architecture, metric or run.")],
-    layers: Annotated[bool, typer.Option("--layers", help="Of a recipe: the layers of both nets.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `ganzoo list`, a run, or hf:OWNER/NAME.")],
+    layers: Annotated[bool, typer.Option("--layers", help="Show the layers of both networks of a recipe.")] = False,
     json: Json = False,
 ) -> None:
-    """Show one thing in full: every setting of a recipe, every pinned file of weights."""
+    """Show the details of a model, recipe, dataset or run."""
     if layers:
         _show_layers(name, json=json)
         return
     sections = _sections(name)
     if json:
-        out.json(sections)
+        weights = [section.document for section in sections if section.kind == "weights"]
+        others = {section.kind: section.document for section in sections if section.kind != "weights"}
+        out.json(others | {"weights": weights} if weights else others)
         return
-    for index, (title, document) in enumerate(sections.items()):
+    for index, section in enumerate(sections):
         if index:
             out.line("")
-        out.table(title, ["field", "value"], flat(document))
+        out.table(section.title, ["field", "value"], flat(_for_table(section.document)))
 
 
-def _sections(name: str) -> dict[str, dict[str, Any]]:
-    """Return everything of that name, by title. Raises UnknownNameError, PluginError, MissingWeightsError."""
-    sections: dict[str, dict[str, Any]] = {}
+class _Section(NamedTuple):
+    """One of the things that a name stands for: a recipe and its weights often have the same name."""
+
+    kind: str
+    """Key in the JSON document."""
+    title: str
+    document: dict[str, Any]
+
+
+def _sections(name: str) -> list[_Section]:
+    """Return everything with this name. Raises UnknownNameError, PluginError, MissingWeightsError."""
+    sections = []
     for registry in REGISTRIES:
         if name in registry.names():
             spec = registry.get(name)
-            sections[f"{registry.kind} {name}"] = _recipe(spec) if isinstance(spec, Recipe) else _plain(spec)
+            document = _recipe(spec) if isinstance(spec, Recipe) else _plain(spec)
+            sections.append(_Section(registry.kind, f"{registry.kind} {name}", document))
     zoo = Zoo()
-    # Names of specs are freer than those of weights.
+    # A spec may have a name that is not a reference.
     reference = parse_reference(name) if not sections or NAME.fullmatch(name) else None
     if isinstance(reference, FolderReference):
         return _folder(reference.path)
@@ -57,7 +69,8 @@ def _sections(name: str) -> dict[str, dict[str, Any]]:
     if isinstance(reference, ZooReference):
         for entry in zoo.entries:
             if entry.name == reference.name and reference.version in (None, entry.version):
-                sections[f"weights {entry.reference}"] = _weights(entry)
+                document = {"reference": str(entry.reference), "location": location(entry), **dataclasses.asdict(entry)}
+                sections.append(_Section("weights", f"weights {entry.reference}", document))
     if not sections:
         known = {entry.name for entry in zoo.entries}.union(*(registry.names() for registry in REGISTRIES))
         raise zoo.with_problems(UnknownNameError("weights, recipe, dataset, architecture or metric", name, known))
@@ -65,7 +78,7 @@ def _sections(name: str) -> dict[str, dict[str, Any]]:
 
 
 def _show_layers(name: str, *, json: bool) -> None:
-    """Print both nets of a recipe, layer by layer. Raises UnknownNameError, PluginError, SettingsError."""
+    """Print the layers of both networks of a recipe. Raises UnknownNameError, PluginError, SettingsError."""
     from ganzoo.weights.layers import summaries
     from ganzoo.weights.model_config import model_config
 
@@ -83,7 +96,7 @@ def _show_layers(name: str, *, json: bool) -> None:
         ]
         out.table(title, ["layer", "kind", "output", "parameters"], [*rows, ("total", "", "", f"{net.parameters:,}")])
         if net.problem:
-            out.talk(f"No output shapes: the {title} cannot be run without data ({net.problem}).")
+            out.talk(f"No output shapes: the {title} does not run on random input ({net.problem}).")
 
 
 def _shape(shape: tuple[int | None, ...] | None) -> str:
@@ -91,48 +104,56 @@ def _shape(shape: tuple[int | None, ...] | None) -> str:
 
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return every setting that --set can change, the run's own included."""
-    from ganzoo.config import TrainingSettings  # brings pydantic, which no other light command needs
+    """Return every setting that --set can change, including those of the run itself."""
+    from ganzoo.config import TrainingSettings  # imports pydantic, which other light commands do not need
 
     settings = TrainingSettings(recipe=recipe, seed=0).to_json()
     return {**settings.pop("recipe"), **settings, "seed": "random"}
 
 
-def _weights(entry: WeightsEntry) -> dict[str, Any]:
-    document = {"location": location(entry), **dataclasses.asdict(entry)}
-    document["files"] = {file.path: f"{file.size} bytes, sha256 {file.sha256}" for file in entry.files}
-    document["metrics"] = {
-        f"{metric['name']} ({metric['protocol']})": measured(metric["value"], metric["std"], 5)
-        for metric in entry.metrics
-    }
-    document["sample"] = {"kind": entry.sample["kind"], "shape": entry.sample["shape"]}
-    return document
+def _for_table(document: dict[str, Any]) -> dict[str, Any]:
+    """Shorten what is too long for a table: files and metrics become one row each, curves and classes are left out."""
+    shown = dict(document)
+    if "files" in shown:
+        shown["files"] = {file["path"]: f"{file['size']} bytes, sha256 {file['sha256']}" for file in shown["files"]}
+    if "location" in shown:  # weights
+        shown["metrics"] = {
+            f"{metric['name']} ({metric['protocol']})": measured(metric["value"], metric["std"], 5)
+            for metric in shown["metrics"]
+        }
+        shown["sample"] = {"kind": shown["sample"]["kind"], "shape": shown["sample"]["shape"]}
+    return shown
 
 
-def _repository(name: str) -> dict[str, dict[str, Any]]:
-    """Return what the store holds of a Hub repository. Raises MissingWeightsError when it was never pulled."""
+def _repository(name: str) -> list[_Section]:
+    """Return what the store has of a Hub repository. Raises MissingWeightsError if it was never pulled."""
     snapshot = stored(name)
-    files = {file.path: f"{file.size} bytes, sha256 {file.sha256}" for file in snapshot.files}
-    store = Store()
-    config = json_format.loads(read_verified(snapshot, snapshot.file("config"), store))
-    return {f"repository {snapshot.reference}": {"files": files, **config}}
+    config = json_format.loads(read_verified(snapshot, snapshot.file("config"), Store()))
+    files = [dataclasses.asdict(file) for file in snapshot.files]
+    document = {"reference": str(snapshot.reference), "files": files, **config}
+    return [_Section("repository", f"repository {snapshot.reference}", document)]
 
 
-def _folder(path: Path) -> dict[str, dict[str, Any]]:
-    documents: dict[str, dict[str, Any]] = {}
-    for name in ("run.json", "config.json", "training.json"):
-        if (path / name).is_file():
+def _folder(path: Path) -> list[_Section]:
+    sections = []
+    for kind in ("run", "config", "training"):
+        file = path / f"{kind}.json"
+        if file.is_file():
             try:
-                documents[name] = dict(json_format.loads((path / name).read_text(encoding="utf-8")))
+                document = dict(json_format.loads(file.read_text(encoding="utf-8")))
             except (ValueError, TypeError) as error:
-                raise WeightsFormatError(f"{path / name} is no JSON object: {error}.", hint="Restore it.") from error
-    if not documents:
-        raise MissingWeightsError(f"{path} is neither a run nor a weights folder.", hint="Name one that train made.")
-    return documents
+                hint = "Restore the file from a backup."
+                raise WeightsFormatError(f"{file} is not a JSON object: {error}.", hint=hint) from error
+            sections.append(_Section(kind, file.name, document))
+    if not sections:
+        raise MissingWeightsError(
+            f"{path} is not a run or a weights folder.", hint="Name a folder that `ganzoo train` made."
+        )
+    return sections
 
 
 def _plain(spec: Any) -> dict[str, Any]:
-    """Turn a spec into data; callables have nothing to show, and a config type is shown by its fields."""
+    """Turn a spec into plain data, without its callables; a config type is shown as its fields."""
     document: dict[str, Any] = {}
     for field in dataclasses.fields(spec):
         value = getattr(spec, field.name)

@@ -15,16 +15,18 @@ from ganzoo.cli.output import out
 def verify(
     references: References,
     key: Annotated[
-        Path | None, typer.Option(metavar="KEY", help="Check the signature too, with a public key (PEM; extra `sign`).")
+        Path | None,
+        typer.Option(metavar="KEY", help="Also check the signature with a public key (PEM; extra `sign`)."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Hash every file again, check header and tensors, and build the model; exit 1 when anything is wrong."""
+    """Verify the checksums and tensors of weights; exit 1 on any fault."""
     from ganzoo.sources import verify
 
     results = {reference: verify(reference, key=key) for reference in references}
     if json:
-        out.json({reference: [asdict(file) for file in files] for reference, files in results.items()})
+        weights = [{"reference": name, "files": [asdict(file) for file in files]} for name, files in results.items()]
+        out.json({"weights": weights})
         return
     for reference, files in results.items():
         out.table(reference, ["file", "size", "sha256"], [(file.path, file.size, file.sha256) for file in files])

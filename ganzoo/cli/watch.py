@@ -1,36 +1,38 @@
-"""A training in the terminal: a bar, Ctrl-C that saves, and what to do next."""
+"""Running a training in the terminal: progress, Ctrl-C, and the next command."""
 
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+from typing import Protocol as Structural
 
 import typer
 
-from ganzoo.cli.bar import Bar, speed
 from ganzoo.cli.live import LiveView, large_enough
 from ganzoo.cli.output import out
+from ganzoo.cli.progress import TrainingBar, speed
 from ganzoo.training.interruption import Interruption
 
 if TYPE_CHECKING:
     from ganzoo.training import Record, Training
 
 LINE_SECONDS = 10
-"""Time between two lines of progress where there is no terminal for a bar."""
+"""Time between two lines of progress without a terminal."""
 
 
-class Display(Protocol):
-    """Where records go."""
+class Display(Structural):
+    """What shows the records of a training."""
 
     def update(self, record: Record) -> None:
         """Show the newest record."""
 
 
 def watch(training: Training, *, json: bool, live: bool = True) -> None:
-    """Run a training to its end or to Ctrl-C, with pictures if `live` and there is room for them.
+    """Run a training until it ends or is interrupted; `live` shows pictures in a terminal that is large enough.
 
     Raises Exit with 130 after an interruption.
     """
@@ -38,14 +40,14 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
         _follow(training)
         return
     settings, run, engine = training.state.settings, training.run, training.engine
-    place = as_reference(run.path)
+    path = as_reference(run.path)
     several = f", {training.state.processes.world_size} processes" if training.state.processes.world_size > 1 else ""
     out.talk(
         f"{settings.recipe.name} on {training.state.device}{several} ({settings.precision}), seed {settings.seed}, "
-        f"data {training.state.batches.place}, into {place}"
+        f"data {training.state.batches.place}, into {path}"
     )
     if training.state.step:
-        out.talk(f"from step {training.state.step}")
+        out.talk(f"resuming from step {training.state.step}")
     named = ""
     with _interruption(training) as interruption, _display(training, live) as display:
         training.should_stop = interruption.requested
@@ -58,7 +60,8 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
         records = run.records()
         out.json(
             {
-                "run": place,
+                "path": path,
+                "recipe": settings.recipe.name,
                 "finished": training.finished,
                 "step": training.state.step,
                 "seed": settings.seed,
@@ -66,15 +69,16 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
             }
         )
     else:
-        out.line(place)
+        out.line(path)
+    quoted = shlex.quote(path)
     if not training.finished:
-        out.talk(f"Stopped after step {training.state.step}; everything is saved. Go on: ganzoo resume {place}")
+        out.talk(f"Stopped after step {training.state.step}; the run is saved. Continue: ganzoo resume {quoted}")
         raise typer.Exit(130)
-    out.talk(f"Done in {training.state.seconds:.1f} s. Next: ganzoo sample {place} --out samples.png")
+    out.talk(f"Done in {training.state.seconds:.1f} s. Next: ganzoo sample {quoted} --out samples.png")
 
 
 def _follow(training: Training) -> None:
-    """Run a training that another process shows and writes. Raises Exit as `watch` does."""
+    """Run this process's part of a training that the main process shows and saves. Raises Exit as `watch` does."""
     with _interruption(training) as interruption:
         training.should_stop = interruption.requested
         for _ in training:
@@ -88,7 +92,7 @@ def _interruption(training: Training) -> Interruption:
 
 
 def as_reference(path: Path) -> str:
-    """Write a folder so that commands take it for one: a bare name would be that of weights."""
+    """Write a folder so that commands take it as one: a name without a slash would be that of weights."""
     return f"./{path}" if len(path.parts) == 1 and not path.is_absolute() else str(path)
 
 
@@ -98,18 +102,18 @@ def _display(training: Training, live: bool) -> Iterator[Display]:
     if console is None:
         yield Lines(training)
         return
-    with LiveView(training, console) if live and large_enough(console) else Bar(training, console) as display:
+    with LiveView(training, console) if live and large_enough(console) else TrainingBar(training, console) as display:
         yield display
 
 
 class Lines:
-    """A line now and then, for logs."""
+    """A line every few seconds, for logs."""
 
     def __init__(self, training: Training) -> None:
         self._training, self._last = training, time.monotonic()
 
     def update(self, record: Record) -> None:
-        """Print a line when the last one is old enough, or something was measured."""
+        """Print a line if the last one is old enough, or if there is an evaluation."""
         if time.monotonic() - self._last < LINE_SECONDS and not record.metrics:
             return
         self._last = time.monotonic()

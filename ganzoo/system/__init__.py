@@ -1,1 +1,1 @@
-"""The machine: its devices, files, memory, and processes that help."""
+"""The machine: devices, files, memory and worker processes."""

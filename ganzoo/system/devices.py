@@ -1,4 +1,4 @@
-"""The devices that this machine has, by name, and what they can do."""
+"""The devices of this machine: finding them by name, and what they support."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def find_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; `auto` takes cuda, else mps, else cpu. Raises DeviceError, never falls back."""
+    """Return the device with this name; `auto` is cuda if there is one, else mps, else cpu.
+
+    Raises DeviceError rather than falling back to another device.
+    """
     import torch
 
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
@@ -20,17 +23,20 @@ def find_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise DeviceError(f"{name!r} is no device.", hint="Write auto, cpu, cuda, cuda:N or mps.") from None
+        raise DeviceError(f"unknown device {name!r}.", hint="Use auto, cpu, cuda, cuda:N or mps.") from None
     present = ["cpu"] + ["mps"] * mps
     present += [f"cuda:{index}" for index in range(torch.cuda.device_count() if cuda else 0)]
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in present:
-        raise DeviceError(f"this machine has no {name}.", hint=f"It has {', '.join(present)}; --device auto chooses.")
+        raise DeviceError(
+            f"this machine has no device {name}.",
+            hint=f"Available: {', '.join(present)}; or use --device auto.",
+        )
     return device
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for what the device was asked to do, so that a clock is read at the right moment."""
+    """Wait until the device has finished all queued work, so that a clock can be read."""
     import torch
 
     if device.type == "cuda":
@@ -40,11 +46,11 @@ def synchronize(device: torch.device) -> None:
 
 
 def supports_bf16(device: torch.device) -> bool:
-    """Whether the device has instructions for products of bfloat16, so that they are faster than those of float32."""
+    """Whether the device has bfloat16 matrix instructions; others emulate them, which is slower than float32."""
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # Private, and so far the only place where torch tells.
+    # torch has no public function for this.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return device.type == "cpu" and any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)

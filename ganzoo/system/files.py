@@ -1,4 +1,4 @@
-"""Regular files, read and written as a whole, and folders that are whole or not there."""
+"""Files and folders that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import BinaryIO
 
 
 def write_atomically(target: Path, content: bytes) -> None:
-    """Write a whole file or none: beside its place, flushed to disk, then moved. Raises OSError."""
+    """Write a complete file or none. Raises OSError."""
     with whole_file(target) as file:
         file.write(content)
 
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[BinaryIO]:
-    """Open a file to write beside its place, flushed to disk and moved there at the end. Raises OSError.
+    """Open a temporary file in the target's folder; at the end it is flushed to disk and renamed to the target.
 
-    Whatever is raised inside leaves nothing behind.
+    If anything is raised inside, nothing is left behind. Raises OSError.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = _beside(target)
+    partial = _temporary(target)
     try:
         with partial.open("xb") as file:
             yield file
@@ -40,13 +40,14 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """Make a hidden folder to write into, moved to its place at the end. Raises OSError.
+    """Make a hidden folder to write into; at the end it is renamed to the target.
 
-    A target that exists must be empty. It may be a mount, or where the user stands, so it stays: the hidden folder is
-    made inside it, and what was written moves up. Whatever is raised inside leaves nothing behind.
+    A target that exists must be empty. It may be a mount point or the current directory and cannot be replaced, so the
+    hidden folder is made inside it and the files are moved up. If anything is raised inside, nothing is left behind.
+    Raises OSError.
     """
     exists = target.is_dir()
-    partial = _beside(target / "all") if exists else _beside(target)
+    partial = _temporary(target / "all") if exists else _temporary(target)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -59,12 +60,12 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _beside(target: Path) -> Path:
+def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
 
 
 def read_regular(path: Path) -> bytes:
-    """Read a file, and nothing that could wait for ever, such as a FIFO. Raises OSError."""
+    """Read a regular file; others, such as a FIFO, could block for ever. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

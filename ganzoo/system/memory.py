@@ -1,4 +1,4 @@
-"""How much memory a device has to spare."""
+"""Free memory of a device."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ _MEMINFO, _CGROUPS, _OWN_CGROUPS = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that may still be taken on a device; for all but CUDA, those of the machine."""
+    """Return the free memory of a device in bytes; for any device but CUDA, that of the machine."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free
-    limits = [_machine(), *_groups()]
-    return min(limits)
+    return min([_free_on_machine(), *_free_in_cgroups()])
 
 
-def _machine() -> int:
-    """Return what the machine has available; where Linux does not say, half of what it has in all."""
+def _free_on_machine() -> int:
+    """Return the available memory; on systems other than Linux, half of the total."""
     try:
         for line in _MEMINFO.read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -33,8 +32,8 @@ def _machine() -> int:
         return 4 << 30
 
 
-def _groups() -> list[int]:
-    """Return what each control group that this process is in may still take: version 2, then version 1."""
+def _free_in_cgroups() -> list[int]:
+    """Return what each control group (version 1 or 2) of this process may still allocate."""
     try:
         lines = _OWN_CGROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -48,15 +47,15 @@ def _groups() -> list[int]:
             top, limit, usage = _CGROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
         else:
             continue
-        # A group is bound by those around it; in a container its own path may not be visible, and the top is its own.
+        # Limits of parent groups apply too. In a container the path may not exist; the top is then the own group.
         folder = top / path.lstrip("/")
         for place in (folder, *(parent for parent in folder.parents if parent.is_relative_to(top))):
-            found += _left(place, limit, usage)
+            found += _free_in(place, limit, usage)
     return found
 
 
-def _left(folder: Path, limit: str, usage: str) -> list[int]:
-    """Return a group's limit less what it uses beyond its files' pages, which give way; nothing without a limit."""
+def _free_in(folder: Path, limit: str, usage: str) -> list[int]:
+    """Return a group's limit minus its usage without the page cache, which is reclaimable; [] without a limit."""
     try:
         allowed = int((folder / limit).read_text(encoding="ascii"))
         used = int((folder / usage).read_text(encoding="ascii"))

@@ -1,4 +1,4 @@
-"""Processes that help this one, and end when it does, however it ends."""
+"""Worker processes, which end when this process ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Piece = TypeVarTuple("Piece")
 
 
 def num_cores() -> int:
-    """Return the cores that this process may use, but no more than one process that writes can follow."""
+    """Return the number of cores that this process may use, at most 16: more workers than one writer can follow."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, 16)
 
@@ -24,10 +24,10 @@ def num_cores() -> int:
 def ordered(
     work: Callable[[*Piece], Result], pieces: Iterator[tuple[*Piece]], workers: int
 ) -> Generator[Result, None, None]:
-    """Yield work(*piece) of each piece in order, computed in so many processes, or in this one for 1.
+    """Yield work(*piece) for each piece in order, computed in `workers` processes; 1 computes in this process.
 
-    No more than two pieces beyond one for each worker are taken and computed before they are asked for. `work` and the
-    pieces must be picklable. Raises what `work` raises, and BrokenProcessPool when a process is killed.
+    At most workers + 2 pieces are computed ahead, so memory stays bounded. `work` and the pieces must be picklable.
+    Raises what `work` raises, and BrokenProcessPool when a worker is killed.
     """
     if workers == 1:
         for piece in pieces:
@@ -45,12 +45,12 @@ def ordered(
 
 
 def pool(workers: int) -> ProcessPoolExecutor:
-    """Return so many fresh processes that leave Ctrl-C to this one, and end with it."""
+    """Start worker processes (spawned, not forked) that ignore Ctrl-C and end with this process."""
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare)
 
 
 def _prepare() -> None:
-    """Leave Ctrl-C to the process that is helped, and end with it."""
+    # Ctrl-C reaches every process of the terminal; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

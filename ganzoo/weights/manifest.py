@@ -16,7 +16,7 @@ from types import NoneType
 from typing import Any
 
 from ganzoo.errors import ManifestError, UnknownNameError
-from ganzoo.registry import WEIGHTS_GROUP, package_folder, registrations
+from ganzoo.registry import WEIGHTS_GROUP, origin, package_folder, registrations
 from ganzoo.system.files import write_atomically
 from ganzoo.weights.references import NAME, ZooReference
 
@@ -187,8 +187,8 @@ class Zoo:
     def __init__(self) -> None:
         self.entries: list[WeightsEntry] = []
         self.problems: list[ManifestError] = []
-        for one in registrations(WEIGHTS_GROUP):
-            self._add(one.entry.value.partition(":")[0], str(one.origin))
+        for entry in registrations(WEIGHTS_GROUP):
+            self._add(entry.value.partition(":")[0], str(origin(entry)))
 
     def _add(self, package: str, owner: str) -> None:
         path = manifest_path(package)

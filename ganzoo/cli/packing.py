@@ -28,7 +28,7 @@ def open_dataset(
 
     with counting_bar(f"{spec.name} {split}") as progress:
         opened = data.open_dataset(
-            spec, split, data_dir, workers=workers or num_cores(), progress=progress, waiting=waiting, again=again
+            spec, split, data_dir, workers=workers or num_cores(), progress=progress, waiting=waiting, force=again
         )
     if opened.skipped_file is not None:
         num = opened.num_skipped + len(opened.data.samples)  # type: ignore[union-attr]  # laws skip nothing

@@ -23,7 +23,7 @@ ENLARGED_WIDTH = 560
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     """Map images [num, channels, height, width] in [-1, 1] to bytes [num, height, width, channels]."""
-    from ganzoo.data.scaling import to_uint8  # here: pictures that are drawn already need no torch
+    from ganzoo.data import to_uint8  # here: pictures that are drawn already need no torch
 
     return to_uint8(images).cpu().permute(0, 2, 3, 1).numpy()
 

@@ -169,7 +169,7 @@ def _check_space(folder: Path, spec: DatasetSpec, num: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise StoreError(
-            f"{spec.name} needs {size / 1e9:.1f} GB more in the store at {folder.parent}; {free / 1e9:.1f} GB are free.",
+            f"{spec.name} needs {size / 1e9:.1f} GB more in the store at {folder.parent}, which has {free / 1e9:.1f}.",
             hint="Free some disk space, or set GANZOO_HOME to a folder on a larger disk.",
         )
 

@@ -60,7 +60,8 @@ def _fill(
     def put(item: Fetched | Exception) -> None:
         while not end.is_set():
             with suppress(queue.Full):
-                return ready.put(item, timeout=0.1)
+                ready.put(item, timeout=0.1)
+                return
 
     try:
         with closing(batches):

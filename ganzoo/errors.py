@@ -151,7 +151,8 @@ class EvaluationError(GanzooError):
     """A metric that cannot be computed from these samples."""
 
 
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Error numbers of a disk, quota or file size that is used up."""
 _HINTS = {
     errno.EROFS: "This file system is read-only; choose a folder on another one.",
     errno.EACCES: "Check the permissions, or choose another folder.",
@@ -161,13 +162,14 @@ _HINTS = {
     errno.EISDIR: "This is a folder; name a file.",
     errno.EEXIST: "Choose another name.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EIO: "The disk may be failing; check it, or try a copy of the files on another disk.",
     errno.EMFILE: "Raise the limit of open files (ulimit -n).",
 }
 
 
 def hint_for(error: OSError, disk_full: str = "Free some disk space, or choose a folder on another disk.") -> str:
     """Return how to fix an error of the operating system, by its cause; `disk_full` if no space is left."""
-    if error.errno in _DISK_FULL:
+    if error.errno in DISK_FULL:
         return disk_full
     return _HINTS.get(error.errno or 0, "Check the path, its permissions and the free disk space.")
 

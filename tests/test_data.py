@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import json
 import os
 import re
 import shutil
@@ -14,17 +13,19 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
 
 from ganzoo.data import batches as batches_module
-from ganzoo.data import memory, open_batches, open_dataset, packed, packing, to_float
+from ganzoo.data import open_batches, open_dataset, packed, packing, to_float
 from ganzoo.data.batches import Batches
-from ganzoo.errors import DatasetError, MissingDatasetError, StoreError, UnknownNameError
+from ganzoo.errors import DatasetError, MissingDatasetError, StoreError, UnknownNameError, hint_for
 from ganzoo.registry import datasets
 from ganzoo.specs import ArrayData, DatasetSpec, SampleSpec, StreamedData
+from ganzoo.system import memory
 
 CPU = torch.device("cpu")
 
@@ -221,17 +222,6 @@ def test_a_packed_copy_with_another_time_is_hashed_once(home: Path, monkeypatch:
     assert open_dataset(spec, "train").digest == before.digest
 
 
-def test_a_packed_copy_of_before_there_were_times_is_taken_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = spec_of(numbered(5))
-    before = open_dataset(spec, "train")
-    record = json.loads((the_pack(home) / "pack.json").read_text())
-    for key in ("files", "arrays", "skipped"):
-        del record[key]
-    (the_pack(home) / "pack.json").write_text(json.dumps(record))
-    monkeypatch.setattr(packed, "write_pack", lambda *_: pytest.fail("packed again"))
-    assert open_dataset(spec, "train").digest == before.digest
-
-
 # --- sets that are packed piece by piece ---
 
 
@@ -337,20 +327,20 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_files_that_were_mended_are_read_again_when_asked_for(home: Path, small_pieces: None) -> None:
+def test_repaired_files_are_read_again_with_force(home: Path, small_pieces: None) -> None:
     assert open_dataset(streamed(numbered(9), frozenset({1})), "train").num_skipped == 1
-    mended = streamed(numbered(9))
-    assert open_dataset(mended, "train").num_skipped == 1  # nothing that is watched has changed
-    assert open_dataset(mended, "train", again=True).num_skipped == 0
+    repaired = streamed(numbered(9))
+    assert open_dataset(repaired, "train").num_skipped == 1  # nothing that is watched has changed
+    assert open_dataset(repaired, "train", force=True).num_skipped == 0
 
 
-def test_packing_again_goes_on_from_itself_only(home: Path, small_pieces: None) -> None:
+def test_forced_packing_resumes_only_from_forced_packing(home: Path, small_pieces: None) -> None:
     with pytest.raises(KeyboardInterrupt):
         open_dataset(streamed(numbered(9), frozenset({1})), "train", progress=interrupt)
     with pytest.raises(KeyboardInterrupt):
-        open_dataset(streamed(numbered(9)), "train", progress=interrupt, again=True)
+        open_dataset(streamed(numbered(9)), "train", progress=interrupt, force=True)
     seen: list[int] = []
-    opened = open_dataset(streamed(numbered(9)), "train", progress=lambda done, _: seen.append(done), again=True)
+    opened = open_dataset(streamed(numbered(9)), "train", progress=lambda done, _: seen.append(done), force=True)
     assert seen == [6, 9]
     assert opened.num_skipped == 0
 
@@ -406,7 +396,7 @@ def test_a_source_that_cannot_be_read_is_not_called_a_problem_of_the_store(
     )
     with pytest.raises(DatasetError, match=re.escape(f"tiny: cannot read {what}.")) as caught:
         open_dataset(spec, "train")
-    assert caught.value.hint == "Check the disk with the files."
+    assert caught.value.hint == ("Check the path." if place == "sources" else hint_for(OSError(5, "")))
 
 
 def test_a_download_that_cannot_be_written_is_a_problem_of_the_store(home: Path) -> None:
@@ -420,6 +410,19 @@ def test_a_download_that_cannot_be_written_is_a_problem_of_the_store(home: Path)
         open_dataset(spec, "train")
     with pytest.raises(MissingDatasetError):
         open_dataset(spec, "train", download=False)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionRefusedError(111, "Connection refused"), URLError("no route"), FileNotFoundError(2, "x", "/y")]
+)
+def test_a_download_that_fails_is_not_a_problem_of_the_store(home: Path, error: OSError) -> None:
+    def load(root: Path, split: str, download: bool) -> ArrayData:
+        raise error if download else MissingDatasetError("no files.", hint="Get them.")
+
+    spec = dataclasses.replace(spec_of(numbered(4)), load=load)
+    with pytest.raises(MissingDatasetError, match="tiny: the download failed: ") as caught:
+        open_dataset(spec, "train")
+    assert "--data-dir" in caught.value.hint
 
 
 def test_a_set_of_which_nothing_can_be_read_is_refused_and_tried_again(home: Path, small_pieces: None) -> None:

@@ -90,7 +90,7 @@ def open_dataset(
 
     with counting_bar(f"{spec.name} {split}") as progress:
         opened = data.open_dataset(
-            spec, split, data_dir, workers=workers or num_cores(), progress=progress, waiting=waiting, again=force
+            spec, split, data_dir, workers=workers or num_cores(), progress=progress, waiting=waiting, force=force
         )
     if opened.skipped_file is not None:
         num = opened.num_skipped + len(opened.data.samples)  # type: ignore[union-attr]  # only files are skipped

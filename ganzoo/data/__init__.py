@@ -1,6 +1,6 @@
 """Specs -> samples on a device: packed copies on disk, batches for training, reference samples for metrics.
 
-Each name below arrives when it is first used: packing needs no torch, and is to stay small.
+Names are imported when first used, because packing must not load torch in its worker processes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ganzoo.data.batches import Batch, Batches, open_batches
     from ganzoo.data.packed import OpenedDataset, open_dataset
-    from ganzoo.data.scaling import to_float
+    from ganzoo.data.rows import to_float, to_uint8
 
-__all__ = ["Batch", "Batches", "OpenedDataset", "open_batches", "open_dataset", "to_float"]
+__all__ = ["Batch", "Batches", "OpenedDataset", "open_batches", "open_dataset", "to_float", "to_uint8"]
 
 _HOME = {
     "Batch": "batches",
@@ -21,7 +21,8 @@ _HOME = {
     "OpenedDataset": "packed",
     "open_batches": "batches",
     "open_dataset": "packed",
-    "to_float": "scaling",
+    "to_float": "rows",
+    "to_uint8": "rows",
 }
 
 

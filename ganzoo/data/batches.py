@@ -14,8 +14,7 @@ from torch import Tensor
 
 from ganzoo import randomness
 from ganzoo.data.packed import OpenedDataset
-from ganzoo.data.rows import RowFile, resident
-from ganzoo.data.scaling import to_float
+from ganzoo.data.rows import RowFile, resident, to_float
 from ganzoo.data.streaming import Prefetcher
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import DatasetError

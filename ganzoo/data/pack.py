@@ -1,10 +1,10 @@
-"""What a packed copy is made of: its files, its record, and the checks of what goes into it.
+"""A packed copy of a dataset split: its files, its record, and the checks on the data that goes in.
 
 samples.npy         [num, *shape]
 labels.npy          [num], int64; only for a set with classes
 texts.npy           [num], bytes of UTF-8; only for a set with texts
-skipped.txt         a line for each item that could not be read: its name and why; only when there are any
-pack.json           shape, digest, sources, and size and time of the files above
+skipped.txt         one line per item that could not be read, with name and reason; only if there are any
+pack.json           shape, digest, source files, and size and time of the files above
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ganzoo.errors import DatasetError
+from ganzoo.errors import DISK_FULL, DatasetError, MissingDatasetError, hint_for
 from ganzoo.specs import TEXT_BYTES, ArrayData, DatasetSpec, SampleSpec
 from ganzoo.system.files import write_atomically
 
 FORMAT = 1
 ARRAYS = ("samples", "labels", "texts")
-"""In the order in which the digest takes them up."""
+"""In the order in which the digest covers them."""
 SKIPPED_NAME = "skipped.txt"
 
 _BLOCK = 1 << 20
@@ -35,42 +35,57 @@ _BLOCK = 1 << 20
 
 @contextmanager
 def read_errors(spec: DatasetSpec) -> Iterator[None]:
-    """Turn what the operating system says about a set's own files into one line and its mend."""
+    """Turn an OSError of reading the user's files into a DatasetError."""
     try:
         yield
     except OSError as error:
         raise DatasetError(
             f"{spec.name}: cannot read {error.filename or 'its files'}: {error.strerror or error}.",
-            hint="Check the disk with the files.",
+            hint=hint_for(error),
+        ) from error
+
+
+@contextmanager
+def download_errors(spec: DatasetSpec, store: Path) -> Iterator[None]:
+    """Turn an OSError of a plugin's download into a MissingDatasetError, unless the store could not be written."""
+    try:
+        yield
+    except OSError as error:
+        path = error.filename
+        if error.errno in DISK_FULL or (isinstance(path, (str, Path)) and Path(path).is_relative_to(store)):
+            raise
+        raise MissingDatasetError(
+            f"{spec.name}: the download failed: {error.strerror or error}.",
+            hint="Check the network, or pass your own copy with --data-dir FOLDER.",
         ) from error
 
 
 def check(spec: DatasetSpec, data: ArrayData) -> None:
-    """Hold what a plugin loaded to what its spec promises. Raises DatasetError."""
+    """Check that the data a plugin loaded matches its spec. Raises DatasetError."""
     sample, samples, labels, texts = spec.sample, data.samples, data.labels, data.texts
     dtype = np.uint8 if sample.kind == "image" else np.float32
     if samples.dtype != dtype or samples.shape[1:] != sample.shape:
         raise DatasetError(
             f"{spec.name}: loaded {samples.dtype} {list(samples.shape)}, not {np.dtype(dtype)} [num, "
             f"{', '.join(map(str, sample.shape))}].",
-            hint="Check the files; if they are right, report it to the plugin's author.",
+            hint="Check the files. If they are right, report this to the plugin's author.",
         )
     if labels is not None and (labels.shape != samples.shape[:1] or not _in_classes(labels, sample)):
         raise DatasetError(
             f"{spec.name}: labels do not fit {len(samples)} samples of {len(sample.classes or ())} classes.",
-            hint="Check the files of labels.",
+            hint="Check the label files.",
         )
     if texts is not None and (texts.shape != samples.shape[:1] or texts.dtype != f"S{TEXT_BYTES}"):
         raise DatasetError(
             f"{spec.name}: loaded texts {texts.dtype} {list(texts.shape)}, not S{TEXT_BYTES} [{len(samples)}].",
-            hint="Report it to the plugin's author.",
+            hint="Report this to the plugin's author.",
         )
 
 
-def nothing(spec: DatasetSpec, num_skipped: int, first_skipped: str) -> DatasetError:
-    """Return what to say of a set without a sample."""
+def no_samples_error(spec: DatasetSpec, num_skipped: int, first_skipped: str) -> DatasetError:
+    """Return the error for a split without a single readable sample."""
     why = f"; {num_skipped:,} cannot be read, the first of them {first_skipped}" if num_skipped else ""
-    return DatasetError(f"{spec.name}: not one sample{why}.", hint="Check that all files are where they belong.")
+    return DatasetError(f"{spec.name}: not one sample{why}.", hint="Check that all files are in place.")
 
 
 def _in_classes(labels: NDArray[Any], sample: SampleSpec) -> bool:
@@ -80,15 +95,15 @@ def _in_classes(labels: NDArray[Any], sample: SampleSpec) -> bool:
 
 
 def arrays_of(data: ArrayData) -> dict[str, NDArray[Any]]:
-    """Return what a set has, by name, in the digest's order."""
+    """Return the arrays that the data has, by name, in the digest's order."""
     return {name: array for name in ARRAYS if (array := getattr(data, name)) is not None}
 
 
 def write_whole(folder: Path, spec: DatasetSpec, data: ArrayData) -> None:
-    """Write all files of a set that is in memory. Raises OSError, DatasetError."""
+    """Write all files of a split that is in memory. Raises OSError, DatasetError."""
     check(spec, data)
     if not len(data.samples):
-        raise nothing(spec, len(data.skipped), data.skipped[0] if data.skipped else "")
+        raise no_samples_error(spec, len(data.skipped), data.skipped[0] if data.skipped else "")
     arrays, digest = arrays_of(data), hashlib.sha256()
     for name, array in arrays.items():
         with (folder / f"{name}.npy").open("wb") as file:
@@ -104,27 +119,27 @@ def write_whole(folder: Path, spec: DatasetSpec, data: ArrayData) -> None:
 
 
 def write_header(file: BinaryIO, like: NDArray[Any], num: int) -> None:
-    """Write the head of an .npy file; numpy keeps room in it, so that it is as long for any number of rows."""
+    """Write the header of an .npy file. numpy pads it, so it has the same length for any number of rows."""
     described = {**np.lib.format.header_data_from_array_1_0(like[:0]), "shape": (num, *like.shape[1:])}
     described["fortran_order"] = False
     np.lib.format.write_array_header_1_0(file, described)
 
 
 def read_header(file: BinaryIO) -> NDArray[Any]:
-    """Return no rows of what an .npy file holds, and leave the file where the rows begin. Raises ValueError."""
+    """Read the header of an .npy file, up to where its rows begin; return an array of its kind with no rows."""
     np.lib.format.read_magic(file)
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     return np.empty((0, *shape[1:]), dtype)
 
 
 def flush(file: BinaryIO) -> None:
-    """Wait until the disk has what was written."""
+    """Wait until everything written is on disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def one_line(text: str) -> str:
-    """Return a text without breaks, for a file of lines."""
+    """Return a text without line breaks."""
     return " ".join(text.split())
 
 
@@ -143,7 +158,6 @@ def write_record(
         "dataset": spec.name,
         "shape": shape,
         "arrays": list(names),
-        "labels": "labels" in names,
         "skipped": num_skipped,
         "digest": digest,
         "sources": sources,
@@ -153,19 +167,19 @@ def write_record(
 
 
 def fingerprints(spec: DatasetSpec, sources: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return path, size and time of each file. Raises DatasetError."""
+    """Return path, size and modification time of each file. Raises DatasetError."""
     with read_errors(spec):
         return [{"path": str(path.resolve()), **stat_of(path)} for path in sources]
 
 
 def stat_of(path: Path) -> dict[str, int]:
-    """Return a file's size and time. Raises OSError."""
-    status = os.stat(path)  # noqa: PTH116 - a name that says system call
+    """Return a file's size and modification time. Raises OSError."""
+    status = os.stat(path)  # noqa: PTH116 - one system call
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 def digest_of_pack(folder: Path, names: Sequence[str]) -> str:
-    """Return the sha256 of the values in a pack's arrays, read in small blocks. Raises OSError, ValueError."""
+    """Return the sha256 of the values in a pack's arrays. Raises OSError, ValueError."""
     digest = hashlib.sha256()
     for name in names:
         with (folder / f"{name}.npy").open("rb") as file:

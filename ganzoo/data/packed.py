@@ -1,13 +1,13 @@
-"""Finite datasets, packed once into the store and memory-mapped after.
+"""Finite datasets, packed once into the store and memory-mapped from then on.
 
-    datasets/<name>/files/                          what a download puts there, in the official layout
-    datasets/<name>/packed/<split>[-<root>]/        the packed copy: `ganzoo.data.pack` says of what files
+    datasets/<name>/files/                          downloaded files, in the official layout
+    datasets/<name>/packed/<split>[-<root>]/        the packed copy; `ganzoo.data.pack` lists its files
     datasets/<name>/.lock                           held while files are found or downloaded
     datasets/<name>/.<split>[-<root>].lock          held while that copy is packed
 
-A packed copy remembers size and time of the files it was read from, and is made again when one of them changed. It
-remembers those of its own files too: while they are as they were written nothing is read, so that opening takes as long
-for nine million images as for nine; when they are not, the digest decides.
+A packed copy records size and modification time of its source files, and is rebuilt when one of them changes. It
+records those of its own files too: while they match, nothing is read, so opening nine million images takes as long as
+opening nine. If they do not match, the digest decides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,16 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ganzoo.data.pack import ARRAYS, FORMAT, SKIPPED_NAME, check, digest_of_pack, read_errors, stat_of
+from ganzoo.data.pack import (
+    ARRAYS,
+    FORMAT,
+    SKIPPED_NAME,
+    check,
+    digest_of_pack,
+    download_errors,
+    read_errors,
+    stat_of,
+)
 from ganzoo.data.packing import ShowProgress, write_pack
 from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData
@@ -33,7 +42,7 @@ from ganzoo.weights.store import home, store_errors
 
 @dataclass(frozen=True)
 class OpenedDataset:
-    """One split, ready to be read."""
+    """One split, ready to use."""
 
     spec: DatasetSpec
     split: str
@@ -41,9 +50,9 @@ class OpenedDataset:
     digest: str
     """sha256 of the samples, labels and texts; for a synthetic set, its name."""
     num_skipped: int = 0
-    """Items of the files that could not be read."""
+    """Items that could not be read."""
     skipped_file: Path | None = None
-    """Lists them, one a line; None when there are none."""
+    """Lists them, one per line; None if there are none."""
 
 
 def open_dataset(
@@ -55,39 +64,40 @@ def open_dataset(
     workers: int = 1,
     progress: ShowProgress | None = None,
     waiting: Callable[[], None] | None = None,
-    again: bool = False,
+    force: bool = False,
 ) -> OpenedDataset:
-    """Open a split: from its packed copy if that is current, else from the official files, which are packed then.
+    """Open a split from its packed copy; if there is none, or it is out of date, pack the official files first.
 
     Args:
         spec: the dataset.
         split: one of `spec.splits`.
-        data_dir: a folder with the files in any layout that the dataset knows; None for the store's own.
-        download: whether to fetch the files into the store when they are missing (never into `data_dir`).
-        workers: processes that read a streamed set while it is packed; 1: this one.
-        progress: called with (done, total) items while a streamed set is packed.
-        waiting: called once when another process holds what this one needs: it downloads, or packs the same split.
-        again: read and pack the files anew, even if the packed copy is current: for files that were mended since, and
-            do not show it.
+        data_dir: a folder with the files in any layout that the dataset supports; None for the store's own.
+        download: whether to download missing files into the store (never into `data_dir`).
+        workers: processes that read the files of a streamed dataset; 1 for this process alone.
+        progress: called with (done, total) items while a streamed dataset is packed.
+        waiting: called once if another process is downloading or packing the same split.
+        force: read and pack the files again, even if the packed copy looks current. Needed after repairing files whose
+            size and time are not watched, such as the single images of a large folder.
 
-    Packing of a streamed set that was interrupted, even killed, goes on where it stopped.
+    Interrupted packing of a streamed dataset, even if killed, resumes where it stopped.
     Raises MissingDatasetError, DatasetError, StoreError, UnknownNameError.
     """
     if split not in spec.splits:
         raise UnknownNameError(f"split of {spec.name}", split, set(spec.splits))
     if spec.splits[split] is None:
-        return OpenedDataset(spec, split, _law(spec, split, download), f"synthetic:{spec.name}")
+        return OpenedDataset(spec, split, _synthetic(spec, split, download), f"synthetic:{spec.name}")
     root = home() / "datasets" / spec.name
     packed = root / "packed" / (split if data_dir is None else f"{split}-{_short_digest(data_dir)}")
-    found = None if again else _read_pack(packed, spec, split, sources_may_be_gone=data_dir is None)
+    found = None if force else _read_pack(packed, spec, split, sources_may_be_gone=data_dir is None)
     if found is not None:
         return found
     given = None if data_dir is None else _load(spec, split, data_dir)  # before anything is written
     with store_errors(root), _locked(root / f".{packed.name}.lock", waiting):
-        found = None if again else _read_pack(packed, spec, split, sources_may_be_gone=data_dir is None)
+        # Another process may have packed it while this one waited.
+        found = None if force else _read_pack(packed, spec, split, sources_may_be_gone=data_dir is None)
         if found is None:
             data = given or _load_own(spec, split, root, download, waiting)
-            write_pack(packed, spec, data, workers, progress, again=again)
+            write_pack(packed, spec, data, workers, progress, force=force)
             found = _read_pack(packed, spec, split, sources_may_be_gone=True)
     if found is None:
         raise DatasetError(f"the packed copy {packed} cannot be read back.", hint="Check the disk, and try again.")
@@ -96,7 +106,7 @@ def open_dataset(
 
 @contextlib.contextmanager
 def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
-    """Let other processes wait for our download or packing instead of doing the same."""
+    """Hold a file lock, so that other processes wait for our download or packing instead of repeating it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
@@ -111,17 +121,20 @@ def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         lock.release()
 
 
-def _law(spec: DatasetSpec, split: str, download: bool) -> SyntheticData:
-    law = spec.load(home() / "datasets" / spec.name, split, download)
-    if not isinstance(law, SyntheticData):
-        raise DatasetError(f"{spec.name} states no size but has one.", hint="Its plugin must mend it.")
-    return law
+def _synthetic(spec: DatasetSpec, split: str, download: bool) -> SyntheticData:
+    data = spec.load(home() / "datasets" / spec.name, split, download)
+    if not isinstance(data, SyntheticData):
+        raise DatasetError(
+            f"{spec.name} declares split {split} as unlimited, but loads {type(data).__name__}.",
+            hint="Report this to the plugin's author.",
+        )
+    return data
 
 
 def _load_own(
     spec: DatasetSpec, split: str, root: Path, download: bool, waiting: Callable[[], None] | None
 ) -> ArrayData | StreamedData:
-    """Load a split from the store's own files. Raises OSError when a download cannot be written, DatasetError."""
+    """Load a split from the store's own files. Raises OSError if the store cannot be written, DatasetError."""
     with _locked(root / ".lock", waiting):
         try:
             return _load(spec, split, root / "files")
@@ -132,14 +145,14 @@ def _load_own(
 
 
 def _load(spec: DatasetSpec, split: str, files: Path, *, download: bool = False) -> ArrayData | StreamedData:
-    """Load a finite split and hold it to its spec, as far as it is read already.
-
-    Raises DatasetError; what the operating system says about a download is the store's.
-    """
-    with contextlib.nullcontext() if download else read_errors(spec):
+    """Load a finite split and check what is already read. Raises DatasetError, OSError as `download_errors` says."""
+    with download_errors(spec, files) if download else read_errors(spec):
         data = spec.load(files, split, download)
     if isinstance(data, SyntheticData):
-        raise DatasetError(f"{spec.name} states its size but draws its samples.", hint="Its plugin must mend it.")
+        raise DatasetError(
+            f"{spec.name} declares a size for split {split}, but loads SyntheticData.",
+            hint="Report this to the plugin's author.",
+        )
     if isinstance(data, ArrayData):
         check(spec, data)
     return data
@@ -150,21 +163,21 @@ def _short_digest(folder: Path) -> str:
 
 
 def _read_pack(packed: Path, spec: DatasetSpec, split: str, *, sources_may_be_gone: bool) -> OpenedDataset | None:
-    """Return the memory-mapped arrays, or None when the copy is missing, stale, damaged or incomplete."""
+    """Return the memory-mapped arrays, or None if the copy is missing, out of date, damaged or incomplete."""
     try:
         record = json.loads((packed / "pack.json").read_text(encoding="utf-8"))
         if record["format"] != FORMAT or record["dataset"] != spec.name:
             return None
         if not all(_is_current(source, sources_may_be_gone) for source in record["sources"]):
             return None
-        names = [name for name in ARRAYS if name in record.get("arrays", ["samples"] + ["labels"] * record["labels"])]
+        names = [name for name in ARRAYS if name in record["arrays"]]
         arrays = {name: np.load(packed / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
         samples = arrays["samples"]
         if list(samples.shape) != record["shape"] or samples.shape[1:] != spec.sample.shape:
             return None
         if not _is_whole(packed, names, record):
             return None
-        num_skipped = record.get("skipped", 0)
+        num_skipped = record["skipped"]
         return OpenedDataset(
             spec,
             split,
@@ -178,13 +191,13 @@ def _read_pack(packed: Path, spec: DatasetSpec, split: str, *, sources_may_be_go
 
 
 def _is_whole(packed: Path, names: list[str], record: dict[str, Any]) -> bool:
-    """Whether the arrays hold what was written: their size and time say so, or else their digest does."""
+    """Whether the arrays are as they were written, by size and time or else by digest."""
     files = {f"{name}.npy": stat_of(packed / f"{name}.npy") for name in names}
-    if record.get("files") == files:
+    if record["files"] == files:
         return True
     if digest_of_pack(packed, names) != record["digest"]:
         return False
-    with contextlib.suppress(OSError):  # a store that cannot be written to is hashed each time
+    with contextlib.suppress(OSError):  # in a read-only store the arrays are hashed each time
         write_atomically(packed / "pack.json", json.dumps({**record, "files": files}, indent=2).encode())
     return True
 

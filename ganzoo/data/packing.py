@@ -1,7 +1,7 @@
-"""Writing packed copies: a set that fits in memory at once, a larger one piece by piece.
+"""Writing packed copies: a dataset that fits in memory at once, a larger one piece by piece.
 
-A large set is written into `.<split>.packing/` beside its place. `journal.json` there says how much of it is safely on
-disk; whoever finds it cuts the files to that length and goes on, to the same bytes as if nothing had happened.
+A large dataset is written into `.<split>.packing/` next to its destination. `journal.json` there records how much is
+safely on disk. After an interruption the files are cut to that length and packing continues, to the same bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ganzoo.data.pack import (
     check,
     fingerprints,
     flush,
-    nothing,
+    no_samples_error,
     one_line,
     read_errors,
     read_header,
@@ -44,10 +44,10 @@ from ganzoo.system.workers import ordered
 
 JOURNAL_NAME = "journal.json"
 PIECE = 2048
-"""Items read, and made safe on disk, at a time."""
+"""Items read, and flushed to disk, at a time."""
 
 ShowProgress = Callable[[int, int], None]
-"""(done, total): items dealt with so far, and items in all."""
+"""Called with (done, total) items."""
 
 
 def write_pack(
@@ -57,20 +57,20 @@ def write_pack(
     workers: int,
     progress: ShowProgress | None,
     *,
-    again: bool = False,
+    force: bool = False,
 ) -> None:
-    """Write a packed copy beside its place, delete a stale one, and move it there.
+    """Write a packed copy next to its destination, then replace an older copy with it.
 
-    `again` goes on only from where a packing that was to read everything again stopped.
-    Raises OSError when it cannot be written, StoreError when the disk is too small, DatasetError when the data cannot
-    be read or is not what the spec promises.
+    With `force`, packing resumes only from an interrupted packing that was forced too.
+    Raises OSError if it cannot be written, StoreError if the disk is too small, DatasetError if the data cannot be
+    read or does not match the spec.
     """
     packed.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(data, StreamedData):
         folder = packed.with_name(f".{packed.name}.packing")
-        _write_streamed(folder, spec, data, workers, progress, again)
+        _write_streamed(folder, spec, data, workers, progress, force)
         _move(folder, packed)
-        # Until here a stop at any moment leaves a journal to go on from; from here on these files mean nothing.
+        # An interruption before the move leaves a journal to resume from; after it the journal is not needed.
         (packed / JOURNAL_NAME).unlink()
         if not (packed / SKIPPED_NAME).stat().st_size:
             (packed / SKIPPED_NAME).unlink()
@@ -92,12 +92,12 @@ def _move(folder: Path, packed: Path) -> None:
 
 @dataclass(frozen=True)
 class Journal:
-    """How far a packing has come. What is behind it in the files is not yet, or not safely, there."""
+    """Progress of a packing. Bytes in the files beyond it may be incomplete."""
 
     identity: dict[str, Any]
-    """What is packed; a packing of anything else starts anew."""
+    """What is packed; a packing of anything else starts from zero."""
     items: int
-    """Items dealt with: written or skipped."""
+    """Items written or skipped."""
     num: int
     """Samples written."""
     skipped: int
@@ -105,15 +105,15 @@ class Journal:
     skipped_size: int
     """Bytes of skipped.txt."""
     names: tuple[str, ...]
-    """Arrays that the set has."""
+    """Arrays that the dataset has."""
 
 
 def _write_streamed(
-    folder: Path, spec: DatasetSpec, data: StreamedData, workers: int, progress: ShowProgress | None, again: bool
+    folder: Path, spec: DatasetSpec, data: StreamedData, workers: int, progress: ShowProgress | None, force: bool
 ) -> None:
-    """Pack a set of any size, from where an earlier attempt stopped. Raises OSError, DatasetError, StoreError."""
+    """Pack a dataset of any size, from where an earlier attempt stopped. Raises OSError, DatasetError, StoreError."""
     sources = fingerprints(spec, data.sources)
-    identity = {"format": FORMAT, "dataset": spec.name, "items": data.num, "sources": sources, "again": again}
+    identity = {"format": FORMAT, "dataset": spec.name, "items": data.num, "sources": sources, "force": force}
     journal = _read_journal(folder, identity)
     if journal is None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -122,7 +122,7 @@ def _write_streamed(
     _check_space(folder, spec, data.num - journal.items)
 
     pieces = ((start, min(start + PIECE, data.num)) for start in range(journal.items, data.num, PIECE))
-    # Closed at once, so that its processes end now, not some day.
+    # closing() ends the worker processes now, not at garbage collection.
     with _Files(folder, journal) as files, closing(_read(spec, data, pieces, workers)) as results:
         for piece in results:
             _check_piece(spec, piece, min(PIECE, data.num - journal.items))
@@ -130,8 +130,8 @@ def _write_streamed(
             if progress is not None:
                 progress(journal.items, data.num)
         if journal.num == 0:
-            (folder / JOURNAL_NAME).unlink()  # whoever puts the files right wants them read again
-            raise nothing(spec, journal.skipped, files.first_skipped())
+            (folder / JOURNAL_NAME).unlink()  # after a repair of the files they must all be read again
+            raise no_samples_error(spec, journal.skipped, files.first_skipped())
         digest = files.finish(journal)
     shape = [journal.num, *spec.sample.shape]
     write_record(folder, spec, shape, journal.names, journal.skipped, digest, sources)
@@ -140,22 +140,22 @@ def _write_streamed(
 def _read(
     spec: DatasetSpec, data: StreamedData, pieces: Iterator[tuple[int, int]], workers: int
 ) -> Generator[ArrayData]:
-    """Yield the pieces of a set in order. Raises DatasetError."""
+    """Yield the pieces of a dataset in order. Raises DatasetError."""
     results = ordered(data.read, pieces, workers)
     try:
         with read_errors(spec):
             yield from results
     except BrokenProcessPool as error:
         raise DatasetError(
-            f"{spec.name}: a process that read the files was killed.",
-            hint="Run it again, with fewer --workers if memory is short: it goes on where it stopped.",
+            f"{spec.name}: a worker process was killed.",
+            hint="Run the command again, with fewer --workers if memory is short; it resumes where it stopped.",
         ) from error
     finally:
         results.close()
 
 
 def _read_journal(folder: Path, identity: dict[str, Any]) -> Journal | None:
-    """Return how far a packing of the same set has come, or None when there is nothing to go on from."""
+    """Return the journal of an interrupted packing of the same data, or None if there is none."""
     try:
         document = json.loads((folder / JOURNAL_NAME).read_text(encoding="utf-8"))
         journal = Journal(**{**document, "names": tuple(document["names"])})
@@ -170,7 +170,7 @@ def _check_space(folder: Path, spec: DatasetSpec, num: int) -> None:
     if free < size:
         raise StoreError(
             f"{spec.name} needs {size / 1e9:.1f} GB more in the store at {folder.parent}, which has {free / 1e9:.1f}.",
-            hint="Free some space, or set GANZOO_HOME to a folder on a larger disk.",
+            hint="Free some disk space, or set GANZOO_HOME to a folder on a larger disk.",
         )
 
 
@@ -179,12 +179,12 @@ def _check_piece(spec: DatasetSpec, piece: ArrayData, items: int) -> None:
     if len(piece.samples) + len(piece.skipped) != items:
         raise DatasetError(
             f"{spec.name}: {len(piece.samples)} samples and {len(piece.skipped)} skipped are not {items} items.",
-            hint="The files may have changed meanwhile; if not, report it to the plugin's author.",
+            hint="If the files have not changed meanwhile, report this to the plugin's author.",
         )
 
 
 class _Files:
-    """The files of a packing, open and cut to what its journal says."""
+    """The open files of a packing, cut to the length that its journal records."""
 
     def __init__(self, folder: Path, journal: Journal) -> None:
         self._folder = folder
@@ -205,7 +205,7 @@ class _Files:
             file.close()
 
     def append(self, piece: ArrayData, journal: Journal) -> Journal:
-        """Write a piece, wait until the disk has it, and enter it into the journal."""
+        """Write a piece, flush it to disk, and record it in the journal."""
         arrays = arrays_of(piece)
         if not journal.names:
             for name, array in arrays.items():
@@ -213,7 +213,7 @@ class _Files:
         elif tuple(arrays) != journal.names:
             raise DatasetError(
                 f"a piece has {', '.join(arrays)}; those before had {', '.join(journal.names)}.",
-                hint="Report it to the plugin's author.",
+                hint="Report this to the plugin's author.",
             )
         for name, array in arrays.items():
             values = np.ascontiguousarray(array).data
@@ -235,7 +235,7 @@ class _Files:
             return file.readline().strip()
 
     def finish(self, journal: Journal) -> str:
-        """Write the numbers of rows into the heads, and return the digest of all values."""
+        """Write the final number of rows into the headers, and return the digest of all values."""
         for name, file in self._arrays.items():
             if name != "samples":
                 for block in blocks(file, self._header_size(name)):
@@ -251,7 +251,7 @@ class _Files:
         write_header(self._arrays[name], array, 0)
 
     def _take_up(self, name: str, num: int) -> None:
-        """Open an array of an earlier attempt, cut to its rows, and hash what is there of the samples."""
+        """Open an array of an earlier attempt, cut to its recorded rows, and hash the samples so far."""
         path = self._folder / f"{name}.npy"
         file = self._arrays[name] = path.open("r+b")
         like = self._like[name] = read_header(file)

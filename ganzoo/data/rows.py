@@ -1,4 +1,7 @@
-"""Rows of an array on disk, read without mapping it: pages of a map would count as this process's memory."""
+"""Rows of an array on disk, and their scaling to the values that networks see.
+
+Rows are read without mapping the file, because mapped pages would count as this process's memory.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from torch import Tensor
 from ganzoo.errors import DatasetError
 
 _BLOCK = 16 << 20
-"""Bytes on their way to a device at a time."""
+"""Bytes copied to a device at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,7 @@ class RowFile:
 
     @cached_property
     def row_size(self) -> int:
-        """Bytes of a row; asked for with every row, so computed once."""
+        """Bytes of a row."""
         return self.dtype.itemsize * math.prod(self.shape)
 
     def open(self) -> FileIO:
@@ -55,7 +58,7 @@ class RowFile:
         return FileIO(self.path, "rb")
 
     def read(self, file: FileIO, row: int, into: memoryview) -> None:
-        """Fill a buffer with the rows from `row` on. Raises OSError, EOFError when the file ends before."""
+        """Fill a buffer with the rows from `row` on. Raises OSError, or EOFError when the file is too short."""
         file.seek(self.offset + row * self.row_size)
         filled = 0
         while filled < len(into):
@@ -65,20 +68,20 @@ class RowFile:
             filled += read
 
     def will_read(self, file: FileIO, row: int) -> None:
-        """Let the disk begin with a row that is read soon, where the system can be told."""
+        """Announce a row that is read soon, where the operating system takes such advice."""
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), self.offset + row * self.row_size, self.row_size, os.POSIX_FADV_WILLNEED)
 
     def empty(self, num: int, *, pinned: bool = False) -> Tensor:
-        """Return an unfilled tensor [num, *shape] on the CPU, in memory that a GPU can read itself if `pinned`."""
+        """Return an uninitialised tensor [num, *shape] on the CPU, in pinned memory if `pinned`."""
         dtype = torch.from_numpy(np.empty(0, self.dtype)).dtype
         return torch.empty((num, *self.shape), dtype=dtype, pin_memory=pinned)
 
     def error(self, error: Exception) -> DatasetError:
-        """Say that the file failed."""
+        """Return the error to raise when the file cannot be read."""
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return DatasetError(
-            f"cannot read {self.path}: {reason}.", hint="Start again: a packed copy that is not whole is made anew."
+            f"cannot read {self.path}: {reason}.", hint="Run the command again: a damaged packed copy is rebuilt."
         )
 
 
@@ -88,7 +91,7 @@ def bytes_of(tensor: Tensor) -> memoryview:
 
 
 def resident(rows: RowFile, device: torch.device) -> Tensor:
-    """Read a whole array onto a device, holding it once. Raises DatasetError."""
+    """Read a whole array onto a device, without a second copy in memory. Raises DatasetError."""
     try:
         with rows.open() as file:
             if device.type == "cpu":
@@ -105,3 +108,15 @@ def resident(rows: RowFile, device: torch.device) -> Tensor:
             return whole
     except (OSError, EOFError) as error:
         raise rows.error(error) from error
+
+
+def to_float(samples: Tensor) -> Tensor:
+    """Scale uint8 0..255 to float32 [-1, 1]; leave floating-point samples as they are."""
+    if samples.dtype != torch.uint8:
+        return samples.float()
+    return samples.float().mul_(2 / 255).sub_(1)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Round images in [-1, 1] half to even to bytes 0..255, as in a picture file; values outside are clamped."""
+    return images.detach().float().add(1).mul(127.5).round().clamp(0, 255).byte()

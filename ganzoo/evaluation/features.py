@@ -24,7 +24,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from ganzoo.data.scaling import to_uint8
+from ganzoo.data import to_uint8
 from ganzoo.distances import gaussian
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import EvaluationError

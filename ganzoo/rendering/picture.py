@@ -61,7 +61,7 @@ def image_grid(images: Tensor) -> Image.Image:
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     """Map images [num, channels, height, width] in [-1, 1] to bytes [num, height, width, channels]."""
-    from ganzoo.data.scaling import to_uint8  # imports torch, which worker processes must not load
+    from ganzoo.data import to_uint8  # imports torch, which worker processes must not load
 
     return to_uint8(images).cpu().permute(0, 2, 3, 1).numpy()
 

@@ -45,11 +45,17 @@ def test_every_goal_names_what_is_registered(tool: ModuleType) -> None:
 
 
 def test_a_run_that_falls_short_is_measured_and_not_bundled(
-    tool: ModuleType, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tool: ModuleType,
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    goal = tool.Goal("quadratic-mlp", "ganzoo_quadratic", {"quadratic-quick-v1": {"curve-w1": 0.01}})
+    monkeypatch.setattr(tool, "GOALS", (goal,))
     assert tool.main([*arguments, "--set", "steps=20"]) == 0
     assert "quadratic-mlp: falls short: curve-w1 " in capsys.readouterr().out
-    assert (tmp_path / "runs" / "quadratic-mlp-seed0" / "evaluations" / "quadratic-exact-v2.json").is_file()
+    assert (tmp_path / "runs" / "quadratic-mlp-seed0" / "evaluations" / "quadratic-quick-v1.json").is_file()
     assert not (tmp_path / "manifest.json").exists()
 
 
@@ -61,7 +67,7 @@ def test_a_run_that_was_stopped_goes_on_and_is_bundled_when_it_reaches_its_goal(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    goal = tool.Goal("quadratic-mlp", "ganzoo_quadratic", {"quadratic-exact-v2": {"curve-w1": 0.5}})
+    goal = tool.Goal("quadratic-mlp", "ganzoo_quadratic", {"quadratic-quick-v1": {"curve-w1": 0.5}})
     monkeypatch.setattr(tool, "GOALS", (goal,))
     run = tmp_path / "runs" / "quadratic-mlp-seed0"
     trainer = tool.Trainer(

@@ -177,7 +177,7 @@ def described(layer: nn.Module) -> str:
         groups = f" in {layer.groups} groups" if layer.groups > 1 else ""
         return f"{name} {layer.in_channels} → {layer.out_channels}{groups}, kernel {kernel}, stride {layer.stride[0]}"
     if isinstance(layer, nn.Embedding):
-        return f"{name} of {layer.num_embeddings} labels, joined to the input"
+        return f"{name} {layer.num_embeddings} → {layer.embedding_dim}"
     if isinstance(layer, nn.LeakyReLU):
         return f"{name} {layer.negative_slope:g}"
     if isinstance(layer, nn.Dropout):

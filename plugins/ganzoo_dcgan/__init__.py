@@ -11,6 +11,7 @@ from ganzoo.deferred import deferred
 from ganzoo.specs import ArchitectureSpec
 
 Widths = Annotated[tuple[Annotated[int, Interval(ge=1, le=8192)], ...], Len(1, 10)]
+Units = Annotated[tuple[Annotated[int, Interval(ge=1, le=65_536)], ...], Len(0, 16)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +20,13 @@ class DCGANConfig:
 
     generator_widths: Widths = (512, 256, 128)
     """Channels after each of the generator's hidden layers; all but the first double height and width."""
-    generator_hidden: Annotated[tuple[Annotated[int, Interval(ge=1, le=65_536)], ...], Len(0, 16)] = ()
+    generator_hidden: Units = ()
     """Units of fully connected layers between the latents and the first image, each normalised and rectified."""
     discriminator_widths: Widths = (64, 128, 256)
     """Channels after each of the discriminator's hidden layers, each of which halves height and width."""
+    discriminator_hidden: Units = ()
+    """Units of fully connected layers between the last image and the logit, each rectified. Where the image is halved
+    only twice, as 28 × 28 pixels are, they are what relates its distant parts."""
     negative_slope: Annotated[float, Interval(ge=0, le=1)] = 0.2
     """Slope of the discriminator's leaky ReLU below zero."""
     discriminator_norm: Literal["batch", "none"] = "batch"

@@ -59,8 +59,11 @@ class Discriminator(nn.Module):
                 layers.append(nn.BatchNorm2d(width))
             layers.append(nn.LeakyReLU(config.negative_slope))
             before = width
-        readouts = 1 + _num_classes(sample)  # one for all images, one for those of each class
-        layers.append(Readout(before, readouts, _coarsest(sample, len(config.discriminator_widths))))
+        # The last are the logits: one for all images, one for those of each class.
+        units = (*config.discriminator_hidden, 1 + _num_classes(sample))
+        layers.append(Readout(before, units[0], _coarsest(sample, len(config.discriminator_widths))))
+        for num, following in pairwise(units):
+            layers += [nn.LeakyReLU(config.negative_slope), nn.Linear(num, following)]
         self.layers = nn.Sequential(*layers)
         self.squashed = config.discriminator_output == "sigmoid"
         _initialize(self, config.weight_std)
@@ -86,9 +89,9 @@ class ConditionalNorm(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Normalise [batch, width, ...]."""
-        normal: Tensor = self.norm(images)
-        shape = (*normal.shape[:2], *[1] * (normal.dim() - 2))
-        return self.scale(labels).view(shape) * normal + self.shift(labels).view(shape)
+        shape = (*images.shape[:2], *[1] * (images.dim() - 2))
+        normal: Tensor = self.scale(labels).view(shape) * self.norm(images) + self.shift(labels).view(shape)
+        return normal
 
 
 class Projection(nn.ConvTranspose2d):

@@ -216,6 +216,16 @@ def test_hidden_layers_come_before_the_first_image() -> None:
     assert generator(torch.randn(5, 100)).shape == (5, 3, 32, 32)
 
 
+def test_hidden_layers_of_the_discriminator_come_before_the_logit() -> None:
+    config = dataclasses.replace(SMALL, discriminator_hidden=(20, 12), discriminator_norm="none")
+    discriminator = DCGAN.build_discriminator(config, COLOUR)
+    names = [type(layer).__name__ for layer in discriminator.layers]  # type: ignore[union-attr]
+    assert names[-5:] == ["Readout", "LeakyReLU", "Linear", "LeakyReLU", "Linear"]
+    plain = num_parameters(DCGAN.build_discriminator(dataclasses.replace(config, discriminator_hidden=()), COLOUR))
+    assert num_parameters(discriminator) == plain + (20 - 1) * (8 * 16 + 1) + 20 * 12 + 12 + 12 + 1
+    assert discriminator(torch.randn(5, 3, 32, 32)).shape == (5,)
+
+
 def test_with_labels_each_class_has_its_own_scale_shift_and_readout() -> None:
     torch.manual_seed(0)
     config = dataclasses.replace(SMALL, generator_hidden=(20,), discriminator_norm="none")

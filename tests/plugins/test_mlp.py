@@ -39,8 +39,9 @@ def test_mnist_mlp_has_the_published_layers(name: str, eps: float) -> None:
     assert [type(layer).__name__ for layer in discriminator.layers][-1] == "Linear"  # type: ignore[union-attr]
 
 
-def test_quadratic_mlp_has_the_published_layers() -> None:
-    recipe = recipes.get("quadratic-mlp")
+@pytest.mark.parametrize("name", ["quadratic-mlp", "quadratic-relativistic"])
+def test_the_quadratic_recipes_have_the_published_layers(name: str) -> None:
+    recipe = recipes.get(name)
     config = MLPConfig(**recipe.config)
     generator = MLP.build_generator(config, recipe.latent, QUADRATIC.sample)
     discriminator = MLP.build_discriminator(config, QUADRATIC.sample)

@@ -20,6 +20,7 @@ from ganzoo.specs import Adam, LatentSpec
 from ganzoo.training import Training
 from ganzoo.validation import architecture_config
 from ganzoo.weights.building import num_parameters
+from ganzoo_dcgan import DCGAN
 from ganzoo_mlp import MLP, MLPConfig
 from ganzoo_mnist import MNIST
 
@@ -91,6 +92,21 @@ def test_the_small_recipe_trains_as_published() -> None:
     assert (recipe.regularizers, recipe.weight_clip, recipe.conditional) == ({}, None, False)
 
 
+@pytest.mark.parametrize(("name", "classes"), [("mnist-dcgan", 0), ("mnist-cdcgan", 10)])
+def test_the_convolutional_recipes_begin_with_seven_pixels_and_are_small(name: str, classes: int) -> None:
+    recipe = recipes.get(name)
+    sample = MNIST.sample if recipe.conditional else dataclasses.replace(MNIST.sample, classes=None)
+    assert (recipe.conditional, recipe.ema_decay, recipe.regularizers) == (classes > 0, 0.999, {"r1": 1.0})
+    config = architecture_config(DCGAN, recipe.config, name)
+    generator = DCGAN.build_generator(config, recipe.latent, sample)
+    discriminator = DCGAN.build_discriminator(config, sample)
+    # A scale and a shift for each normalised channel, of every class where there are classes.
+    kernels = 64 * 128 + 128 * 64 * 7 * 7 + 64 * 32 * 9 + 32 * 9 + 1
+    assert num_parameters(generator) == kernels + 2 * (128 + 64 + 32) * (classes or 1)
+    kernels = 16 * 32 + 32 + 32 * 64 * 16 + 64 + 64 * 7 * 7 * 128 + 128
+    assert num_parameters(discriminator) == kernels + (128 + 1) * (1 + classes)
+
+
 TINY: dict[str, Any] = {
     "seed": 0,
     "steps": 6,
@@ -103,9 +119,10 @@ TINY: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["mnist-mlp", "mnist-mlp-published", "mnist-mlp-dropout", "mnist-mlp-small", "mnist-cgan"]
-)
+MLPS = ("mnist-mlp", "mnist-mlp-published", "mnist-mlp-dropout", "mnist-mlp-small", "mnist-cgan")
+
+
+@pytest.mark.parametrize("name", [*MLPS, "mnist-dcgan", "mnist-cdcgan"])
 def test_a_recipe_trains_and_a_resumed_run_gives_the_same_bytes(name: str, digits: Path, tmp_path: Path) -> None:
     run = ganzoo.train(name, out=tmp_path / "run", data_dir=digits, settings=TINY)
     assert [record["step"] for record in run.records()] == [2, 4, 6]
@@ -121,8 +138,9 @@ def test_a_recipe_trains_and_a_resumed_run_gives_the_same_bytes(name: str, digit
         assert ours == theirs, file
 
 
-def test_mnist_cgan_draws_the_digit_that_is_asked_for(digits: Path, tmp_path: Path) -> None:
-    gan = ganzoo.load(ganzoo.train("mnist-cgan", out=tmp_path / "run", data_dir=digits, settings=TINY).path)
+@pytest.mark.parametrize("name", ["mnist-cgan", "mnist-cdcgan"])
+def test_a_conditional_recipe_draws_the_digit_that_is_asked_for(name: str, digits: Path, tmp_path: Path) -> None:
+    gan = ganzoo.load(ganzoo.train(name, out=tmp_path / "run", data_dir=digits, settings=TINY).path)
     three, again, seven = (gan.sample(4, seed=0, labels=label) for label in (3, [3] * 4, 7))
     assert torch.equal(three, again)
     assert not torch.equal(three, seven)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganzoo.rendering.canvas import ticks
 from ganzoo.rendering.charts import PANEL_HEIGHT, chart
 from ganzoo.rendering.history import MAX_POINTS, History
-from ganzoo.rendering.canvas import ticks
 
 
 def record(step: int, **values: float) -> dict[str, float]:

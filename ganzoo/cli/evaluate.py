@@ -35,7 +35,7 @@ def eval_(
 ) -> None:
     """Evaluate weights or a run under a named protocol.
 
-    --json prints the whole report: seeds, checksums, versions and all else that determines the numbers.
+    --json prints the full report, with seeds, checksums and versions.
     """
     if check:
         comparisons = _compare(_entry(reference), device, data_dir, protocol)

@@ -70,8 +70,8 @@ def to_markdown(table: Sequence[Row]) -> str:
     parts = [
         "# Leaderboard",
         "",
-        "Written by `ganzoo eval --zoo`. A number compares only with others under the same protocol, which "
-        "`ganzoo eval --list` shows; `ganzoo eval --zoo --check` measures all of them again. Values are means over the "
+        "Written by `ganzoo zoo measure`. A number compares only with others under the same protocol (see "
+        "`ganzoo protocols`); `ganzoo zoo measure --check` reproduces all of them. Values are means over the "
         "protocol's seeds ± one standard deviation.",
     ]
     for protocol in dict.fromkeys(row.protocol for row in table):

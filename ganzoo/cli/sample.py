@@ -60,10 +60,10 @@ def sample(
     with download_bars() as access:
         gan = load(reference, device=device, access=access)
     spec = gan.config.sample
+    class_label = _label(label, spec.classes)
     chosen_seed = random_seed() if seed is None else seed
     if seed is None:
         out.talk(f"seed {chosen_seed}")
-    class_label = _label(label, spec.classes)
     if write is None:
         samples = gan.sample(num, seed=chosen_seed, labels=class_label).cpu()
         out.console().print(TerminalPicture(for_terminal(picture(samples, spec), spec)), end="")

@@ -51,8 +51,8 @@ def prepare(
 ) -> None:
     """Download a dataset (or read it from --data-dir), check it, and pack it for training.
 
-    If interrupted, the same command continues where it stopped. A missing split is reported, and is an error only if
-    all splits are missing.
+    After an interruption the same command continues where it stopped.
+    A missing split is reported; only if all are missing, that is an error.
     """
     from ganzoo.registry import datasets
 

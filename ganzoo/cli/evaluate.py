@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +36,7 @@ def eval_(
 ) -> None:
     """Evaluate weights or a run under a named protocol.
 
-    --json prints the whole report: seeds, checksums, versions and all else that determines the numbers.
+    --json prints the full report, with seeds, checksums and versions.
     """
     if check:
         comparisons = _compare(_entry(reference), device, data_dir, protocol)
@@ -96,18 +97,20 @@ def show_comparisons(comparisons: list[Comparison], json: bool) -> None:
     if json:
         out.json({"comparisons": [{**asdict(one), "holds": one.holds} for one in comparisons]})
         return
-    rows = [
-        (
-            one.reference,
-            one.metric,
-            f"{one.published:.5g} ± {one.tolerance:.2g}",
-            "not measured" if one.measured is None else f"{one.measured:.5g}",
-            "yes" if one.holds else "no",
-            one.protocol,
-        )
-        for one in comparisons
-    ]
-    out.table("", ["weights", "metric", "published ± tolerance", "measured", "reproduced", "protocol"], rows)
+    groups = groupby(comparisons, key=lambda one: (one.reference, one.protocol))
+    for index, ((reference, protocol), group) in enumerate(groups):
+        if index:
+            out.line("")
+        rows = [
+            (
+                one.metric,
+                f"{one.published:.5g} ± {one.tolerance:.2g}",
+                "not measured" if one.measured is None else f"{one.measured:.5g}",
+                "yes" if one.holds else "no",
+            )
+            for one in group
+        ]
+        out.table(f"{reference} under {protocol}", ["metric", "published ± tolerance", "measured", "reproduced"], rows)
     for deviation in dict.fromkeys(one.deviation for one in comparisons if one.deviation is not None):
         out.line(f"Not comparable with the published numbers: {deviation}.")
 

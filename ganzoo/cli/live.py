@@ -96,11 +96,8 @@ class LiveView:
         """Return the newest sample picture that exists, or None."""
         run, step = self._training.run, self._training.state.step
         every = run.settings.sample_every
-        steps = (
-            step,
-            step // every * every,
-            (step - 1) // every * every,
-        )  # the picture of this step may not be written yet
+        # The picture of this step may not be written yet.
+        steps = (step, step // every * every, (step - 1) // every * every)
         return next((path for path in map(run.sample_path, steps) if path.is_file()), None)
 
     def _numbers(self, lines: int) -> Text:

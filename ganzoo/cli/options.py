@@ -12,7 +12,7 @@ Reference = Annotated[
 ]
 References = Annotated[list[str], typer.Argument(metavar="REF...", help="Names (mnist-mlp) or hf:OWNER/NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Random seed; a random one is chosen and printed by default.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Random seed; default: chosen at random and printed.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder with the dataset's files; downloaded if not given.")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def push(
-    source: Annotated[str, typer.Argument(metavar="REF", help="A run, a weights folder, or a name of the zoo.")],
+    source: Annotated[
+        str, typer.Argument(metavar="REF", help="A run, a weights folder, or a name from `ganzoo list`.")
+    ],
     repo_id: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hub.")],
     private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
     license: Annotated[str | None, typer.Option(help="SPDX identifier, such as mit or cc-by-4.0.")] = None,

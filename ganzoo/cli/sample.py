@@ -55,16 +55,15 @@ def sample(
     from ganzoo.rendering import TerminalPicture, for_terminal, picture
     from ganzoo.sources import load
 
-    write = (
-        None if target is None else _writer(target, interpolate, shard_size)
-    )  # refuses a bad target before anything is downloaded
+    # First, so that a wrong file name is reported before anything is downloaded.
+    write = None if target is None else _writer(target, interpolate, shard_size)
     with download_bars() as access:
         gan = load(reference, device=device, access=access)
     spec = gan.config.sample
+    class_label = _label(label, spec.classes)
     chosen_seed = random_seed() if seed is None else seed
     if seed is None:
         out.talk(f"seed {chosen_seed}")
-    class_label = _label(label, spec.classes)
     if write is None:
         samples = gan.sample(num, seed=chosen_seed, labels=class_label).cpu()
         out.console().print(TerminalPicture(for_terminal(picture(samples, spec), spec)), end="")
@@ -90,12 +89,10 @@ def _check_request(target: str | None, shard_size: int | None, interpolate: int 
     if interpolate is not None and target is None:
         raise UsageError("an interpolation needs a file.", hint="Name one with --out loop.gif")
     if target is None and (json or not sys.stdout.isatty()):
-        fault = "JSON describes a file" if json else "output is not a terminal"
+        fault = "--json needs a file to describe" if json else "output is not a terminal"
         raise UsageError(f"{fault}.", hint="Save to a file with --out samples.png")
     if shard_size is not None and (target is None or interpolate is not None):
-        raise UsageError(
-            "--shard-size needs a folder and cannot be used with --interpolate.", hint="Use --out samples/"
-        )
+        raise UsageError("shards need a folder, and cannot be animated.", hint="Name a folder with --out samples/")
 
 
 Write = Callable[["GAN", int, int, int | None], "Written"]

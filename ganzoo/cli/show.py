@@ -22,7 +22,7 @@ from ganzoo.weights.store import Store
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `ganzoo list`, a run, or hf:OWNER/NAME.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `ganzoo list`, a run or hf:OWNER/NAME.")],
     layers: Annotated[bool, typer.Option("--layers", help="Show the layers of both networks of a recipe.")] = False,
     json: Json = False,
 ) -> None:

@@ -8,19 +8,21 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import Json, References
+from ganzoo.cli.options import Json
 from ganzoo.cli.output import out
 
 
 def verify(
-    references: References,
+    references: Annotated[
+        list[str], typer.Argument(metavar="REF...", help="Names (mnist-mlp), hf:OWNER/NAME or folders (./my-run).")
+    ],
     key: Annotated[
         Path | None,
         typer.Option(metavar="KEY", help="Also check the signature with a public key (PEM; extra `sign`)."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Verify the checksums and tensors of weights; exit 1 on any fault."""
+    """Verify checksums and tensors; exit 1 if anything is wrong."""
     from ganzoo.sources import verify
 
     results = {reference: verify(reference, key=key) for reference in references}

@@ -32,7 +32,7 @@ def measure(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Evaluate all weights of the zoo under all their protocols: a leaderboard, or a check of it."""
+    """Evaluate all weights of the zoo and write the leaderboard, or check it."""
     from ganzoo.evaluation.checking import compare, evaluate_entry
     from ganzoo.release import leaderboard
     from ganzoo.weights.manifest import Zoo
@@ -92,7 +92,10 @@ def publish(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Upload all bundled weights that are not on the Hub yet to ORG/NAME, and pin the commits in the manifest."""
+    """Upload weights that are not on the Hub yet, and pin them in the manifest.
+
+    Each goes to a repository ORG/NAME of its own.
+    """
     from ganzoo.release.publish import publish_zoo
 
     pushed = publish_zoo(
@@ -125,7 +128,7 @@ def bundle(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Copy a finished run into a package, evaluate it, and add it to the package's manifest."""
+    """Evaluate a finished run, and add it to a package and its manifest."""
     from ganzoo.release.bundle import bundle
     from ganzoo.weights.manifest import MANIFEST_NAME, measured
 

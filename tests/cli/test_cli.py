@@ -33,10 +33,11 @@ TINY = {"seed": 0, "steps": 20, "batch_size": 16, "config.generator_hidden": [8]
         "resume",
         "animate",
         "eval",
-        "bundle",
+        "protocols",
         "bench",
         "data",
         "plugins",
+        "zoo",
     ],
 )
 def test_every_command_has_help(ganzoo: Ganzoo, command: str) -> None:
@@ -58,10 +59,10 @@ def test_list_is_a_table_or_json(ganzoo: Ganzoo) -> None:
     assert ganzoo("ls").stdout == table.stdout
     document = json.loads(ganzoo("list", "--json").stdout)
     assert {entry["name"] for entry in document["weights"]} >= {"mnist-mlp", "quadratic-mlp"}
-    assert "mlp" in document["architecture"]
+    assert "mlp" in [entry["name"] for entry in document["architectures"]]
     only = json.loads(ganzoo("list", "mnist*", "--json").stdout)
     assert {entry["name"].partition("-")[0] for entry in only["weights"]} == {"mnist"}
-    assert list(only["dataset"]) == ["mnist"]
+    assert [entry["name"] for entry in only["datasets"]] == ["mnist"]
 
 
 @pytest.mark.parametrize("name", ["mnist-mlp", "mnist", "mlp", "fd-lenet", "quadratic-mlp@v1"])
@@ -131,7 +132,7 @@ def test_without_out_a_terminal_gets_a_picture() -> None:
 
 
 def test_without_out_and_terminal_sample_says_so(ganzoo: Ganzoo) -> None:
-    assert_two_lines(ganzoo("sample", "mnist-mlp"), 2, "no terminal", "--out")
+    assert_two_lines(ganzoo("sample", "mnist-mlp"), 2, "output is not a terminal", "--out")
 
 
 def test_train_sample_and_resume(ganzoo: Ganzoo, digits: Path, tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_train_sample_and_resume(ganzoo: Ganzoo, digits: Path, tmp_path: Path) -
     longer = ganzoo("resume", "run", "--steps", "30", "--json")
     assert json.loads(longer.stdout)["step"] == 30
     shown = json.loads(ganzoo("show", "./run", "--json").stdout)
-    assert shown["training.json"]["steps"] == 30
+    assert shown["training"]["steps"] == 30
 
 
 def test_settings_come_in_the_stated_order(ganzoo: Ganzoo, tmp_path: Path) -> None:
@@ -195,7 +196,7 @@ LINES = ArchitectureSpec(
     options = ["--set", "architecture=lines", "--set", 'config={"width": 12}', "--steps", "5", "--seed", "0"]
     result = ganzoo("train", "quadratic-mlp", "--out", "run", *options)
     assert result.returncode == 0, result.stderr
-    assert json.loads(ganzoo("eval", "./run").stdout)["metrics"]
+    assert json.loads(ganzoo("eval", "./run", "--json").stdout)["metrics"]
     wrong = ganzoo("train", "quadratic-mlp", "--out", "other", "--set", "architecture=lines", "--steps", "5")
     assert_two_lines(wrong, 2, "generator_hidden")
     forgotten = ganzoo("sample", "./run", "--out", "x.png", PYTHONPATH="")
@@ -250,17 +251,20 @@ def test_show_refuses_a_folder_of_nonsense(ganzoo: Ganzoo, tmp_path: Path, conte
 
 def test_eval_reports_its_whole_protocol_beside_the_run(ganzoo: Ganzoo, tmp_path: Path) -> None:
     ganzoo("train", "quadratic-mlp", "--out", "run", "--steps", "3", "--eval-every", "2", "--seed", "0")
-    report = json.loads(ganzoo("eval", "./run", "--protocol", "quadratic-quick-v1").stdout)
+    report = json.loads(ganzoo("eval", "./run", "--protocol", "quadratic-quick-v1", "--json").stdout)
     assert report["protocol"]["num_samples"] == 2000
     saved = tmp_path / "cwd" / "run" / "evaluations" / "quadratic-quick-v1.json"
     assert json.loads(saved.read_text())["metrics"] == report["metrics"]
-    assert ganzoo("eval", "./run/best", "--protocol", "quadratic-quick-v1").returncode == 0
+    table = ganzoo("eval", "./run/best", "--protocol", "quadratic-quick-v1")
+    assert table.returncode == 0, table.stderr
+    assert table.stdout.splitlines()[1].split() == ["metric", "value", "direction", "protocol"]
+    assert "lower is better" in table.stdout
 
 
 def test_published_numbers_are_found_again_and_others_are_not(ganzoo: Ganzoo, tmp_path: Path) -> None:
-    held = ganzoo("eval", "quadratic-mlp", "--check")
+    held = ganzoo("eval", "quadratic-mlp", "--check", "--json")
     assert held.returncode == 0, held.stderr
-    assert all(row["holds"] for row in json.loads(held.stdout))
+    assert all(row["holds"] for row in json.loads(held.stdout)["comparisons"])
 
     site = tmp_path / "cwd" / "forged"
     shutil.copytree(Path(__file__).parents[2] / "ganzoo", site / "ganzoo")
@@ -269,23 +273,32 @@ def test_published_numbers_are_found_again_and_others_are_not(ganzoo: Ganzoo, tm
     curves = [entry for entry in manifest["entries"] if entry["name"] == "quadratic-mlp"]
     curves[0]["metrics"][0]["value"] += 1
     (site / "weights_manifest.json").write_text(json.dumps({**manifest, "entries": curves}))
-    for arguments in (("quadratic-mlp", "--check"), ("--zoo", "--check")):
-        missed = ganzoo("eval", *arguments, PYTHONPATH=str(site))
+    for arguments in (("eval", "quadratic-mlp", "--check"), ("zoo", "measure", "--check")):
+        missed = ganzoo(*arguments, PYTHONPATH=str(site))
         assert missed.returncode == 1, missed.stderr
-        assert "1 of 7 published numbers were not found again; curve-w1" in missed.stderr
-    written = ganzoo("eval", "--zoo", PYTHONPATH=str(site))
-    assert written.stdout.split() == ["docs/leaderboard.md", "docs/leaderboard.csv"], written.stderr
-    assert "| `quadratic-mlp@v1` |" in (tmp_path / "cwd" / "docs" / "leaderboard.md").read_text()
-    assert len((tmp_path / "cwd" / "docs" / "leaderboard.csv").read_text().splitlines()) == 1 + 7
+        assert "1 of 7 published numbers were not reproduced; curve-w1" in missed.stderr
+        title, _, *rows = missed.stdout.splitlines()
+        assert title == "quadratic-mlp@v1 under quadratic-exact-v2"
+        assert [row.split()[-1] for row in rows] == ["no", *["yes"] * 6]
+    written = ganzoo("zoo", "measure", "--out", "boards", PYTHONPATH=str(site))
+    assert written.stdout.split() == ["boards/leaderboard.md", "boards/leaderboard.csv"], written.stderr
+    assert "| `quadratic-mlp@v1` |" in (tmp_path / "cwd" / "boards" / "leaderboard.md").read_text()
+    assert len((tmp_path / "cwd" / "boards" / "leaderboard.csv").read_text().splitlines()) == 1 + 7
+    printed = ganzoo("zoo", "measure", PYTHONPATH=str(site))
+    assert "| `quadratic-mlp@v1` |" in printed.stdout
+    assert not (tmp_path / "cwd" / "docs").exists()
 
 
 def test_protocols_are_listed(ganzoo: Ganzoo) -> None:
-    assert "quadratic-exact-v2" in ganzoo("eval", "--list").stdout
+    assert "quadratic-exact-v2" in ganzoo("protocols").stdout
+    (exact,) = json.loads(ganzoo("protocols", "quadratic-exact-v2", "--json").stdout)["protocols"]
+    assert exact["metrics"][0] == "curve-w1"
 
 
-@pytest.mark.parametrize("arguments", [(), ("quadratic-mlp", "--zoo"), ("./run", "--check")], ids=str)
-def test_eval_needs_one_model_or_the_zoo(ganzoo: Ganzoo, arguments: tuple[str, ...]) -> None:
-    assert_two_lines(ganzoo("eval", *arguments), 2)
+def test_a_run_has_no_published_numbers_to_check(ganzoo: Ganzoo) -> None:
+    assert_two_lines(ganzoo("eval", "./run", "--check"), 2, "no published numbers")
+    other = ganzoo("eval", "quadratic-mlp", "--check", "--protocol", "quadratic-quick-v1")
+    assert_two_lines(other, 2, "no published numbers under quadratic-quick-v1", "quadratic-exact-v2")
 
 
 def test_rm_asks_and_without_a_terminal_refuses(ganzoo: Ganzoo, home: Path) -> None:
@@ -300,14 +313,16 @@ def test_bundle_enters_a_run_that_then_loads_by_name(ganzoo: Ganzoo, tmp_path: P
     package = tmp_path / "cwd" / "my_curves"
     package.mkdir()
     ganzoo("train", "quadratic-mlp", "--out", "short", "--steps", "30", "--seed", "0")
-    short = ganzoo("bundle", "short", package, "--version", "v7", "--license", "MIT")
+    short = ganzoo("zoo", "bundle", "short", package, "--version", "v7", "--license", "MIT")
     assert_two_lines(short, 2, "not trained as the recipe 'quadratic-mlp' says: steps")
     ganzoo("train", "quadratic-mlp", "--out", "run", "--seed", "0")
-    assert_two_lines(ganzoo("bundle", "run", package, "--version", "V!", "--license", "MIT"), 2, "'V!' is no version")
+    assert_two_lines(
+        ganzoo("zoo", "bundle", "run", package, "--version", "V!", "--license", "MIT"), 2, "'V!' is no version"
+    )
     assert list(package.iterdir()) == []
-    done = ganzoo("bundle", "run", package, "--version", "v7", "--license", "MIT")
+    done = ganzoo("zoo", "bundle", "run", package, "--version", "v7", "--license", "MIT")
     assert (done.returncode, done.stdout) == (0, "quadratic-mlp@v7\n")
-    again = ganzoo("bundle", "run", package, "--version", "v7", "--license", "MIT")
+    again = ganzoo("zoo", "bundle", "run", package, "--version", "v7", "--license", "MIT")
     assert_two_lines(again, 2, "has quadratic-mlp@v7 already")
     site = install_plugin("my-curves", {"ganzoo.weights": {"my-curves": "my_curves"}}, {"my_curves/__init__.py": ""})  # type: ignore[operator]
     shutil.copytree(package, site / "my_curves", dirs_exist_ok=True)
@@ -387,14 +402,15 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["train", "quadratic-mlp", "--set", "stepz=3"], 2, "Did you mean 'steps'"),
         (["train", "quadratic-mlp", "--set", "steps"], 2, "no key=value"),
         (["train", "quadratic-mlp", "--set", "steps=-3"], 2, "steps = -3"),
-        (["train", "quadratic-mlp", "--device", "cuda:99"], 2, "this machine has no cuda:99"),
+        (["train", "quadratic-mlp", "--device", "gpu"], 2, "unknown device 'gpu'"),
+        (["train", "quadratic-mlp", "--device", "cuda:99"], 2, "this machine has no device cuda:99"),
         (["train", "quadratic-mlp", "--precision", "fp8"], 2, "precision"),
         (["train", "quadratic-mlp", "--config", "none.toml"], 2, "cannot read none.toml"),
         (["train", "mnist-mlp", "--data-dir", "."], 1, "no MNIST train files"),
         (["resume", "nothing"], 1, "is no run"),
         (["sample", "nothing", "--out", "x.png"], 2, "no weights named 'nothing'"),
-        (["sample", "mnist-mlp", "--out", "x.jpeg"], 2, "names no known form"),
-        (["sample", "mnist-mlp", "--out", "x.png", "--device", "cuda:99"], 2, "this machine has no cuda:99"),
+        (["sample", "mnist-mlp", "--out", "x.jpeg"], 2, "unknown file type .jpeg"),
+        (["sample", "mnist-mlp", "--out", "x.png", "--device", "cuda:99"], 2, "this machine has no device cuda:99"),
         (["sample", "mnist-mlp", "--out", "x.png", "--label", "7"], 2, "not class-conditional"),
         (["sample", "./nothing", "--out", "x.png"], 1, "has no config.json"),
         (["sample", "mnist-mlp", "--out", "/proc/nothing/x.png"], 1, "cannot write"),
@@ -403,7 +419,7 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["pull", "./folder"], 2, "is a folder"),
         (["show", "mlpp"], 2, "Did you mean 'mlp'"),
         (["data", "prepare", "cifar"], 2, "no dataset named 'cifar'"),
-        (["bundle", "nothing", ".", "--version", "v1", "--license", "MIT"], 2, "is no run with weights"),
+        (["zoo", "bundle", "nothing", ".", "--version", "v1", "--license", "MIT"], 2, "is no run with weights"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -415,7 +431,17 @@ def test_bad_input_is_two_lines_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nonsense"], ["sample"], ["sample", "mnist-mlp", "--num", "0"], ["list", "--x"]]
+    "arguments",
+    [
+        ["nonsense"],
+        ["sample"],
+        ["sample", "mnist-mlp", "--num", "0"],
+        ["list", "--x"],
+        ["eval"],
+        ["eval", "mnist-mlp", "--list"],
+        ["push", "./run"],
+        ["bundle", "run", "."],
+    ],
 )
 def test_wrong_usage_exits_with_2(ganzoo: Ganzoo, arguments: list[str]) -> None:
     result = ganzoo(*arguments)

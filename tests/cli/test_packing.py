@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from ganzoo.cli import bar
+from ganzoo.cli import progress
 from ganzoo.cli.output import out
 from tests.conftest import Ganzoo
 
@@ -16,8 +16,8 @@ from tests.conftest import Ganzoo
 def test_a_clock_that_stands_still_gives_a_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     monkeypatch.setattr(out, "progress_console", lambda: console)
-    monkeypatch.setattr(bar, "time", SimpleNamespace(monotonic=lambda: 1.0))
-    with bar.counting_bar("mjsynth train") as update:
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 1.0))
+    with progress.counting_bar("mjsynth train") as update:
         assert update is not None
         update(0, 2)
         update(2, 2)

@@ -30,7 +30,7 @@ def test_many_pictures_are_the_samples_of_the_seed(ganzoo: Ganzoo, tmp_path: Pat
     files = sorted(folder.iterdir())
     assert len(files) == 5000
     size = sum(file.stat().st_size for file in files)
-    report = {"path": "many", "num": 5000, "seed": 0, "files": 5000, "bytes": size, "sha256": None}
+    report = {"path": "many", "num": 5000, "seed": 0, "num_files": 5000, "size": size, "sha256": None}
     assert json.loads(result.stdout) == report
     expected = to_pixels(library.load("mnist-mlp-small").sample(5000, seed=0))[[0, 4095, 4999], ..., 0]
     assert np.array_equal([np.asarray(Image.open(files[index])) for index in (0, 4095, 4999)], expected)
@@ -43,7 +43,7 @@ def test_shards_carry_the_classes_of_a_conditional_model(
     chosen = [] if label is None else ["--label", label]
     arguments = ["-n", "7", "--seed", "0", "--shard-size", "4", "--out", "shards", "--json", *chosen]
     result = ganzoo("sample", "mnist-cgan", *arguments)
-    assert json.loads(result.stdout)["files"] == 2
+    assert json.loads(result.stdout)["num_files"] == 2
     found = []
     for shard in sorted((tmp_path / "cwd" / "shards").iterdir()):
         with tarfile.open(shard) as tar:
@@ -54,9 +54,9 @@ def test_shards_carry_the_classes_of_a_conditional_model(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--out", "full/"], "exists already"),
+        (["--out", "full/"], "already exists"),
         (["--out", "x.npy", "--shard-size", "5"], "shards need a folder"),
-        (["--shard-size", "5"], "no terminal"),
+        (["--shard-size", "5"], "not a terminal"),
         (["--out", "x.gif", "--interpolate", "2", "--shard-size", "5"], "shards need a folder"),
     ],
 )

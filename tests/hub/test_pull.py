@@ -498,7 +498,7 @@ def test_the_command_prints_the_path_and_samples(ganzoo: Ganzoo, published: str,
     sampled = ganzoo("sample", REFERENCE, "--out", "x.npy", "--seed", "0", "-n", "3")
     assert sampled.returncode == 0, sampled.stderr
     pulled = ganzoo("pull", REFERENCE, "--json")
-    (result,) = json.loads(pulled.stdout)
+    (result,) = json.loads(pulled.stdout)["weights"]
     assert result["written"] == 0
     assert Path(result["path"]).is_file()
     shown = ganzoo("show", REFERENCE)

@@ -503,14 +503,14 @@ def test_prepare_names_missing_splits_and_what_was_skipped(tmp_path: Path, ganzo
     assert "annotation_train.txt" in result.stderr
     (skipped,) = home.rglob("skipped.txt")
     assert f"val: 1 of 6 could not be read; see {skipped}" in result.stderr
-    assert f"ganzoo data prepare mjsynth --data-dir {root} --again" in result.stderr
+    assert f"ganzoo data prepare mjsynth --data-dir {root} --force" in result.stderr
     assert "val: 6 of the official 802,734" in result.stderr
     assert skipped.read_text() == "./2911/1/2_Giraffe_101.jpg: it has no bytes\n"
     opened = open_dataset(MJSYNTH, "val", root)
     assert isinstance(opened.data, ArrayData)
     assert words_of(opened.data) == ["zoo", *WORDS[2:]]
     (root / "2911/1/2_Giraffe_101.jpg").write_bytes(rendered("Giraffe"))
-    again = ganzoo("data", "prepare", "mjsynth", "--data-dir", root, "--again", "--json", "--workers", "1")
+    again = ganzoo("data", "prepare", "mjsynth", "--data-dir", root, "--force", "--json", "--workers", "1")
     assert [row["skipped"] for row in json.loads(again.stdout)["splits"]] == [None, 0, None]
     assert "could not be read" not in again.stderr
 

@@ -324,20 +324,16 @@ def test_publishing_asks_and_without_a_terminal_refuses(user: HubServer, ganzoo:
     assert user.repositories == {}
     private = ganzoo("push", folder, NAME, "--license", "mit", "--private", "--json")
     assert private.returncode == 0, private.stderr
-    (result,) = json.loads(private.stdout)
+    (result,) = json.loads(private.stdout)["repositories"]
     assert result["commit"] == user.repo(NAME).head().id
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
-        ["./x"],
         ["./x", "no-slash"],
         ["hf:a/b", "you/x"],
         ["./nothing", "you/x"],
-        ["a", "b/c", "--zoo", "o"],
-        ["--zoo", "o", "--create-pr"],
     ],
 )
 def test_wrong_arguments_are_two_lines(ganzoo: Ganzoo, arguments: list[str]) -> None:

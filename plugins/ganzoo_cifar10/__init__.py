@@ -1,4 +1,4 @@
-"""CIFAR-10: the dataset. The recipes are in `ganzoo_cifar10.recipes`."""
+"""The dataset CIFAR-10. Its recipes are in `ganzoo_cifar10.recipes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 as users have it, unpacked in one folder: the binary version or the python version."""
+"""CIFAR-10 from an unpacked folder, in the binary or the python version."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from urllib.error import URLError
 import numpy as np
 from numpy.typing import NDArray
 
-from ganzoo.errors import DatasetError, MissingDatasetError
+from ganzoo.errors import DatasetError, MissingDatasetError, hint_for
 from ganzoo.specs import ArrayData
 from ganzoo_cifar10.python_version import read_arrays
 
 BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
 PIXELS = 3 * 32 * 32
-"""Bytes of an image: its red, its green and its blue plane, row by row."""
+"""Bytes of an image: its red, green and blue planes, row by row."""
 
 HOMEPAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
-_REPLACE = f"Replace it by the official file: {HOMEPAGE}"
+_REPLACE = f"Replace it with the official file: {HOMEPAGE}"
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images [num, 3072] and labels [num]."""
@@ -32,7 +32,7 @@ Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 def load(root: Path, split: str, download: bool) -> ArrayData:
     """Read one split: images uint8 [num, 3, 32, 32], labels int64 [num].
 
-    Raises MissingDatasetError when there are no files (and no download), DatasetError when they are not CIFAR-10's.
+    Raises MissingDatasetError if there are no files (and no download), DatasetError if they are not CIFAR-10's.
     """
     found = _find(root, split)
     if found is None and download:
@@ -44,10 +44,10 @@ def load(root: Path, split: str, download: bool) -> ArrayData:
     batches = [read(path) for path in paths]
     sizes = {path: len(labels) for path, (_, labels) in zip(paths, batches, strict=True)}
     smallest, largest = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
-    if sizes[smallest] != sizes[largest]:  # a copy that broke off between two images looks whole by itself
+    if sizes[smallest] != sizes[largest]:  # a file cut off between two images looks complete
         raise DatasetError(
             f"{smallest} holds {sizes[smallest]:,} images, {largest.name} {sizes[largest]:,}.",
-            hint=f"The batches are of one size. {_REPLACE}",
+            hint=f"All batches have the same size. {_REPLACE}",
         )
     return ArrayData(
         samples=np.concatenate([pixels for pixels, _ in batches]).reshape(-1, 3, 32, 32),
@@ -57,17 +57,17 @@ def load(root: Path, split: str, download: bool) -> ArrayData:
 
 
 _HOW_TO_GET = (
-    f"Get the binary or the python version from {HOMEPAGE} (on any machine), unpack it, and pass the folder that it "
-    "makes with --data-dir FOLDER."
+    f"Get the binary or the python version from {HOMEPAGE} (on any machine), unpack it, and pass the resulting "
+    "folder with --data-dir FOLDER."
 )
 
 
 def _read_binary(path: Path) -> Batch:
-    """Read a .bin file: for each image a byte of label and 3,072 bytes of pixels."""
+    """Read a .bin file: a label byte and 3,072 bytes of pixels per image."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}.", hint=_REPLACE) from error
+        raise DatasetError(f"cannot read {path}: {error.strerror}.", hint=hint_for(error)) from error
     if not content or len(content) % (1 + PIXELS):
         raise DatasetError(
             f"{path} holds {len(content):,} bytes, not whole images of {1 + PIXELS:,} each.", hint=_REPLACE
@@ -77,13 +77,13 @@ def _read_binary(path: Path) -> Batch:
 
 
 def _read_python(path: Path) -> Batch:
-    """Read a file of the python version, a pickle, of which only numbers and bytes are accepted."""
+    """Read a file of the python version: a pickle, of which only numbers and bytes are accepted."""
     try:
         pixels, labels = read_arrays(path.read_bytes(), PIXELS)
     except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}.", hint=_REPLACE) from error
+        raise DatasetError(f"cannot read {path}: {error.strerror}.", hint=hint_for(error)) from error
     except ValueError as error:
-        raise DatasetError(f"{path} is no batch of the python version: {error}.", hint=_REPLACE) from error
+        raise DatasetError(f"{path} is not a batch of the python version: {error}.", hint=_REPLACE) from error
     return _checked(path, pixels, labels)
 
 
@@ -97,11 +97,11 @@ VERSIONS: tuple[tuple[str, str, Callable[[Path], Batch]], ...] = (
     ("cifar-10-batches-bin", ".bin", _read_binary),
     ("cifar-10-batches-py", "", _read_python),
 )
-"""Folder in the official archive, suffix of its batches, how they are read."""
+"""Folder in the official archive, suffix of its batches, and their reader."""
 
 
 def _find(root: Path, split: str) -> tuple[tuple[Path, ...], Callable[[Path], Batch]] | None:
-    """Return all batches of a split in one version. Raises DatasetError when a version is there but not whole."""
+    """Return all batches of a split in one version, and their reader. Raises DatasetError if some are missing."""
     for folder, suffix, read in VERSIONS:
         for place in (root / folder, root):
             paths = tuple(place / (name + suffix) for name in BATCHES[split])
@@ -116,14 +116,14 @@ def _find(root: Path, split: str) -> tuple[tuple[Path, ...], Callable[[Path], Ba
 def _download(root: Path) -> None:
     """Fetch and unpack the official python version, checked against torchvision's digests.
 
-    It is moved to its place when it is whole: a stop leaves nothing that `_find` would take for a version.
+    It is renamed into place when complete, so an interrupted download leaves nothing that `_find` would accept.
     """
-    from torchvision.datasets import CIFAR10  # here: importing torchvision takes as long as torch itself
+    from torchvision.datasets import CIFAR10  # importing torchvision takes as long as torch
 
     work, folder = root / ".download", CIFAR10.base_folder
     shutil.rmtree(work, ignore_errors=True)
     try:
-        # torchvision talks on stdout, which is for data.
+        # torchvision prints to stdout, which is reserved for data.
         with contextlib.redirect_stdout(sys.stderr):
             CIFAR10(str(work), download=True)
     except (URLError, HTTPException, ConnectionError, TimeoutError, RuntimeError) as error:

@@ -1,7 +1,7 @@
-"""The python version's batches are pickles; this reads their numbers and runs nothing of theirs.
+"""Reads the numbers in the python version's batches, which are pickles, without running any of their code.
 
-A pickle can call anything that it can name. Here it can name three things, which numpy arrays are made of, and each
-of them is a record of what was said: no numpy code sees the file's bytes before their number is checked.
+A pickle can call anything that it can name. Here it can name only the three things that numpy arrays are made of, and
+each is replaced by a class that records its arguments. numpy sees the file's bytes only after their number is checked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 class _Array:
-    """What a pickled numpy array says of itself."""
+    """The recorded state of a pickled numpy array."""
 
     def __init__(self, *_: object) -> None:
         self.state: tuple[Any, ...] = ()
@@ -25,13 +25,13 @@ class _Array:
 
 
 class _Type:
-    """What a pickled numpy dtype says of itself."""
+    """The recorded code of a pickled numpy dtype."""
 
     def __init__(self, code: bytes | str = b"", *_: object) -> None:
         self.code = code
 
     def __setstate__(self, state: object) -> None:
-        """Byte order and flags; single bytes have none."""
+        """Ignore byte order and flags, which single bytes do not have."""
 
 
 def _reconstruct(*_: object) -> _Array:
@@ -56,18 +56,18 @@ def read_arrays(content: bytes, width: int) -> tuple[NDArray[np.uint8], NDArray[
     """Return a batch's `data` as uint8 [num, width] and its `labels` as int64 [num]. Raises ValueError."""
     try:
         batch = _Reader(io.BytesIO(content), encoding="bytes").load()
-    except Exception as error:  # a damaged pickle raises nearly anything
+    except Exception as error:  # a damaged pickle can raise almost anything
         raise ValueError(str(error) or type(error).__name__) from error
     try:
         data, labels = batch[b"data"], batch[b"labels"]
         _, shape, dtype, fortran_order, values = data.state
         code = dtype.code
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ValueError("it holds no dictionary with an array `data` and a list `labels`") from error
+        raise ValueError("it does not hold a dictionary with an array `data` and a list `labels`") from error
     if code not in (b"u1", "u1") or not isinstance(values, bytes):
-        raise ValueError("its pixels are no bytes")
+        raise ValueError("its pixels are not bytes")
     if not isinstance(labels, list) or not all(type(label) is int and 0 <= label < 256 for label in labels):
-        raise ValueError("its labels are no list of small integers")
+        raise ValueError("its labels are not a list of small integers")
     if not labels or shape != (len(labels), width) or len(values) != len(labels) * width:
         raise ValueError(f"its pixels are {shape!r:.60} in {len(values):,} bytes, for {len(labels):,} labels")
     order: Literal["C", "F"] = "F" if fortran_order else "C"

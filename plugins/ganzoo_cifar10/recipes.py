@@ -1,4 +1,4 @@
-"""Recipes on CIFAR-10: one pair of convolutional nets under three losses, and two pairs of residual nets."""
+"""Recipes on CIFAR-10: the DCGAN under three losses, and two residual GANs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deep convolutional GANs: transposed convolutions up, strided convolutions down."""
+"""Deep convolutional GANs: transposed convolutions in the generator, strided ones in the discriminator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Units = Annotated[tuple[Annotated[int, Interval(ge=1, le=65_536)], ...], Len(0, 
 
 @dataclass(frozen=True, kw_only=True)
 class DCGANConfig:
-    """Both nets, layer by layer. Each layer doubles or halves height and width."""
+    """Both networks, layer by layer. Each layer doubles or halves height and width."""
 
     generator_widths: Widths = (512, 256, 128)
     """Channels after each of the generator's hidden layers; all but the first double height and width."""
@@ -38,9 +38,9 @@ class DCGANConfig:
     weight_std: Annotated[float, Gt(0)] | None = 0.02
     """Standard deviation of the initial normal weights of convolutions (Radford et al., section 4); None: PyTorch's."""
     output: Literal["tanh", "sigmoid"] = "tanh"
-    """What the generator's last layer ends in. Data lies in [-1, 1], which a sigmoid cannot reach."""
+    """Last activation of the generator. Data lies in [-1, 1], of which a sigmoid reaches only the upper half."""
     discriminator_output: Literal["logits", "sigmoid"] = "logits"
-    """What the discriminator ends in. Losses take logits; `sigmoid` repeats code that squashed them twice."""
+    """Output of the discriminator. Losses take logits; `sigmoid` reproduces code that applied it twice."""
 
 
 DCGAN = ArchitectureSpec(

@@ -1,4 +1,4 @@
-"""MJSynth: the dataset. The recipe is in `ganzoo_mjsynth.recipes`."""
+"""The dataset MJSynth. Its recipe is in `ganzoo_mjsynth.recipes`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The LMDB form, as text recognisers use it: `image-%09d` (a JPEG or PNG), `label-%09d` (the word), `num-samples`.
+"""MJSynth as LMDB, as text recognisers use it: `image-%09d` (a JPEG or PNG), `label-%09d` (the word), `num-samples`.
 
-Numbers begin at 1. A number without its image or its word is skipped.
+Numbers start at 1. A number without an image or a word is skipped.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ FILE = "data.mdb"
 
 
 def find(root: Path, split: str) -> Path | None:
-    """Return the folder with a split's database: one whose name says it; `root` itself is train when its does not.
+    """Return the folder of a split's database, by its name; `root` itself counts as train if its name says nothing.
 
-    Archives that hold several sets have MJSynth's databases under `MJ`, which go before any others.
+    Archives of several datasets keep MJSynth's databases under `MJ`; these come first.
     """
     for path in sorted([*near(root, FILE), *root.glob(f"*/MJ/*/{FILE}")], key=lambda path: "MJ" not in path.parts):
         default = "train" if path.parent == root else None
@@ -31,7 +31,7 @@ def find(root: Path, split: str) -> Path | None:
 
 
 def load(place: Path) -> StreamedData:
-    """Open a database and ask how much it holds. Raises DatasetError."""
+    """Open a database and read its number of samples. Raises DatasetError."""
     with _Database(place) as transaction:
         num = _num_samples(place, transaction)
     return StreamedData(num=num, read=partial(read, str(place)), sources=(place / FILE,))
@@ -40,7 +40,7 @@ def load(place: Path) -> StreamedData:
 def read(place: str, start: int, stop: int) -> ArrayData:
     """Read the items [start, stop). Raises DatasetError.
 
-    The database is opened for each piece: it is mapped, and its pages would count as this process's memory.
+    The database is opened for each piece, because its mapped pages would count as this process's memory.
     """
     with _Database(Path(place)) as transaction:
         return collect(_items(transaction, start, stop), stop - start)
@@ -60,33 +60,33 @@ def _num_samples(place: Path, transaction: Any) -> int:
     stored = transaction.get(b"num-samples")
     if stored is None or not stored.isdigit() or not int(stored):
         raise DatasetError(
-            f"{place / FILE} does not say its num-samples.",
-            hint="Make it again; its keys are as in MJSynth's LMDB form.",
+            f"{place / FILE} has no valid num-samples.",
+            hint="Create it again with the keys image-%09d, label-%09d and num-samples.",
         )
     return int(stored)
 
 
 class _Database:
-    """An open database, whose `with` gives a read transaction and raises DatasetError where its pages are damaged."""
+    """A database whose `with` gives a read transaction, and raises DatasetError if its pages are damaged."""
 
     def __init__(self, place: Path) -> None:
         try:
             import lmdb
         except ImportError as error:
             raise DatasetError(
-                f"{place} is an LMDB, which needs the package lmdb.", hint="pip install 'ganzoo[shards]'"
+                f"reading the LMDB {place} needs the package lmdb.", hint="pip install 'ganzoo[shards]'"
             ) from error
         self._file, self._error = place / FILE, lmdb.Error
         try:
             self._environment = lmdb.open(str(place), readonly=True, lock=False, readahead=False, create=False)
         except lmdb.Error as error:
-            raise DatasetError(f"{place / FILE} is no LMDB: {error}.", hint="Make it again.") from error
+            raise DatasetError(f"{place / FILE} is not an LMDB: {error}.", hint="Create it again.") from error
         pages = self._environment.info()["last_pgno"] + 1
         size, needed = (place / FILE).stat().st_size, pages * self._environment.stat()["psize"]
-        if size < needed:  # reading behind the end of a mapped file kills the process
+        if size < needed:  # reading past the end of a mapped file kills the process
             self._environment.close()
             raise DatasetError(
-                f"{place / FILE} is cut off: {size:,} bytes of {needed:,}.", hint="Copy or make it again."
+                f"{place / FILE} is cut off: {size:,} bytes of {needed:,}.", hint="Copy or create it again."
             )
 
     def __enter__(self) -> Any:
@@ -97,4 +97,4 @@ class _Database:
         self._transaction.abort()
         self._environment.close()
         if isinstance(error, self._error):
-            raise DatasetError(f"{self._file} is damaged: {error}.", hint="Copy or make it again.") from error
+            raise DatasetError(f"{self._file} is damaged: {error}.", hint="Copy or create it again.") from error

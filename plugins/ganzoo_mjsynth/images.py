@@ -1,4 +1,4 @@
-"""A file's bytes -> a sample, by one rule."""
+"""The bytes of an image file -> a sample."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from PIL import Image
 
 HEIGHT, WIDTH = 32, 128
 MAX_PIXELS = 1 << 24
-"""More than this is no image of a word, and would take much memory."""
+"""A larger image is not a word, and would take too much memory."""
 
 
 def decode(content: bytes, into: NDArray[np.uint8]) -> None:
     """Decode a JPEG or PNG into a sample, uint8 [32, 128].
 
-    The rule: grey (a JPEG's own luminance), scaled to height 32 with its aspect kept (bilinear, antialiased); what is
-    wider than 128 then is squeezed to 128, what is narrower is padded on the right with its last column.
-    Raises ValueError saying what is wrong.
+    It becomes grey (a JPEG's own luminance) and is scaled to height 32, keeping its aspect ratio (bilinear,
+    antialiased). If it is then wider than 128, it is squeezed to 128; if narrower, padded on the right with its last
+    column. Raises ValueError.
     """
     if not content:
         raise ValueError("it has no bytes")
@@ -26,7 +26,7 @@ def decode(content: bytes, into: NDArray[np.uint8]) -> None:
         pixels = _pixels(Image.open(BytesIO(content), formats=("JPEG", "PNG")))
     except ValueError:
         raise
-    except Exception as error:  # damaged images make Pillow raise nearly anything
+    except Exception as error:  # damaged images make Pillow raise almost anything
         raise ValueError(_reason(error)) from error
     width = pixels.shape[1]
     into[:, :width] = pixels
@@ -38,7 +38,7 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"it has {width} × {height} pixels")
-    image.draft("L", None)  # type: ignore[arg-type]  # no size: a JPEG's colours are left out while decoding
+    image.draft("L", None)  # type: ignore[arg-type]  # no size: skip a JPEG's colours while decoding
     if image.mode != "L":
         image = image.convert("L")
     scaled = min(WIDTH, max(1, round(width * HEIGHT / height)))
@@ -49,5 +49,5 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
-        return "it is no JPEG or PNG"
+        return "it is not a JPEG or PNG"
     return " ".join(str(error).split())[:120] or type(error).__name__

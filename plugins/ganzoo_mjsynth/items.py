@@ -1,4 +1,4 @@
-"""Word images of any layout -> one piece of a split."""
+"""Word images from any layout -> one piece of a split."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ganzoo_mjsynth.images import HEIGHT, WIDTH, decode
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What a layout says of one word image."""
+    """One word image, as read from a layout."""
 
     name: str
-    """Where it is, for the list of what was skipped."""
+    """Its location, for the list of skipped items."""
     text: str
     """The word."""
     image: bytes
     """A JPEG or PNG."""
     problem: str = ""
-    """Why there is no image or no word, when there is none."""
+    """Why the image or the word is missing; empty if neither is."""
 
 
 def collect(items: Iterable[Item], num: int) -> ArrayData:
-    """Decode at most `num` items into samples uint8 [kept, 1, 32, 128] and texts; skip those that cannot be read."""
+    """Decode up to `num` items into samples uint8 [kept, 1, 32, 128] and texts; skip those that cannot be read."""
     samples = np.empty((num, 1, HEIGHT, WIDTH), np.uint8)
     texts: list[bytes] = []
     skipped: list[str] = []

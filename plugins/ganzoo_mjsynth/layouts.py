@@ -1,4 +1,4 @@
-"""MJSynth in every form that people have it."""
+"""Finds MJSynth in any of its four layouts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ HOW_TO_GET = (
 def load(root: Path, split: str, download: bool) -> StreamedData:
     """Find a split: images uint8 [1, 32, 128] and their words.
 
-    Forms are tried in this order: the official folder, LMDB, WebDataset tars, parquet. Raises MissingDatasetError when
-    there is none (and no download), DatasetError when what is there cannot be read.
+    Layouts are tried in this order: the official folder, LMDB, WebDataset tars, parquet. Raises MissingDatasetError if
+    there are no files (and no download), DatasetError if they cannot be read.
     """
     found = _find(root, split)
     if found is None and download:
@@ -36,7 +36,7 @@ def load(root: Path, split: str, download: bool) -> StreamedData:
 def _find(root: Path, split: str) -> StreamedData | None:
     place = official.folder(root)
     if place is not None:
-        # Its many folders are not searched for other forms.
+        # Searching its many folders for other layouts would take minutes.
         return official.load(place, split) if official.list_of(place, split).is_file() else None
     if (place := database.find(root, split)) is not None:
         return database.load(place)

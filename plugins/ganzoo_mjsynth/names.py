@@ -1,4 +1,4 @@
-"""Which split a file or folder belongs to, as its name says."""
+"""Which split a file or folder belongs to, by its name."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ WORDS = {
     "val": frozenset({"val", "valid", "validation"}),
     "test": frozenset({"test", "testing"}),
 }
-"""Split -> the words that mean it."""
+"""Split -> words in a name that mean it."""
 
 
 def split_named(name: str) -> str | None:
-    """Return the split that one of a name's words means: `train` for `MJ_train` or `train-00000-of-00018`."""
+    """Return the split that a name contains: `train` for `MJ_train` or `train-00000-of-00018`."""
     words = set(re.split(r"[^a-z]+", name.lower()))
     return next((split for split, meaning in WORDS.items() if words & meaning), None)
 
 
 def files_of(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
-    """Return the files near `root` whose own name, or else that of the folder they are in, means a split, in order."""
+    """Return the files near `root` of a split, by their own name or else their folder's, in order."""
     return tuple(
         path
         for path in near(root, pattern)
@@ -30,12 +30,12 @@ def files_of(root: Path, pattern: str, split: str) -> tuple[Path, ...]:
 
 
 def with_folders(paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Return files and the folders that they are in, whose time changes when files are added."""
+    """Return files and their folders; the time of a folder changes when files are added."""
     return (*paths, *sorted({path.parent for path in paths}))
 
 
 def near(root: Path, pattern: str) -> Iterator[Path]:
-    """Yield what fits a pattern and is not hidden in `root`, in its folders and in theirs, in order of its path."""
+    """Yield matches of a pattern in `root` and two levels below, in order, without hidden ones."""
     for prefix in ("", "*/", "*/*/"):
         for path in sorted(root.glob(prefix + pattern)):
             if not any(part.startswith(".") for part in path.relative_to(root).parts):

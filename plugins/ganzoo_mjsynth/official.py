@@ -3,7 +3,7 @@
     90kDICT32px/annotation_train.txt        lines such as ./3000/7/182_slinking_71711.jpg 71711
     90kDICT32px/3000/7/182_slinking_71711.jpg
 
-The word is in the file's name; the number behind it is the word's line in lexicon.txt, from 0, and is not needed.
+The word is in the file's name. The number after it is the word's line in lexicon.txt, from 0, and is not needed.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ganzoo.errors import DatasetError
+from ganzoo.errors import DatasetError, hint_for
 from ganzoo.specs import ArrayData, StreamedData
 from ganzoo_mjsynth.items import Item, collect
 
 PLACES = (".", "90kDICT32px", "mnt/ramdisk/max/90kDICT32px")
-"""Where the folder is: given itself, beside, or as deep as in the official archive."""
+"""Where to look for the folder: the root itself, inside it, or as deep as in the official archive."""
 
 STRIDE = 1024
-"""Lines between two of which the place in the list is kept."""
+"""The byte offset of every STRIDE-th line is kept."""
 
 _BLOCK = 1 << 22
 
 
 def folder(root: Path) -> Path | None:
-    """Return the official folder under `root`, if it is there, with this split or without."""
+    """Return the official folder under `root`, if there is one, whichever splits it has."""
     for place in PLACES:
         if any((root / place).glob("annotation_*.txt")):
             return root / place
@@ -42,22 +42,22 @@ def list_of(place: Path, split: str) -> Path:
 
 
 def load(place: Path, split: str) -> StreamedData:
-    """Index the list of a split; a line is an item. Raises DatasetError."""
+    """Index the list of a split, which has one item per line. Raises DatasetError."""
     listed = list_of(place, split)
     try:
         num, offsets = _index(listed)
     except OSError as error:
-        raise DatasetError(f"cannot read {listed}: {error.strerror}.", hint="Check the file.") from error
+        raise DatasetError(f"cannot read {listed}: {error.strerror}.", hint=hint_for(error)) from error
     return StreamedData(num=num, read=partial(read, str(listed), offsets), sources=(listed,))
 
 
 def _index(listed: Path) -> tuple[int, tuple[int, ...]]:
-    """Return the number of lines, and where each STRIDE-th begins."""
+    """Return the number of lines, and the offset of every STRIDE-th."""
     offsets, num, place, last = [0], 0, 0, b"\n"
     with listed.open("rb") as file:
         while block := file.read(_BLOCK):
             ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-            # Ends of lines that are followed by line number STRIDE, 2 STRIDE, …
+            # Line ends before line number STRIDE, 2 STRIDE, …
             chosen = ends[-(num + 1) % STRIDE :: STRIDE]
             offsets += (chosen + place + 1).tolist()
             num, place, last = num + len(ends), place + len(block), block[-1:]
@@ -65,14 +65,14 @@ def _index(listed: Path) -> tuple[int, tuple[int, ...]]:
 
 
 def read(listed: str, offsets: tuple[int, ...], start: int, stop: int) -> ArrayData:
-    """Read the items [start, stop). Raises DatasetError when the list is gone."""
+    """Read the items [start, stop). Raises DatasetError if the list cannot be read."""
     try:
         with Path(listed).open("rb") as file:
             file.seek(offsets[start // STRIDE])
             lines = islice(file, start % STRIDE, start % STRIDE + stop - start)
             return collect(_items(str(Path(listed).parent), lines), stop - start)
     except OSError as error:
-        raise DatasetError(f"cannot read {listed}: {error.strerror}.", hint="Check the file.") from error
+        raise DatasetError(f"cannot read {listed}: {error.strerror}.", hint=hint_for(error)) from error
 
 
 def _items(place: str, lines: Iterator[bytes]) -> Iterator[Item]:
@@ -82,7 +82,7 @@ def _items(place: str, lines: Iterator[bytes]) -> Iterator[Item]:
         _, _, rest = name.rpartition("/")[2].partition("_")
         word, _, _ = rest.rpartition("_")
         if not word:
-            yield Item(name, "", b"", "its name holds no word")
+            yield Item(name, "", b"", "its name does not contain a word")
             continue
         try:
             # Plain strings: nine million pathlib objects take minutes.

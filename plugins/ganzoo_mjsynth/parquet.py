@@ -1,6 +1,6 @@
-"""Parquet files, and their download: columns `image` (bytes, or a struct of bytes and path) and `label` (the word).
+"""MJSynth as parquet, and its download: columns `image` (bytes, or a struct of bytes and path) and `label` (the word).
 
-A file belongs to the split that its name, or else its folder's, says: `data/train-00000-of-00018.parquet`.
+A file's name, or else its folder's, says which split it belongs to: `data/train-00000-of-00018.parquet`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BATCH, _BUFFER = 256, 1 << 20
 """Rows decoded, and bytes read, at a time."""
 
 Group = tuple[str, int, int]
-"""A row group: file, number in it, rows."""
+"""A row group: file, index in the file, number of rows."""
 
 
 def find(root: Path, split: str) -> tuple[Path, ...]:
@@ -34,14 +34,15 @@ def find(root: Path, split: str) -> tuple[Path, ...]:
 
 
 def load(paths: tuple[Path, ...]) -> StreamedData:
-    """Read what the files say of themselves. Raises DatasetError."""
+    """Read the metadata of the files. Raises DatasetError."""
     groups: list[Group] = []
     for path in paths:
         with _opened(path) as file:
             missing = {"image", "label"} - set(file.schema_arrow.names)
             if missing:
                 raise DatasetError(
-                    f"{path} has no column {' or '.join(sorted(missing))}.", hint="It is not MJSynth's parquet form."
+                    f"{path} has no column {' or '.join(sorted(missing))}.",
+                    hint="MJSynth as parquet has the columns image and label.",
                 )
             metadata = file.metadata
             groups += [(str(path), index, metadata.row_group(index).num_rows) for index in range(file.num_row_groups)]
@@ -77,13 +78,13 @@ def _rows(path: Path, group: int, start: int, stop: int) -> Iterator[Item]:
                 if row >= stop:
                     return
         except (arrow.ArrowException, OSError) as error:
-            raise DatasetError(f"{path} cannot be read: {_first_line(error)}.", hint="Fetch the file again.") from error
+            raise DatasetError(f"cannot read {path}: {_first_line(error)}.", hint="Download the file again.") from error
 
 
 def _item(name: str, image: Any, label: Any) -> Item:
     content = image.get("bytes") if isinstance(image, dict) else image
     if not isinstance(content, bytes) or not isinstance(label, str):
-        return Item(name, "", b"", "its label is no text" if isinstance(content, bytes) else "it has no bytes")
+        return Item(name, "", b"", "its label is not text" if isinstance(content, bytes) else "it has no bytes")
     return Item(name, label, content)
 
 
@@ -92,17 +93,19 @@ def _opened(path: Path) -> Any:
         import pyarrow as arrow
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
-        raise DatasetError(f"{path} is parquet, which needs pyarrow.", hint=INSTALL) from error
+        raise DatasetError(f"reading {path} needs the package pyarrow.", hint=INSTALL) from error
     try:
         return ParquetFile(path, buffer_size=_BUFFER, memory_map=False, pre_buffer=False)
     except (arrow.ArrowException, OSError) as error:
-        raise DatasetError(f"{path} is no whole parquet file: {_first_line(error)}.", hint="Fetch it again.") from error
+        raise DatasetError(
+            f"{path} is not a complete parquet file: {_first_line(error)}.", hint="Download it again."
+        ) from error
 
 
 def download(root: Path, how_to_get: str, repository: str = REPOSITORY) -> None:
-    """Fetch all splits from the Hugging Face Hub, with `datasets`, into parquet files. Raises MissingDatasetError.
+    """Download all splits from the Hugging Face Hub, with `datasets`, into parquet files. Raises MissingDatasetError.
 
-    What is not whole yet is in a folder that `near` does not look into.
+    Incomplete files are in a hidden folder, which `near` skips.
     """
     try:
         import datasets
@@ -111,20 +114,21 @@ def download(root: Path, how_to_get: str, repository: str = REPOSITORY) -> None:
             f"cannot download {repository}: the package datasets is not installed.", hint=f"{INSTALL}; or: {how_to_get}"
         ) from error
     try:
-        _knock(repository)
+        _check_reachable(repository)
         work, target = root / ".download", root / "parquet"
-        shutil.rmtree(work / "parquet.incomplete", ignore_errors=True)  # `datasets` would add to what a stop left there
+        # `datasets` would append to what an interrupted download left.
+        shutil.rmtree(work / "parquet.incomplete", ignore_errors=True)
         builder = datasets.load_dataset_builder(repository, cache_dir=str(work / "cache"))
         builder.download_and_prepare(str(work / "parquet"), file_format="parquet")
         shutil.rmtree(target, ignore_errors=True)
         (work / "parquet").replace(target)
         shutil.rmtree(work)
-    except Exception as error:  # the network, the Hub and `datasets` each have errors of their own
+    except Exception as error:  # the network, the Hub and `datasets` have errors of many types
         raise MissingDatasetError(f"cannot download {repository}: {_first_line(error)}.", hint=how_to_get) from error
 
 
-def _knock(repository: str) -> None:
-    """Find out in seconds whether anyone answers; `datasets` would try for minutes. Raises OSError."""
+def _check_reachable(repository: str) -> None:
+    """Raise OSError within seconds if the Hub does not answer; `datasets` would retry for minutes."""
     from urllib.request import urlopen
 
     if not Path(repository).is_dir():
@@ -134,5 +138,5 @@ def _knock(repository: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    said = str(getattr(error, "reason", error)).strip()  # urllib keeps its words in `reason`
+    said = str(getattr(error, "reason", error)).strip()  # urllib keeps its text in `reason`
     return (said.splitlines() or [type(error).__name__])[0].rstrip(".:")

@@ -1,4 +1,4 @@
-"""The recipe on MJSynth: the family of cifar10-dcgan on word images."""
+"""The recipe on MJSynth: cifar10-dcgan on word images."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""WebDataset tars: members `KEY.jpg` or `KEY.png` beside `KEY.txt`, `KEY.cls` or `KEY.json`, one after the other.
+"""MJSynth as WebDataset tars: members `KEY.jpg` or `KEY.png` next to `KEY.txt`, `KEY.cls` or `KEY.json`.
 
-A tar belongs to the split that its name, or else its folder's, says: `mjsynth-train-000012.tar`, `train/000012.tar`.
-A key is a member's path up to the first dot in its last part. The word is the text of `.txt` or `.cls`, or of `.json`
-a string, or the `text`, `label` or `word` of an object.
+A tar's name, or else its folder's, says which split it belongs to: `mjsynth-train-000012.tar`, `train/000012.tar`. A
+key is a member's path up to the first dot in its last part. The word is the text of `.txt` or `.cls`; in `.json`, a
+string or the `text`, `label` or `word` of an object.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from ganzoo.errors import DatasetError
+from ganzoo.errors import DatasetError, hint_for
 from ganzoo.specs import ArrayData, StreamedData
 from ganzoo_mjsynth.items import Item, collect
 from ganzoo_mjsynth.names import files_of, with_folders
 
 STRIDE = 512
-"""Items between two of which the place in the tars is kept."""
+"""The location of every STRIDE-th item is kept."""
 MAX_LABEL = 1 << 16
-"""Bytes read of a label."""
+"""Maximum number of bytes read from a label."""
 
 IMAGES = ("jpg", "jpeg", "png")
 LABELS = ("txt", "cls", "json")
 
 Place = tuple[int, int]
-"""Number of a tar, and the byte in it where an item begins."""
+"""Index of a tar, and the offset of an item in it."""
 
 
 def find(root: Path, split: str) -> tuple[Path, ...]:
@@ -38,7 +38,7 @@ def find(root: Path, split: str) -> tuple[Path, ...]:
 
 
 def load(paths: tuple[Path, ...]) -> StreamedData:
-    """Index the tars, for which every header is read. Raises DatasetError when one is damaged or cut off."""
+    """Index the tars by reading every header. Raises DatasetError if one is damaged or cut off."""
     places: list[Place] = []
     num = 0
     for number, path in enumerate(paths):
@@ -57,7 +57,7 @@ def read(paths: tuple[str, ...], places: tuple[Place, ...], start: int, stop: in
 
 
 Group = dict[str, tuple[int, int]]
-"""Suffix -> where a member's content is, and its size."""
+"""Suffix -> offset and size of a member's content."""
 
 
 def _items(paths: tuple[str, ...], first: int, offset: int) -> Iterator[Item]:
@@ -93,12 +93,12 @@ def _text(suffix: str, content: bytes) -> str:
     if isinstance(document, dict):
         document = next((document[key] for key in ("text", "label", "word") if key in document), None)
     if not isinstance(document, str):
-        raise ValueError("the JSON holds no word")  # noqa: TRY004 - of the file's content, not of an argument
+        raise ValueError("the JSON does not contain a word")  # noqa: TRY004 - about the content, not an argument
     return document
 
 
 def _groups(file: BinaryIO, path: Path, offset: int) -> Iterator[tuple[int, tuple[str, Group]]]:
-    """Yield each key with its members, and where the first of them begins; the file may be moved between two."""
+    """Yield the offset of each key's first member, the key and its members. The caller may seek in between."""
     begins, key, group = offset, "", Group()
     for header, name, content in _members(file, path, offset):
         folder, slash, last = name.rpartition("/")
@@ -115,26 +115,26 @@ def _groups(file: BinaryIO, path: Path, offset: int) -> Iterator[tuple[int, tupl
 
 
 def _members(file: BinaryIO, path: Path, offset: int) -> Iterator[tuple[int, str, tuple[int, int]]]:
-    """Yield each plain file from a header on: where its header is, its name, and where its content is."""
-    again = "Fetch the file again."
+    """Yield each regular file from a header on: offset of its header, name, offset and size of its content."""
+    again = "Download the file again."
     try:
         file.seek(offset)
         archive = tarfile.TarFile(fileobj=file)
         while (member := archive.next()) is not None:
-            archive.members.clear()  # else it keeps every header it has seen
+            archive.members.clear()  # or it would keep every header in memory
             if member.isreg():
                 yield member.offset, member.name, (member.offset_data, member.size)
     except (tarfile.TarError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DatasetError(f"{path} is no whole tar: {reason}.", hint=again) from error
-    # A damaged header ends an archive in silence; only a block of zeros ends it rightly.
+        raise DatasetError(f"{path} is not a complete tar: {reason}.", hint=again) from error
+    # tarfile stops silently at a damaged header. A complete archive ends with a block of zeros.
     file.seek(archive.offset)
     if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise DatasetError(f"{path} is no whole tar: it breaks off at byte {archive.offset:,}.", hint=again)
+        raise DatasetError(f"{path} is not a complete tar: it breaks off at byte {archive.offset:,}.", hint=again)
 
 
 def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}.", hint="Check the file.") from error
+        raise DatasetError(f"cannot read {path}: {error.strerror}.", hint=hint_for(error)) from error

@@ -17,14 +17,14 @@ Probability = Annotated[float, Interval(ge=0, lt=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class MLPConfig:
-    """Both nets, layer by layer."""
+    """Both networks, layer by layer."""
 
     generator_hidden: Widths
-    """Units of each hidden layer of the generator, from the latents on."""
+    """Units of the generator's hidden layers, starting from the latents."""
     discriminator_hidden: Widths
-    """Units of each hidden layer of the discriminator, from the sample on."""
+    """Units of the discriminator's hidden layers, starting from the sample."""
     activation: Literal["relu", "leaky_relu"] = "leaky_relu"
-    """After every hidden layer of both nets."""
+    """After every hidden layer of both networks."""
     negative_slope: Annotated[float, Interval(ge=0, le=1)] = 0.2
     """Slope of the leaky ReLU below zero."""
     batch_norm: bool = False
@@ -36,7 +36,7 @@ class MLPConfig:
     discriminator_dropout: Probability = 0.0
     """Probability of dropping a unit after each hidden layer of the discriminator, while training."""
     output: Literal["tanh", "linear"] = "tanh"
-    """What the generator's last layer ends in."""
+    """Last activation of the generator."""
 
 
 MLP = ArchitectureSpec(

@@ -1,4 +1,4 @@
-"""The two nets. With classes, an embedding of the label, as long as their number, is joined to the input."""
+"""Generator and discriminator. With classes, an embedding of the label is joined to the input."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Generate."""
         samples: Tensor = self.layers(_join(latents, self.embedding, labels))
         return samples.view(len(samples), *self.sample_shape)
 
@@ -52,7 +51,6 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Judge."""
         logits: Tensor = self.layers(_join(samples.flatten(1), self.embedding, labels))
         return logits.squeeze(1)
 

@@ -1,4 +1,4 @@
-"""MNIST as users have it: torchvision's `MNIST/raw`, four .gz files, or four raw idx files, in one folder."""
+"""MNIST from one folder: torchvision's `MNIST/raw`, four .gz files, or four raw idx files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from urllib.error import URLError
 import numpy as np
 from numpy.typing import NDArray
 
-from ganzoo.errors import DatasetError, MissingDatasetError
+from ganzoo.errors import DatasetError, MissingDatasetError, hint_for
 from ganzoo.specs import ArrayData
 
 PREFIXES = {"train": "train", "test": "t10k"}
 FOLDERS = ("MNIST/raw", "raw", ".")
-"""Where the files may lie under the root: torchvision's layout, a part of it, or just there."""
+"""Where to look for the files under the root: torchvision's layout, a part of it, or the root itself."""
 
 _UINT8 = 0x08
 """The idx format's code for unsigned bytes, the only type that MNIST uses."""
@@ -30,7 +30,7 @@ _UINT8 = 0x08
 def load(root: Path, split: str, download: bool) -> ArrayData:
     """Read one split: images uint8 [num, 1, 28, 28], labels int64 [num].
 
-    Raises MissingDatasetError when there are no files (and no download), DatasetError when they are not MNIST's.
+    Raises MissingDatasetError if there are no files (and no download), DatasetError if they are not MNIST's.
     """
     found = _find(root, split)
     if found is None and download:
@@ -47,7 +47,7 @@ def load(root: Path, split: str, download: bool) -> ArrayData:
     return ArrayData(samples=images[:, np.newaxis], labels=labels.astype(np.int64), sources=found)
 
 
-_REPLACE = "Replace it by the official file: https://ossci-datasets.s3.amazonaws.com/mnist/"
+_REPLACE = "Replace it with the official file: https://ossci-datasets.s3.amazonaws.com/mnist/"
 
 
 def _how_to_get(split: str) -> str:
@@ -59,7 +59,7 @@ def _how_to_get(split: str) -> str:
 
 
 def _find(root: Path, split: str) -> tuple[Path, Path] | None:
-    """Return the images' and the labels' file, both from one folder, unpacked ones first."""
+    """Return the files of images and labels, both from one folder; unpacked files come first."""
     for folder in FOLDERS:
         pair = [
             _first_file(
@@ -82,10 +82,12 @@ def _read_idx(path: Path, rank: int) -> NDArray[Any]:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"cannot read {path}: {error}.", hint=_REPLACE) from error
+        of_the_system = isinstance(error, OSError) and error.errno is not None  # gzip's own errors have no number
+        hint = hint_for(error) if of_the_system else _REPLACE
+        raise DatasetError(f"cannot read {path}: {error}.", hint=hint) from error
     header = 4 + 4 * rank
     if len(content) < header or content[:4] != bytes((0, 0, _UINT8, rank)):
-        raise DatasetError(f"{path} is no idx file of {rank} dimensions of bytes.", hint=_REPLACE)
+        raise DatasetError(f"{path} is not an idx file of bytes in {rank} dimensions.", hint=_REPLACE)
     shape = tuple(int(length) for length in np.frombuffer(content, ">u4", count=rank, offset=4))
     if len(content) - header != prod(shape):
         raise DatasetError(
@@ -98,14 +100,14 @@ def _read_idx(path: Path, rank: int) -> NDArray[Any]:
 def _download(root: Path) -> None:
     """Fetch the four official files into `root/MNIST/raw`, checked against torchvision's digests.
 
-    They are moved there when all are whole: a stop leaves nothing that `_find` would take for them.
+    They are moved there when all are complete, so an interrupted download leaves nothing that `_find` would accept.
     """
-    from torchvision.datasets import MNIST  # here: importing torchvision takes as long as torch itself
+    from torchvision.datasets import MNIST  # importing torchvision takes as long as torch
 
     work, folder = root / ".download", "MNIST/raw"
     shutil.rmtree(work, ignore_errors=True)
     try:
-        # torchvision talks on stdout, which is for data.
+        # torchvision prints to stdout, which is reserved for data.
         with contextlib.redirect_stdout(sys.stderr):
             MNIST(str(work), download=True)
     except (URLError, HTTPException, ConnectionError, TimeoutError, RuntimeError) as error:

@@ -1,7 +1,7 @@
 """Train the digit classifier: `python -m ganzoo_mnist.train_lenet --data-dir FOLDER --out FILE [--seed 0]`.
 
-The same seed, machine, torch and number of threads give the same file, byte for byte. No choice is made on the test
-digits: they are read once, at the end.
+The same seed, machine, torch and number of threads give the same file, byte for byte. The test digits are used once, at
+the end, and not to make any choice.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from ganzoo_mnist.lenet import LeNet
 EPOCHS = 30
 BATCH_SIZE = 128
 LEARNING_RATE = 3e-3
-"""Peak of the rate, which climbs over the first epoch and falls to nothing as a cosine."""
+"""Peak learning rate, after a linear warm-up of one epoch and before a cosine decay to zero."""
 WEIGHT_DECAY = 1e-2
 
 MAX_SHIFT = 2.0
-"""Pixels, either way in x and y."""
+"""Pixels, in both directions of x and y."""
 MAX_ROTATION = 12.0
-"""Degrees, either way."""
+"""Degrees, in both directions."""
 MAX_SCALE = 0.1
-"""Share, either way."""
+"""Relative, in both directions."""
 MAX_SHEAR = 0.15
-"""Of x with y, either way."""
+"""Of x with y, in both directions."""
 
 
 def train(images: Tensor, labels: Tensor, *, seed: int, epochs: int = EPOCHS) -> LeNet:
-    """Train on uint8 [num, 1, 28, 28] and int64 [num]; prints a line for each epoch."""
+    """Train on uint8 [num, 1, 28, 28] and int64 [num]; print a line per epoch."""
     torch.manual_seed(seed)
     net = LeNet().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
@@ -70,7 +70,7 @@ def _rate(step: int, warm_up: int, steps: int) -> float:
 
 
 def distorted(images: Tensor) -> Tensor:
-    """Shift, rotate, scale and shear each image a little, as handwriting varies; float32, 0 to 255."""
+    """Shift, rotate, scale and shear each image a little; returns float32, 0 to 255."""
     shift_x, shift_y, rotation, scale, shear = torch.rand(5, len(images)).mul(2).sub(1)
     angle, factor = rotation * math.radians(MAX_ROTATION), 1 + scale * MAX_SCALE
     cosine, sine, slant = angle.cos() * factor, angle.sin() * factor, shear * MAX_SHEAR
@@ -83,7 +83,7 @@ def distorted(images: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def accuracy(net: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the share of images that are read as their label."""
+    """Return the share of images classified correctly."""
     right = sum(
         int((net(x)[1].argmax(1) == y).sum()) for x, y in zip(images.split(1000), labels.split(1000), strict=True)
     )
@@ -97,7 +97,7 @@ def _split(data_dir: Path, name: str) -> tuple[Tensor, Tensor]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, test, and write a safetensors file whose metadata says how it was made."""
+    """Train, test, and write a safetensors file whose metadata records the training."""
     parser = argparse.ArgumentParser(prog="python -m ganzoo_mnist.train_lenet", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="folder with the four MNIST files")
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file to write")
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seconds = time.perf_counter() - started
     share = accuracy(net, *_split(options.data_dir, "test"))
     record = {"test_accuracy": share, "seed": options.seed, "epochs": options.epochs, "torch": torch.__version__}
-    # One key: the library writes several in random order, and the same training must give the same bytes.
+    # A single key, because the library writes several in random order and the bytes must be reproducible.
     tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
     content = save(tensors, metadata={"training": json.dumps(record)})
     options.out.write_bytes(content)

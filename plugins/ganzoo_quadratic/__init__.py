@@ -1,4 +1,4 @@
-"""Quadratic curves: the smallest dataset whose law is known exactly, a recipe for it, and its exact metrics."""
+"""Quadratic curves: a small dataset whose distribution is known exactly, with a recipe and exact metrics."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ def energy_test(
 ) -> tuple[float, float]:
     """Return the energy distance of two samples, float64 [num, dim] each, and the p-value of its permutation test.
 
-    The distance is 2 E|X - Y| - E|X - X'| - E|Y - Y'|, each mean over all pairs, so at least 0 (Székely and Rizzo 2013,
-    Energy statistics, Journal of Statistical Planning and Inference 143, section 6). The p-value is the share of
-    relabellings, the given one among them, whose distance is at least as large: at least 1 / (num_permutations + 1).
+    The distance is 2 E|X - Y| - E|X - X'| - E|Y - Y'|, with means over all pairs, so it is at least 0 (Székely and
+    Rizzo 2013, Energy statistics, Journal of Statistical Planning and Inference 143, section 6). The p-value is the
+    share of permutations, identity included, with a distance at least as large: at least 1 / (num_permutations + 1).
     """
     pooled = torch.cat([first, second])
     num, num_first = len(pooled), len(first)
     pairs = torch.cdist(pooled, pooled, compute_mode="donot_use_mm_for_euclid_dist")
-    # A column for each labelling, 1 for "first"; then every sum within and between the two is in one matrix product.
+    # One column per permutation, 1 for "first": a single matrix product then gives all sums within and between the two.
     labels = pooled.new_zeros(num, 1 + num_permutations)
     labels[:num_first, 0] = 1
     for column in range(1, 1 + num_permutations):

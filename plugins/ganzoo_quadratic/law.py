@@ -1,4 +1,4 @@
-"""The true law of the curves, and the projection of any curve onto their family."""
+"""The true distribution of the curves, and the projection of any curve onto their family."""
 
 from __future__ import annotations
 

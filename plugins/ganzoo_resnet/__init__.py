@@ -15,14 +15,14 @@ Widths = Annotated[tuple[Annotated[int, Interval(ge=1, le=8192)], ...], Len(1, 1
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetConfig:
-    """Both nets, block by block."""
+    """Both networks, block by block."""
 
     generator_widths: Widths = (256, 256, 256, 256)
-    """Channels of the coarsest image, then after each block; each block doubles height and width."""
+    """Channels of the coarsest feature map, then after each block; each block doubles height and width."""
     discriminator_widths: Widths = (128, 128, 128, 128)
     """Channels after each block."""
     discriminator_halvings: Annotated[int, Interval(ge=1, le=10)] = 2
-    """How many of the discriminator's blocks, the first ones, halve height and width."""
+    """Number of blocks at the start of the discriminator that halve height and width."""
 
 
 RESNET = ArchitectureSpec(

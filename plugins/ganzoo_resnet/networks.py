@@ -1,4 +1,4 @@
-"""The two nets (Miyato et al. 2018, arXiv:1802.05957, table 4)."""
+"""Generator and discriminator (Miyato et al. 2018, arXiv:1802.05957, table 4)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ class Generator(nn.Module):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Generate."""
         coarsest = self.project(latents).unflatten(1, self.coarsest_shape)
         images: Tensor = self.output(self.blocks(coarsest))
         return images
@@ -56,13 +55,12 @@ class DoublingBlock(nn.Module):
             nn.ReLU(),
             _initialized(nn.Conv2d(after, after, kernel_size=3, padding=1), gain=sqrt(2)),
         )
-        # Published code doubles before the convolution: the same result, at four times the cost.
+        # Published code upsamples before this 1 × 1 convolution: the same result at four times the cost.
         self.shortcut = nn.Sequential(
             _initialized(nn.Conv2d(before, after, kernel_size=1)), nn.Upsample(scale_factor=2)
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Double."""
         doubled: Tensor = self.residual(images) + self.shortcut(images)
         return doubled
 
@@ -86,7 +84,6 @@ class Discriminator(nn.Module):
         self.norm = SpectralNorm(list(self._weights().values()))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Judge."""
         weights = self._weights()
         normalized = dict(zip(weights, self.norm(list(weights.values())), strict=True))
         logits: Tensor = functional_call(self.layers, normalized, (images,))
@@ -97,7 +94,7 @@ class Discriminator(nn.Module):
 
 
 class FirstBlock(nn.Module):
-    """[batch, before, h, w] -> [batch, after, h/2, w/2]; without the first activation, for its input is an image."""
+    """[batch, before, h, w] -> [batch, after, h/2, w/2], without a first activation because the input is an image."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -109,7 +106,6 @@ class FirstBlock(nn.Module):
         self.shortcut = _initialized(nn.Conv2d(before, after, kernel_size=1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Halve."""
         halved: Tensor = self.residual(images) + self.shortcut(avg_pool2d(images, 2))
         return halved
 
@@ -132,23 +128,21 @@ class Block(nn.Module):
             self.shortcut = _initialized(nn.Conv2d(before, after, kernel_size=1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Transform."""
-        # Published code takes the mean after the convolution: the same result, at four times the cost.
+        # Published code pools after the 1 × 1 convolution: the same result at four times the cost.
         coarser = avg_pool2d(images, 2) if self.halving else images
         transformed: Tensor = self.residual(images) + self.shortcut(coarser)
         return transformed
 
 
 class SumPooling(nn.Module):
-    """[batch, width, h, w] -> [batch, width]."""
+    """[batch, width, h, w] -> [batch, width], the sum over all pixels."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Add up the pixels."""
         return images.sum((2, 3))
 
 
 def _initialized(layer: Layer, *, gain: float = 1.0) -> Layer:
-    """Give it Xavier's uniform weights (Glorot and Bengio 2010) times the gain, and a bias of zero."""
+    """Initialise with Xavier's uniform weights (Glorot and Bengio 2010) times the gain, and a bias of zero."""
     nn.init.xavier_uniform_(layer.weight, gain)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
@@ -156,7 +150,7 @@ def _initialized(layer: Layer, *, gain: float = 1.0) -> Layer:
 
 
 def _coarsest(sample: SampleSpec, halvings: int) -> tuple[int, int]:
-    """Height and width after so many halvings. Raises SettingsError when they are no whole numbers."""
+    """Return height and width after `halvings`. Raises SettingsError if they are not integers."""
     if len(sample.shape) != 3 or any(side % 2**halvings for side in sample.shape[1:]):
         raise SettingsError(
             f"a resnet with {halvings} blocks that change the resolution needs [channels, height, width] with height "

@@ -10,16 +10,16 @@ from torch.nn.functional import normalize, pad
 
 
 class SpectralNorm(nn.Module):
-    """All weights of a net -> the same over their largest singular values; gradients flow through these too.
+    """All weights of a network -> the weights over their largest singular values. Gradients flow through these too.
 
-    A weight is taken as a matrix, [outputs, everything else]. One step of power iteration for each pass follows its
-    left singular vector `u`, which moves only while training. All matrices lie in one tensor, filled up with zeros:
-    forward and backward of the discriminator of `cifar10-sngan` took 322 operations with each layer by itself, most of
-    them too small to fill a GPU, and take 96 so. On one CPU core this adds some 20 ms to an update of about 2 seconds.
+    A weight is a matrix, [outputs, everything else]. Each forward pass takes one step of power iteration for its left
+    singular vector `u`, which is updated only in training. All matrices are stacked in one tensor, padded with zeros:
+    layer by layer, forward and backward of the discriminator of `cifar10-sngan` took 322 operations, most of them too
+    small to fill a GPU; stacked they take 96. On one CPU core this adds about 20 ms to an update of 2 seconds.
     """
 
     u: Tensor
-    """[weights, rows]; zero where a matrix has no such row."""
+    """[weights, rows], zero where a matrix has fewer rows."""
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
         super().__init__()
@@ -28,9 +28,8 @@ class SpectralNorm(nn.Module):
         self.register_buffer("u", torch.stack([pad(direction, (0, rows - len(direction))) for direction in directions]))
 
     def forward(self, weights: Sequence[Tensor]) -> list[Tensor]:
-        """Normalise."""
         matrices = _stacked(weights)
-        # Sums of products, for autocast would round matrix products.
+        # Elementwise, because autocast would compute matrix products in bfloat16.
         with torch.no_grad():
             v = normalize((matrices * self.u[:, :, None]).sum(1), dim=1)
         images = (matrices * v[:, None]).sum(2)  # sigma u
@@ -43,7 +42,7 @@ class SpectralNorm(nn.Module):
 
 def _stacked(weights: Sequence[Tensor]) -> Tensor:
     """Return [weights, rows, columns] with zeros to the right and below."""
-    # The inputs last, which takes no copy where the channels come last.
+    # The inputs last, which needs no copy for weights in channels_last.
     matrices = [weight.movedim(1, -1).flatten(1) for weight in weights]
     rows, columns = (max(sizes) for sizes in zip(*(matrix.shape for matrix in matrices), strict=True))
     return torch.stack([_padded(matrix, rows, columns) for matrix in matrices])
@@ -55,7 +54,7 @@ def _padded(matrix: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def _cut_out(matrix: Tensor, weight: Tensor) -> Tensor:
-    """Take a weight out of its padded matrix."""
+    """Cut a weight out of its padded matrix."""
     outputs, inputs, *kernel = weight.shape
     filled = matrix[:outputs, : weight[0].numel()]
     return filled.view(outputs, *kernel, inputs).movedim(-1, 1)

@@ -1,4 +1,4 @@
-"""Words: an unlimited set of word images in the manner of MJSynth. The recipe is in `ganzoo_words.recipes`."""
+"""The dataset words: unlimited word images that imitate MJSynth. Its recipe is in `ganzoo_words.recipes`."""
 
 from __future__ import annotations
 

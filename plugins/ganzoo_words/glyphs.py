@@ -1,6 +1,6 @@
-"""Letters of the shipped typefaces, drawn once in each size, and how they stand in a word.
+"""Letters of the bundled typefaces, drawn once in each size, and their layout in a word.
 
-Lengths are in ems unless they are said to be pixels. x runs to the right and y down; the baseline is y = 0.
+Lengths are in ems unless stated in pixels. x points right and y down; the baseline is y = 0.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ FONTS = (
     "RobotoSlab-Bold.otf",
     "YanoneKaffeesatz-Bold.otf",
 )
-"""Files in `fonts/`, which has their licences and says where they are from. Their order is part of a seed's meaning."""
+"""Files in `fonts/`, where their sources and licences are listed. A seed's images depend on their order."""
 
 HEAVY = np.array([name.endswith(("ExtraBold.otf", "Slab-Bold.otf", "Two-Bold.otf")) for name in FONTS])
-"""[fonts], whether the strokes are thick enough to be drawn as outlines alone."""
+"""[fonts], whether the strokes are thick enough to be drawn as outlines."""
 
 THIN = np.array([name.startswith("Breip") for name in FONTS])
-"""[fonts], whether the strokes are so thin that they need contrast to be read."""
+"""[fonts], whether the strokes are so thin that they need high contrast."""
 
 SIZES = (12, 16, 24, 32, 48)
-"""Pixels to the em in which letters are kept: twelve fonts of 52 letters in these sizes take about 4 MB."""
+"""Pixels per em of the cached letters: twelve fonts of 52 letters in these sizes take about 4 MB."""
 
-_METRICS_SIZE = 256  # so large that hinting hardly moves an edge
+_METRICS_SIZE = 256  # so large that hinting hardly moves edges
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Glyph:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the letters of some words stand."""
+    """Positions of the letters of some words."""
 
     pens: NDArray[np.float64]
-    """[num, letters], x of each letter's pen; those behind a word's end are meaningless."""
+    """[num, letters], x of each letter's pen; undefined after a word's end."""
     left: NDArray[np.float64]
-    """[num], and so the other three: the box around the ink of each word."""
+    """[num], like the other three: the bounding box of each word's ink."""
     top: NDArray[np.float64]
     right: NDArray[np.float64]
     bottom: NDArray[np.float64]
@@ -75,13 +75,13 @@ def _content(font: int) -> bytes:
 
 @cache
 def _face(font: int, size: int) -> ImageFont.FreeTypeFont:
-    # The basic layout engine is in every build of Pillow; the other one would space letters differently where it is.
+    # Every build of Pillow has the basic layout engine; the other one spaces letters differently.
     return ImageFont.truetype(BytesIO(_content(font)), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 @cache
 def glyph(font: int, size: int, letter: str) -> Glyph:
-    """Return an ASCII letter of FONTS[font], `size` pixels to the em."""
+    """Return an ASCII letter of FONTS[font], at `size` pixels per em."""
     mask, (left, top) = _face(font, size).getmask2(letter, mode="L", anchor="ls")
     width, height = mask.size
     return Glyph(np.frombuffer(bytes(mask), np.uint8).reshape(height, width), int(left), int(top))
@@ -96,7 +96,7 @@ def _metrics(font: int) -> NDArray[np.float64]:
 
 
 def lay_out(words: list[str], fonts: NDArray[np.int64], tracking: NDArray[np.float64]) -> Layout:
-    """Set words of ASCII letters, each in its own font [num], with additional space between letters [num]."""
+    """Lay out words of ASCII letters, each in its own font [num], with additional letter spacing [num]."""
     longest = max(map(len, words))
     codes = np.array([[ascii_letters.index(letter) for letter in word.ljust(longest, "a")] for word in words])
     behind = np.arange(longest) >= np.array(list(map(len, words)))[:, None]

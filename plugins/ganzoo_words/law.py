@@ -1,4 +1,4 @@
-"""The law of the set: which word, in which case and style."""
+"""The distribution of the images: word, case and style."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ganzoo_words.lexicon import lexicon
 from ganzoo_words.rendering import render
 from ganzoo_words.styles import NUMBERS, choose_styles
 
-_CASES = (str.lower, str.capitalize, str.upper)  # each as likely, as in MJSynth
+_CASES = (str.lower, str.capitalize, str.upper)  # equally likely, as in MJSynth
 
 
 def draw_images(num: int, generator: torch.Generator) -> Tensor:
-    """Return word images, float32 [num, 1, 32, 128] in [-1, 1], on the generator's device. They are made on the CPU."""
+    """Render word images on the CPU; return float32 [num, 1, 32, 128] in [-1, 1] on the generator's device."""
     numbers, seed = _draw(num, generator)
     images, _ = render(_words(numbers), choose_styles(numbers[:, 2:]), torch.Generator().manual_seed(seed))
     return images[:, None].to(generator.device).float().div_(127.5).sub_(1)
 
 
 def draw_texts(num: int, generator: torch.Generator) -> list[str]:
-    """Return the words that `draw_images` renders from the same state, and leave the generator as that would."""
+    """Return the words that `draw_images` renders from the same state, and advance the generator equally."""
     numbers, _ = _draw(num, generator)
     return _words(numbers)
 
 
 def _draw(num: int, generator: torch.Generator) -> tuple[NDArray[np.float64], int]:
-    """Return uniform numbers [num, 2 + NUMBERS] and the seed of the noise: all that is taken from the generator."""
+    """Return uniform numbers [num, 2 + NUMBERS] and the seed of the noise; nothing else reads the generator."""
     numbers = torch.rand(num, 2 + NUMBERS, generator=generator, device=generator.device)
     seed = torch.randint(1 << 62, (), generator=generator, device=generator.device)
     return numbers.cpu().double().numpy(), int(seed)

@@ -1,4 +1,4 @@
-"""The word list: common English words, lower case, sorted, written for ganzoo."""
+"""The word list: common English words in lower case, sorted, compiled for ganzoo."""
 
 from __future__ import annotations
 

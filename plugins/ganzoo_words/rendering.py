@@ -1,7 +1,7 @@
 """Words and styles -> images 32 pixels high.
 
-Letters are set on a canvas near their final size, which is then sampled where each pixel of the image comes from; all
-that follows is arithmetic on the whole batch.
+Letters are placed on a canvas near their final size, which is then resampled with each word's geometry. All later steps
+work on the whole batch at once.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ganzoo_words.styles import Styles
 HEIGHT = 32
 """Rows of every image."""
 
-_PART = 64  # words that are rendered at a time: their tensors stay in the processor's cache
+_PART = 64  # words rendered at a time, so that their tensors stay in the processor's cache
 _PAD = 2  # empty pixels around the ink on the canvas
-_ENDS = np.linspace(-1, 1, 9)  # where across a word its transformed outline is looked at
+_ENDS = np.linspace(-1, 1, 9)  # points across a word at which its transformed outline is evaluated
 
 
 def render(words: list[str], styles: Styles, source: torch.Generator, width: int = 128) -> tuple[Tensor, Tensor]:
     """Return uint8 images [num, 32, width] and, as int64 [num], how wide each is.
 
-    A narrower word repeats its last column; a wider one is squeezed. Words are ASCII letters; noise is drawn from
-    `source`, a generator of the CPU; `width` is a multiple of 8.
+    A narrower word repeats its last column; a wider one is squeezed. Words consist of ASCII letters, `width` is a
+    multiple of 8, and noise is drawn from `source`, a CPU generator.
     """
     images = torch.empty(len(words), HEIGHT, width, dtype=torch.uint8)
     widths = torch.empty(len(words), dtype=torch.int64)
@@ -72,7 +72,7 @@ def _column(values: NDArray[np.float64]) -> Tensor:
 
 
 def _place(layout: Layout, styles: Styles) -> tuple[NDArray[np.float64], ...]:
-    """Return pixels to the em, x and y in ems of the image's corner seen from the word's middle, and natural width."""
+    """Return pixels per em, the image's corner relative to the word's centre (x and y, ems), and the natural width."""
     half_width, half_height = (layout.right - layout.left) / 2, (layout.bottom - layout.top) / 2
     across = np.concatenate([_ENDS, _ENDS])
     down = np.concatenate([-np.ones_like(_ENDS), np.ones_like(_ENDS)])
@@ -90,13 +90,13 @@ def _place(layout: Layout, styles: Styles) -> tuple[NDArray[np.float64], ...]:
 def _set(
     words: list[str], layout: Layout, styles: Styles, wanted: NDArray[np.float64]
 ) -> tuple[Tensor, NDArray[np.float64]]:
-    """Return the words on canvases, float32 [num, 1, height, width] in 0 to 255, and their pixels to the em [num].
+    """Return the words on canvases, float32 [num, 1, height, width] in 0 to 255, and their pixels per em [num].
 
-    The upper left corner of a word's ink is _PAD pixels from the canvas's; `wanted` are the pixels to the em that
-    suit the image.
+    The upper left corner of a word's ink is _PAD pixels from the canvas's. `wanted` are the pixels per em that suit the
+    image.
     """
     sizes = np.array(SIZES)[np.minimum(np.searchsorted(SIZES, 0.85 * wanted), len(SIZES) - 1)]
-    # One pixel more on each side, because hinted letters may be a pixel larger than they are on paper.
+    # One more pixel on each side, because hinting may enlarge letters by a pixel.
     rows = math.ceil(((layout.bottom - layout.top) * sizes).max()) + 2 * _PAD + 2
     columns = math.ceil(((layout.right - layout.left) * sizes).max()) + 2 * _PAD + 2
     canvas = np.zeros((len(words), 1, rows, columns), np.float32)
@@ -124,9 +124,9 @@ def _origins(
     sizes: NDArray[np.float64],
     canvas: torch.Size,
 ) -> Tensor:
-    """Return where on the canvas each pixel comes from, in grid_sample's coordinates: [num, 32, width, 2].
+    """Return the canvas position of each pixel, in grid_sample's coordinates: [num, 32, width, 2].
 
-    The way back of `_place`: turn back, slant back, unbend, undo the taper.
+    The inverse of `_place`: undo rotation, shear, bend and taper, in this order.
     """
     x = _column(left) + (torch.arange(width) + 0.5) * _column(1 / (scale * squeeze))  # [num, 1, width]
     y = _column(top) + (torch.arange(HEIGHT)[:, None] + 0.5) * _column(1 / scale)  # [num, 32, 1]
@@ -145,7 +145,7 @@ def _origins(
 
 
 def _unevenness(num: int, width: int, cell: int, source: torch.Generator) -> Tensor:
-    """Return smooth noise [num, 32, width] of standard deviation near 1, whose patches are `cell` pixels wide."""
+    """Return smooth noise [num, 32, width] with a standard deviation near 1 and patches `cell` pixels wide."""
     knots = torch.randn(num, 1, HEIGHT // cell + 1, width // cell + 1, generator=source)
     smooth = functional.interpolate(knots, (HEIGHT, width), mode="bilinear", align_corners=True)
     return smooth[:, 0] * 1.5  # interpolation averages some of it away
@@ -160,7 +160,7 @@ def _cast_shadows(
     squeeze: NDArray[np.float64],
     sizes: NDArray[np.float64],
 ) -> None:
-    """Darken or lighten `ground` where the shadows of some words fall."""
+    """Blend the shadows of some words into `ground`."""
     (index,) = np.nonzero(~np.isnan(styles.shadow))
     if not len(index):
         return
@@ -172,7 +172,7 @@ def _cast_shadows(
 
 
 def _draw_borders(ground: Tensor, ink: Tensor, styles: Styles) -> None:
-    """Draw a line around the letters of some words, also under their ink."""
+    """Draw borders around the letters of some words, and under their ink."""
     (index,) = np.nonzero(~np.isnan(styles.border))
     if not len(index):
         return
@@ -197,7 +197,7 @@ def _blur(image: Tensor, sigma: NDArray[np.float64]) -> Tensor:
 
 
 def _compress(image: Tensor, strength: NDArray[np.float64]) -> Tensor:
-    """Do to images [num, 32, width] what JPEG does to one channel: round the cosine transform of 8 × 8 blocks."""
+    """Quantise the cosine transform of 8 × 8 blocks as JPEG does; images are [num, 32, width]."""
     cosines, table = _jpeg()
     num, height, width = image.shape
     blocks = (image - 128).reshape(num, height // 8, 8, width // 8, 8).transpose(2, 3)

@@ -1,7 +1,7 @@
-"""How a word is drawn: typeface, geometry, shades, wear; and the law from which that is chosen.
+"""How a word is drawn (typeface, geometry, shades, wear), and the distribution of these styles.
 
-The law imitates what MJSynth shows in greyscale at height 32: shades and contrasts as spread as there, half of the
-words darker than their ground, most of them nearly straight, some bent, outlined, shadowed, textured, blurred.
+It imitates MJSynth in grey at height 32: the same spread of shades and contrasts, half of the words darker than their
+background, most of them nearly straight, some bent, outlined, shadowed, textured or blurred.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Styles:
-    """One style for each word: every field is [num]. Shades are 0 to 255; ems and pixels as said."""
+    """One style per word: every field is [num]. Shades are 0 to 255."""
 
     font: NDArray[np.int64]
     """Index into FONTS."""
     tracking: Numbers
-    """Space between letters beyond the font's own, ems."""
+    """Additional letter spacing, ems."""
     rotation: Numbers
     """Radians, clockwise."""
     shear: Numbers
-    """Columns by which a row one row lower is moved to the left; slanted like italics when positive."""
+    """Pixels by which each row is shifted left relative to the row above; positive slants like italics."""
     bend: Numbers
-    """How far the ends lie below the middle, in half widths of the word."""
+    """How far the ends lie below the middle, in units of half the word's width."""
     taper: Numbers
-    """By which share the right end is higher than the middle, and the left end lower."""
+    """Relative increase of height at the right end, and decrease at the left."""
     fill: Numbers
     """Share of the image's height that the ink takes."""
     rise: Numbers
-    """Share of the free height that is above the ink."""
+    """Share of the free height above the ink."""
     margin_left: Numbers
     """Pixels left of the ink."""
     margin_right: Numbers
-    """Pixels right of it."""
+    """Pixels right of the ink."""
     ground: Numbers
-    """Shade behind the word."""
+    """Shade of the background."""
     text: Numbers
     """Shade of the word."""
     border: Numbers
@@ -51,13 +51,13 @@ class Styles:
     shadow: Numbers
     """Shade of a shadow; NaN for none."""
     shadow_x: Numbers
-    """Pixels by which the shadow is to the right."""
+    """Offset of the shadow to the right, pixels."""
     shadow_y: Numbers
-    """Pixels by which it is lower."""
+    """Offset of the shadow downwards, pixels."""
     texture: Numbers
-    """Standard deviation of the ground's unevenness, in shades."""
+    """Standard deviation of the background's unevenness, in shades."""
     hardness: Numbers
-    """How sharp the edges of its patches are."""
+    """Sharpness of the edges of its patches."""
     wear: Numbers
     """Standard deviation of the text's unevenness, in shades."""
     blur: Numbers
@@ -65,7 +65,7 @@ class Styles:
     noise: Numbers
     """Standard deviation of the noise, in shades."""
     compression: Numbers
-    """Multiple of the JPEG standard's table for luminance by which coefficients are rounded; 1 is quality 50."""
+    """Quantisation step as a multiple of the JPEG standard's luminance table; 1 is quality 50."""
 
     def part(self, start: int, stop: int) -> Styles:
         """Return the styles [start, stop)."""
@@ -73,18 +73,18 @@ class Styles:
 
 
 NUMBERS = 27
-"""Uniform numbers that choose a style."""
+"""Uniform numbers per style."""
 
 
 def choose_styles(numbers: Numbers) -> Styles:
-    """Return the styles that numbers [num, NUMBERS], uniform on [0, 1), choose."""
+    """Map numbers [num, NUMBERS], uniform on [0, 1), to styles."""
     column: Iterator[Numbers] = iter(numbers.T)
 
     def between(low: float, high: float) -> Numbers:
         return low + (high - low) * next(column)
 
     def about_zero(limit: float, power: float) -> Numbers:
-        """Within ± limit; the greater the power, the nearer to zero."""
+        """Within ± limit; a greater power concentrates values near zero."""
         signed = 2 * next(column) - 1
         values: Numbers = limit * np.sign(signed) * np.abs(signed) ** power
         return values
@@ -97,15 +97,15 @@ def choose_styles(numbers: Numbers) -> Styles:
     contrast = 40 * (230 / 40) ** between(0, 1) ** 0.85
     contrast = np.where(THIN[font], np.maximum(contrast, 90), contrast)
     darker = chance(0.5)
-    # The ground is anywhere that leaves room for the text on its side.
-    low = (255 - contrast) * between(0, 1) ** np.where(darker, 1.9, 1.0)  # dark words are nearly black
+    # The background may have any shade that leaves room for the text.
+    low = (255 - contrast) * between(0, 1) ** np.where(darker, 1.9, 1.0)  # dark words are mostly near black
     text, ground = np.where(darker, low, low + contrast), np.where(darker, low + contrast, low)
 
     effect, beyond = next(column), between(0.3, 1.0)
     outlined = HEAVY[font] & (effect < 0.15)
     bordered = ~outlined & (effect < 0.25)
     shadowed = (effect >= 0.25) & (effect < 0.42)
-    away = np.where(text < ground, 0.0, 255.0)  # the end of the scale on the text's side
+    away = np.where(text < ground, 0.0, 255.0)  # the end of the scale nearer to the text
     opposite = 255 - away
     border = np.where(bordered, ground + beyond * (opposite - ground), np.where(outlined, text, np.nan))
     shadow = np.where(shadowed, ground + 0.6 * beyond * (np.where(chance(0.7), 0, opposite) - ground), np.nan)

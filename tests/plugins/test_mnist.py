@@ -96,10 +96,10 @@ def test_corrupt_gz_files_are_refused(digits: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no idx file"),
-        (bytes(3), "no idx file"),
-        (struct.pack(">4B3I", 0, 0, 13, 3, 1, 28, 28) + bytes(784), "no idx file"),
-        (struct.pack(">4B2I", 0, 0, 8, 2, 28, 28) + bytes(784), "no idx file"),
+        (b"", "not an idx file"),
+        (bytes(3), "not an idx file"),
+        (struct.pack(">4B3I", 0, 0, 13, 3, 1, 28, 28) + bytes(784), "not an idx file"),
+        (struct.pack(">4B2I", 0, 0, 8, 2, 28, 28) + bytes(784), "not an idx file"),
         (struct.pack(">4B3I", 0, 0, 8, 3, 256, 28, 28) + bytes(100), "promises 200,704 bytes"),
         (struct.pack(">4B3I", 0, 0, 8, 3, 256, 28, 28) + bytes(256 * 784 + 1), "but holds 200,705"),
         (struct.pack(">4B3I", 0, 0, 8, 3, 256, 27, 28) + bytes(256 * 27 * 28), "not 28 × 28"),

@@ -21,9 +21,9 @@ from ganzoo.config import Layer, TrainingSettings
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
 from ganzoo.errors import UsageError
 from ganzoo.registry import datasets, recipes
-from ganzoo.training.inputs import draw, stage
+from ganzoo.training.inputs import materialize, prepare_on_host
 from ganzoo.training.state import TrainingState
-from ganzoo.training.step import update
+from ganzoo.training.step import train_step
 from ganzoo.weights.model_config import model_config
 
 CPU = torch.device("cpu")
@@ -63,9 +63,9 @@ def assert_the_plain_update_is_ours(recipe: str, **values: Any) -> None:
     state.networks.concat_real_fake = False  # so that dropout falls on the same units
     plain, start = PlainLearner(settings, described, CPU), TrainingState(settings, described, batches, CPU).networks
     for number in range(3):
-        inputs = draw(state, stage(state))
+        inputs = materialize(state, prepare_on_host(state))
         torch.manual_seed(number)
-        update(state.networks, inputs)
+        train_step(state.networks, inputs)
         state.step += 1
         torch.manual_seed(number)
         losses = plain.update(inputs.generator, inputs.discriminator)

@@ -18,7 +18,7 @@ from ganzoo.augmentations import NUMBERS, augment
 from ganzoo.bench.loader import endless
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batch, OpenedDataset
-from ganzoo.losses import REGULARIZERS, Critics, get_loss
+from ganzoo.losses import REGULARIZERS, Discriminators, get_loss
 from ganzoo.randomness import draw_latents
 from ganzoo.specs import Adam
 from ganzoo.training.inputs import DiscriminatorInputs, GeneratorInputs
@@ -81,13 +81,13 @@ class PlainLearner:
         loss = self.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
         if recipe.discriminator_loss == "mean":
             loss = loss / 2
-        critics = Critics(
+        discriminators = Discriminators(
             real=lambda samples: discriminate(net, samples, real_labels),
             fake=lambda samples: discriminate(net, samples, fake_labels),
         )
         for name, weight in recipe.regularizers.items():
             assert inputs.epsilon is not None
-            loss = loss + weight * REGULARIZERS[name](critics, real, fake, inputs.epsilon)
+            loss = loss + weight * REGULARIZERS[name](discriminators, real, fake, inputs.epsilon)
         loss.backward()
         self.discriminator_optimizer.step()
         if recipe.weight_clip is not None:

@@ -22,9 +22,9 @@ from ganzoo.data import OpenedDataset, open_batches, open_dataset
 from ganzoo.data.batches import Batches
 from ganzoo.errors import UsageError
 from ganzoo.registry import datasets, recipes
-from ganzoo.training.inputs import draw, stage
+from ganzoo.training.inputs import materialize, prepare_on_host
 from ganzoo.training.state import TrainingState
-from ganzoo.training.step import update
+from ganzoo.training.step import train_step
 from ganzoo.weights.model_config import model_config
 
 CPU = torch.device("cpu")
@@ -69,7 +69,7 @@ def assert_the_baseline_is_ours(recipe: str, **values: Any) -> None:
     baseline, start = Baseline(settings, described, iter(batches().next, None), CPU), deepcopy(state.networks)
     for number in range(3):
         torch.manual_seed(number)
-        update(state.networks, draw(state, stage(state)))
+        train_step(state.networks, materialize(state, prepare_on_host(state)))
         state.step += 1
         torch.manual_seed(number)
         assert baseline.step() == pytest.approx(state.networks.sums[:2].tolist(), rel=1e-4, abs=1e-5)

@@ -19,7 +19,7 @@ from ganzoo import randomness
 from ganzoo.augmentations import NUMBERS, augment
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batch, OpenedDataset
-from ganzoo.losses import REGULARIZERS, Critics, get_loss
+from ganzoo.losses import REGULARIZERS, Discriminators, get_loss
 from ganzoo.specs import Adam, ArrayData, SyntheticData
 from ganzoo.weights.building import build, discriminator_builder, generator_builder
 from ganzoo.weights.model_config import ModelConfig
@@ -88,10 +88,10 @@ class Baseline:
         loss = self.loss.discriminator(net(real, *real_labels), net(fake, *fake_labels), recipe.label_smoothing)
         if recipe.discriminator_loss == "mean":
             loss = loss / 2
-        critics = Critics(real=lambda x: net(x, *real_labels), fake=lambda x: net(x, *fake_labels))
+        discriminators = Discriminators(real=lambda x: net(x, *real_labels), fake=lambda x: net(x, *fake_labels))
         for name, weight in recipe.regularizers.items():
             assert epsilon is not None
-            loss = loss + weight * REGULARIZERS[name](critics, real, fake, epsilon)
+            loss = loss + weight * REGULARIZERS[name](discriminators, real, fake, epsilon)
         self.optimizer_d.zero_grad()
         loss.backward()
         self.optimizer_d.step()

@@ -14,11 +14,12 @@ from ganzoo import config, randomness
 from ganzoo.augmentations import AUGMENTATIONS
 from ganzoo.config import Layer
 from ganzoo.data import open_batches, open_dataset
-from ganzoo.losses import LOSSES, REGULARIZERS, Critics
+from ganzoo.losses import LOSSES, REGULARIZERS, Discriminators
 from ganzoo.registry import datasets, recipes
-from ganzoo.training.inputs import draw, stage
+from ganzoo.training.inputs import materialize, prepare_on_host
 from ganzoo.training.state import TrainingState
-from ganzoo.training.step import update, update_ema, update_generator
+from ganzoo.training.step import train_step as take_step
+from ganzoo.training.step import update_ema, update_generator
 from ganzoo.weights.model_config import model_config
 
 CPU = torch.device("cpu")
@@ -34,7 +35,7 @@ def make_state(digits: Path, recipe: str = "mnist-mlp", **values: Any) -> Traini
 
 
 def train_step(state: TrainingState) -> None:
-    update(state.networks, draw(state, stage(state)))
+    take_step(state.networks, materialize(state, prepare_on_host(state)))
     state.step += 1
 
 
@@ -141,8 +142,8 @@ def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> 
 def test_the_generators_update_leaves_no_gradient_in_the_discriminator(digits: Path) -> None:
     state = make_state(digits)
     before = deepcopy(state.networks.discriminator)
-    inputs = draw(state, stage(state))
-    update_generator(state.networks, inputs.generator, inputs.rates.generator)
+    inputs = materialize(state, prepare_on_host(state))
+    update_generator(state.networks, inputs.generator, inputs.rates.generator, None)
     assert all(parameter.grad is None for parameter in state.networks.discriminator.parameters())
     assert_same_weights(state.networks.discriminator, before)
 
@@ -202,9 +203,11 @@ def test_a_conditional_discriminator_judges_fakes_by_their_own_labels(
 ) -> None:
     seen: dict[str, torch.Tensor | None] = {}
 
-    def watch(critics: Critics, real: torch.Tensor, fake: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-        seen["fake"] = critics.fake(fake)
-        seen["real labels"] = critics.real(fake)
+    def watch(
+        discriminators: Discriminators, real: torch.Tensor, fake: torch.Tensor, shares: torch.Tensor
+    ) -> torch.Tensor:
+        seen["fake"] = discriminators.fake(fake)
+        seen["real labels"] = discriminators.real(fake)
         return real.sum() * 0
 
     monkeypatch.setitem(REGULARIZERS, "r2", watch)
@@ -219,7 +222,7 @@ def test_paired_losses_compare_samples_of_one_class(digits: Path, monkeypatch: p
     pairs = []
     discriminate = step.discriminate
     monkeypatch.setattr(
-        step, "judge", lambda net, samples, labels: (pairs.append(labels), discriminate(net, samples, labels))[1]
+        step, "discriminate", lambda net, samples, labels: (pairs.append(labels), discriminate(net, samples, labels))[1]
     )
     state = make_state(digits, loss="relativistic", conditional=True, share_fakes=False)
     train_step(state)

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ganzoo.cli.output import out
-from ganzoo.hub.access import Access
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+    from ganzoo.hub.client import Access
 
 
 @contextlib.contextmanager
 def fetching() -> Iterator[Access]:
     """Show a bar for each file, none where there is no terminal for them."""
+    from ganzoo.hub.client import Access
+
     console = out.progress_console()
     if console is None:
         yield Access()

@@ -30,6 +30,7 @@ def import_(
     """Turn somebody's checkpoint into a ganzoo folder: tensors only, every name and shape held to the architecture."""
     from ganzoo.cli.watch import as_reference
     from ganzoo.config import Layer, assignments_layer, resolve
+    from ganzoo.model import GAN
     from ganzoo.registry import datasets, recipes
     from ganzoo.weights.importing import import_weights
     from ganzoo.weights.model_config import model_config
@@ -45,10 +46,11 @@ def import_(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty.", hint="Choose another --out.")
     settings = resolve(base, layers, seed=0)
-    imported = import_weights(file, model_config(settings.recipe, datasets.get(settings.recipe.dataset).sample), key)
+    config = model_config(settings.recipe, datasets.get(settings.recipe.dataset).sample)
+    imported = import_weights(file, config, key)
     for their, our in imported.mapping.items():
         out.talk(f"{their} -> {our}")
-    out.line(as_reference(imported.gan.save(folder)))
+    out.line(as_reference(GAN(imported.generator, config).save(folder)))
 
 
 def _nameless(file: Path, architecture: str | None, values: object) -> Recipe:

@@ -41,8 +41,7 @@ def push(
     json: Json = False,
 ) -> None:
     """Publish weights on the Hugging Face Hub: one commit, read back and compared."""
-    from ganzoo.publishing.push import prepare
-    from ganzoo.publishing.push import push as send
+    from ganzoo.publishing.push import prepare, send
     from ganzoo.release.publish import publish_zoo
 
     if zoo is not None:

@@ -9,17 +9,18 @@ from ganzoo.cli.output import human_size, out
 
 def rm(references: References, yes: Yes = False, json: Json = False) -> None:
     """Delete weights from the store; bundled copies stay."""
-    from ganzoo.sources import location, remove, stored
-    from ganzoo.weights.manifest import WeightsEntry, Zoo
+    from ganzoo.sources import remove, stored
 
-    entries = [stored(reference) for reference in references]
-    confirm(f"Delete {', '.join(str(entry.reference) for entry in entries)} from the store?", yes)
-    freed = {str(entry.reference): remove(entry, Zoo().entries) for entry in entries}
+    sources = [stored(reference) for reference in references]
+    confirm(f"Delete {', '.join(source.reference for source in sources)} from the store?", yes)
+    removed = remove(sources)
     if json:
-        out.json({"freed": freed})
+        out.json({"freed": {one.reference: one.freed for one in removed}})
         return
-    for entry in entries:
-        size = freed[str(entry.reference)]
-        bundled = isinstance(entry, WeightsEntry) and location(entry) == "bundled"
-        rest = "; the bundled copy stays" if bundled else ""
-        out.talk(f"{entry.reference}: {f'freed {human_size(size)}' if size else 'was not in the store'}{rest}")
+    for one in removed:
+        parts = [f"freed {human_size(one.freed)}"] if one.was_stored else ["was not in the store"]
+        if one.shared_with:
+            parts.append(f"kept: shared with {', '.join(one.shared_with)}")
+        if one.is_bundled:
+            parts.append("the bundled copy stays")
+        out.talk(f"{one.reference}: {'; '.join(parts)}")

@@ -14,11 +14,9 @@ from ganzoo.cli.options import Json
 from ganzoo.cli.output import flat, out
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
 from ganzoo.registry import REGISTRIES, datasets, recipes
-from ganzoo.sources import location, read_verified, stored
+from ganzoo.sources import StoredSource, location, resolve
 from ganzoo.specs import Recipe
 from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
-from ganzoo.weights.references import NAME, FolderReference, HubReference, ZooReference, parse_reference
-from ganzoo.weights.store import Store
 
 
 def show(
@@ -48,20 +46,18 @@ def _sections(name: str) -> dict[str, dict[str, Any]]:
             spec = registry.get(name)
             sections[f"{registry.kind} {name}"] = _recipe(spec) if isinstance(spec, Recipe) else _plain(spec)
     zoo = Zoo()
-    # Names of specs are freer than those of weights.
-    reference = parse_reference(name) if not sections or NAME.fullmatch(name) else None
-    if isinstance(reference, FolderReference):
-        return _folder(reference.path)
-    if isinstance(reference, HubReference):
-        return _repository(name)
-    if isinstance(reference, ZooReference):
-        for entry in zoo.entries:
-            if entry.name == reference.name and reference.version in (None, entry.version):
-                sections[f"weights {entry.reference}"] = _weights(entry)
-    if not sections:
+    for entry in zoo.entries:
+        if name in (entry.name, str(entry.reference)):
+            sections[f"weights {entry.reference}"] = _weights(entry)
+    if sections:
+        return sections
+    try:
+        source = resolve(name)
+    except UnknownNameError:
         known = {entry.name for entry in zoo.entries}.union(*(registry.names() for registry in REGISTRIES))
-        raise zoo.with_problems(UnknownNameError("weights, recipe, dataset, architecture or metric", name, known))
-    return sections
+        kinds = "weights, recipe, dataset, architecture or metric"
+        raise zoo.with_problems(UnknownNameError(kinds, name, known)) from None
+    return _stored(source) if isinstance(source, StoredSource) else _folder(Path(source.reference))
 
 
 def _show_layers(name: str, *, json: bool) -> None:
@@ -109,13 +105,10 @@ def _weights(entry: WeightsEntry) -> dict[str, Any]:
     return document
 
 
-def _repository(name: str) -> dict[str, dict[str, Any]]:
+def _stored(source: StoredSource) -> dict[str, dict[str, Any]]:
     """Return what the store holds of a Hub repository. Raises MissingWeightsError when it was never pulled."""
-    snapshot = stored(name)
-    files = {file.path: f"{file.size} bytes, sha256 {file.sha256}" for file in snapshot.files}
-    store = Store()
-    config = json_format.loads(read_verified(snapshot, snapshot.file("config"), store))
-    return {f"repository {snapshot.reference}": {"files": files, **config}}
+    files = {file.path: f"{file.size} bytes, sha256 {file.sha256}" for file in source.files}
+    return {f"repository {source.reference}": {"files": files, **json_format.loads(source.read("config"))}}
 
 
 def _folder(path: Path) -> dict[str, dict[str, Any]]:

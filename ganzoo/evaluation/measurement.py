@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzoo import registry
+from ganzoo import __version__, registry
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.errors import EvaluationError, UnknownNameError
@@ -26,7 +26,6 @@ from ganzoo.evaluation.records import run_data_dir
 from ganzoo.model import GAN
 from ganzoo.specs import DatasetSpec, Features, MetricInputs, Protocol
 from ganzoo.validation import validated
-from ganzoo.version import __version__
 
 
 @dataclass(frozen=True)

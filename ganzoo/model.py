@@ -1,4 +1,4 @@
-"""The model that `ganzoo.load` returns: a generator that knows its latents, its samples and where it came from."""
+"""The model that `ganzoo.load` returns: a generator with the description of its latents and samples."""
 
 from __future__ import annotations
 
@@ -12,22 +12,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError
+from ganzoo import __version__
+from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError, hint_for
 from ganzoo.randomness import interpolate_latents, latent_batches, random_seed, sample_latents
 from ganzoo.sampling import accelerated, best_batch_size
 from ganzoo.system.files import write_atomically
-from ganzoo.version import __version__
 from ganzoo.weights.building import build_with_weights, discriminator_builder, generator_builder, num_parameters
+from ganzoo.weights.layout import CONFIG_NAME, GENERATOR_NAME
 from ganzoo.weights.model_config import ModelConfig, parse_model_config
 from ganzoo.weights.tensors import DATA_DIGEST_KEY, deserialize, serialize
 
 if TYPE_CHECKING:
     from ganzoo.weights.manifest import WeightsEntry
-
-CONFIG_NAME = "config.json"
-GENERATOR_NAME = "model.safetensors"
-DISCRIMINATOR_NAME = "discriminator.safetensors"
-TRAINING_NAME = "training.json"
 
 _CONFIG_DIGEST_KEY = "ganzoo.config_sha256"
 
@@ -37,7 +33,7 @@ class GAN:
 
     Attributes:
         generator: the module, in evaluation mode: z [batch, latent.dim] (, labels [batch]) -> [batch, *sample.shape].
-        config: what it is: architecture, latents, samples, dataset, recipe.
+        config: its description: architecture, latents, samples, dataset, recipe.
         entry: its entry in a weights manifest, or None (a folder, a run, a Hub repository).
         weights_sha256: digest of the file that the generator was loaded from, or None.
     """
@@ -60,12 +56,12 @@ class GAN:
 
     @property
     def device(self) -> torch.device:
-        """Where the generator is."""
+        """The device of the generator."""
         return next(self.generator.parameters()).device
 
     @property
     def batch_size(self) -> int:
-        """Samples that are generated in one pass, unless another number is asked for."""
+        """Samples generated in one pass by default."""
         return best_batch_size(self.device)
 
     def to(self, device: torch.device | str) -> GAN:
@@ -136,17 +132,17 @@ class GAN:
         seed: int | None = None,
         labels: int | Sequence[int] | None = None,
     ) -> Iterator[Tensor]:
-        """Generate samples while their latents go in a loop from seed to seed.
+        """Generate samples while their latents move in a loop from seed to seed.
 
         Args:
             num: how many samples move.
             keys: seeds on the way, at least 2: the samples of `sample(num, seed=seed)`, of seed + 1, and so on.
-            frames: how many moments of the loop, at least `keys`; the last one leads back to the first.
+            frames: steps of the loop, at least `keys`; the step after the last one is the first again.
             seed: fixes the latents; None takes a random one.
-            labels: as in `sample`; they stay as they are.
+            labels: as in `sample`; they do not change on the way.
 
         Yields:
-            what `sample` returns, `frames` times.
+            what `sample` returns, once for each frame.
 
         Raises:
             UsageError: as `sample`, or too few keys or frames.
@@ -154,7 +150,7 @@ class GAN:
         if keys < 2 or frames < keys or num < 1:
             raise UsageError(
                 f"cannot go through {keys} keys in {frames} frames of {num} samples.",
-                hint="Ask for at least 2 keys, as many frames, and 1 sample.",
+                hint="Ask for at least 2 keys, as many frames as keys, and 1 sample.",
             )
         first, chosen = random_seed() if seed is None else seed, self.labels(num, labels)
         latents = [sample_latents(self.config.latent, num, first + key) for key in range(keys)]
@@ -172,7 +168,7 @@ class GAN:
 
     @torch.no_grad()
     def _generated(self, inputs: Iterable[tuple[Tensor, Tensor | None]], num_full: int) -> Iterator[Tensor]:
-        """Yield the samples of each batch of latents and labels; so many of the batches have one size."""
+        """Yield the samples of each batch of latents and labels; `num_full` batches have the full size."""
         run = None
         for latents, labels in inputs:
             arguments = [part.to(self.device) for part in (latents, labels) if part is not None]
@@ -209,15 +205,15 @@ class GAN:
         return (None if chosen is None else chosen[start : start + size] for start in starts)
 
     def save(self, folder: str | Path) -> Path:
-        """Write config.json and model.safetensors into a folder that `ganzoo.load` takes, and return it.
+        """Write config.json and model.safetensors into a folder that `ganzoo.load` takes, and return the folder.
 
-        Each file is replaced as a whole. Raises StoreError.
+        An existing file is replaced only when the new one is complete. Raises StoreError.
         """
         folder = Path(folder)
         save_nets(folder, self.config, {GENERATOR_NAME: self.generator})
         return folder
 
-    # --- the names that users of the Hugging Face ecosystem expect ---
+    # --- the names that users of the Hugging Face ecosystem expect; they call ganzoo's own functions ---
 
     @classmethod
     def from_pretrained(
@@ -238,25 +234,25 @@ class GAN:
             revision: branch, tag or commit of a Hub repository.
             token: for private repositories; None takes HF_TOKEN or the login, False none.
             cache_dir: a store other than GANZOO_HOME.
-            force_download: fetch again, and resolve the revision anew.
-            local_files_only: ask nothing of the network.
+            force_download: download again, and resolve the revision again.
+            local_files_only: make no requests.
             device: where the generator goes.
         """
-        from ganzoo.hub.access import Access
-        from ganzoo.sources import load, pull
+        import ganzoo
+        from ganzoo.hub.client import Access
         from ganzoo.weights.store import Store
 
         name = os.fspath(name_or_path)
         store = Store() if cache_dir is None else Store(Path(cache_dir))
         access = Access(store=store, token=token, offline=local_files_only)
         if Path(name).is_dir():
-            return load(Path(name), device=device)
+            return ganzoo.load(Path(name), device=device)
         reference = f"hf:{name}" if name.count("/") == 1 and not name.startswith((".", "hf:", "/")) else name
         if revision is not None:
             reference = f"{reference}@{revision}"
         if force_download:
-            pull(reference, force=True, access=access)
-        return load(reference, device=device, access=access)
+            ganzoo.pull(reference, force=True, access=access)
+        return ganzoo.load(reference, device=device, access=access)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str]) -> Path:
         """Save, as `save` does."""
@@ -273,19 +269,24 @@ class GAN:
         create_pr: bool = False,
         tag: str | None = None,
     ) -> str:
-        """Publish this model, read it back and compare it; return the commit's address. Raises HubError, UsageError."""
-        import tempfile
+        """Publish this model as `ganzoo.push` does, and return the address of the commit. Raises as it does."""
+        import ganzoo
 
-        from ganzoo.publishing.push import prepare, push
-
-        with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:
-            package = prepare(self.save(folder), repo_id, license=license)
-        done = push(package, private=private, tag=tag, message=commit_message, create_pr=create_pr, token=token)
-        return done.url
+        pushed = ganzoo.push(
+            self,
+            repo_id,
+            license=license,
+            private=private,
+            tag=tag,
+            message=commit_message,
+            create_pr=create_pr,
+            token=token,
+        )
+        return pushed.url
 
 
 def save_nets(folder: Path, config: ModelConfig, nets: Mapping[str, nn.Module]) -> None:
-    """Write a config.json and one safetensors file for each net, each naming the config it belongs to.
+    """Write a config.json and one safetensors file per net, whose header holds the digest of that config.
 
     Raises StoreError.
     """
@@ -300,13 +301,11 @@ def save_nets(folder: Path, config: ModelConfig, nets: Mapping[str, nn.Module]) 
         for name, net in nets.items():
             write_atomically(folder / name, serialize(net.state_dict(), metadata))
     except OSError as error:
-        raise StoreError(
-            f"cannot write to {folder}: {error.strerror}.", hint="Free some space, or name another folder."
-        ) from error
+        raise StoreError(f"cannot write to {folder}: {error.strerror}.", hint=hint_for(error)) from error
 
 
 def gan_from_bytes(config: bytes, weights: bytes, where: Path | str, entry: WeightsEntry | None = None) -> GAN:
-    """Build a model from the contents of config.json and model.safetensors, all checked before anything is built.
+    """Build a model from the contents of config.json and model.safetensors, after checking both.
 
     Raises WeightsFormatError, UnknownNameError, PluginError.
     """
@@ -328,7 +327,7 @@ def gan_from_bytes(config: bytes, weights: bytes, where: Path | str, entry: Weig
         raise WeightsFormatError(str(error), hint=error.hint) from error
     except GanzooError:
         raise
-    except Exception as error:  # a plugin's builder met a config it did not foresee
+    except Exception as error:  # a plugin's builder may raise anything for a config that it does not expect
         raise WeightsFormatError(
             f"{where}: the architecture {described.architecture!r} cannot be built from this config: {error}.",
             hint="Update the plugin that registers it.",
@@ -336,7 +335,7 @@ def gan_from_bytes(config: bytes, weights: bytes, where: Path | str, entry: Weig
 
 
 def discriminator_from_bytes(config: ModelConfig, weights: bytes, where: Path | str) -> nn.Module:
-    """Build the discriminator that was trained with a model from the contents of its file, checked as the generator's.
+    """Build the discriminator of a model from the contents of its file, checked like the generator's.
 
     Raises WeightsFormatError, UnknownNameError, PluginError.
     """

@@ -22,8 +22,8 @@ from ganzoo.errors import (
     UsageError,
     WeightsError,
 )
-from ganzoo.sources import location, pull, remove, stored, verify
-from ganzoo.weights.manifest import WeightsEntry
+from ganzoo.sources import Removed, location, pull, remove, stored, verify
+from ganzoo.weights.manifest import WeightsEntry, write_manifest
 from ganzoo.weights.store import Store
 from tests.conftest import InstallPlugin
 from tests.weights.test_manifest import MANIFEST
@@ -34,8 +34,8 @@ NAME = "quadratic-mlp"
 
 @pytest.fixture
 def entry() -> WeightsEntry:
-    entry = stored("quadratic-mlp")
-    assert isinstance(entry, WeightsEntry)
+    entry = stored("quadratic-mlp").entry
+    assert entry is not None
     return entry
 
 
@@ -89,16 +89,34 @@ def test_the_store_comes_before_the_bundled_copy(bundled: Path) -> None:
 
 def test_a_removed_model_is_loaded_from_the_bundled_copy_again(entry: WeightsEntry) -> None:
     pull(NAME)
-    assert remove(entry, [entry]) == entry.size
-    assert remove(entry, [entry]) == 0
+    (removed,) = remove([stored(NAME)])
+    assert removed == Removed(f"{NAME}@v1", was_stored=True, freed=entry.size, shared_with=(), is_bundled=True)
+    (again,) = remove([stored(NAME)])
+    assert (again.was_stored, again.freed) == (False, 0)
     assert location(entry) == "bundled"
     assert ganzoo.load("quadratic-mlp")
 
 
-def test_files_that_another_entry_shares_stay(entry: WeightsEntry) -> None:
+def test_files_that_another_entry_shares_stay(entry: WeightsEntry, install_plugin: InstallPlugin) -> None:
     pull(NAME)
-    twin = dataclasses.replace(entry, version="v2", files=entry.files[:2])
-    assert remove(entry, [entry, twin]) == entry.size - twin.size
+    twin = dataclasses.replace(entry, name="twin", files=entry.files[:2])
+    manifest = install_plugin(
+        "their-twin",
+        {"ganzoo.weights": {"theirs": "their_twin"}},
+        {"their_twin/__init__.py": "", "their_twin/weights_manifest.json": ""},
+    )
+    write_manifest(manifest / "their_twin" / "weights_manifest.json", [twin])
+    (removed,) = remove([stored(NAME)])
+    assert removed.freed == entry.size - twin.size
+    assert removed.shared_with == ("twin@v1",)
+
+
+def test_weights_that_share_all_files_are_removed_together(bundled: Path, entry: WeightsEntry) -> None:
+    pull(NAME)
+    alone, together = remove([stored(NAME)]), remove([stored(NAME), stored("curves")])
+    assert [(one.freed, one.shared_with) for one in alone] == [(0, ("curves@v1",))]
+    assert [(one.freed, one.shared_with) for one in together] == [(entry.size, ()), (0, ())]
+    assert location(entry) == "bundled"
 
 
 @pytest.mark.parametrize("role", ["config", "generator"])

@@ -71,13 +71,12 @@ def show_evaluation(result: Evaluation) -> None:
 
 
 def _entry(reference: str) -> WeightsEntry:
-    from ganzoo.sources import find_entry
-    from ganzoo.weights.references import ZooReference, parse_reference
+    from ganzoo.sources import resolve
 
-    parsed = parse_reference(reference)
-    if not isinstance(parsed, ZooReference):
+    entry = resolve(reference).entry
+    if entry is None:
         raise UsageError(f"{reference} has no published numbers.", hint="Name weights of the zoo, such as mnist-mlp.")
-    return find_entry(parsed)
+    return entry
 
 
 def _compare(entry: WeightsEntry, device: str, data_dir: Path | None, protocol: str | None) -> list[Comparison]:

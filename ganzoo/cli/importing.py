@@ -31,6 +31,7 @@ def import_(
     """Convert a .pth or .safetensors checkpoint to a ganzoo folder."""
     from ganzoo.cli.watch import as_reference
     from ganzoo.config import Layer, assignments_layer, resolve
+    from ganzoo.model import GAN
     from ganzoo.registry import datasets, recipes
     from ganzoo.weights.importing import import_weights
     from ganzoo.weights.model_config import model_config
@@ -46,8 +47,9 @@ def import_(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty.", hint="Choose another folder with --out.")
     settings = resolve(base, layers, seed=0)
-    imported = import_weights(file, model_config(settings.recipe, datasets.get(settings.recipe.dataset).sample), key)
-    path = as_reference(imported.gan.save(folder))
+    config = model_config(settings.recipe, datasets.get(settings.recipe.dataset).sample)
+    imported = import_weights(file, config, key)
+    path = as_reference(GAN(imported.generator, config).save(folder))
     if json:
         out.json({"path": path, "tensors": [{"file": file, "model": ours} for file, ours in imported.mapping.items()]})
         return

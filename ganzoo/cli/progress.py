@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ganzoo.cli.output import out
-from ganzoo.hub.access import Access
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress, ProgressColumn, TaskID
 
+    from ganzoo.hub.client import Access
     from ganzoo.training import Record, Training
 
 
@@ -100,6 +100,8 @@ def counting_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
 @contextlib.contextmanager
 def download_bars() -> Iterator[Access]:
     """Yield an `Access` that shows a bar for each file; without a terminal, one that shows nothing."""
+    from ganzoo.hub.client import Access
+
     console = out.progress_console()
     if console is None:
         yield Access()

@@ -24,7 +24,7 @@ def pull(
     from ganzoo.sources import planned, pull
 
     if dry_run:
-        files = [file for reference in references for file in planned(reference, revision, force)]
+        files = [file for reference in references for file in planned(reference, revision=revision, force=force)]
         if json:
             out.json({"files": [asdict(file) for file in files]})
         else:

@@ -33,12 +33,11 @@ def push(
     json: Json = False,
 ) -> None:
     """Upload weights to the Hugging Face Hub, and verify the upload."""
-    from ganzoo.publishing.push import prepare
-    from ganzoo.publishing.push import push as upload
+    from ganzoo.publishing.push import prepare, send
 
     package = prepare(source, repo_id, license=license, sign_with=sign)
     if approve([package], private, dry_run, yes, json):
-        report([upload(package, private=private, tag=tag, message=message, create_pr=create_pr)], json)
+        report([send(package, private=private, tag=tag, message=message, create_pr=create_pr)], json)
 
 
 def approve(packages: list[Package], private: bool, dry_run: bool, yes: bool, json: bool) -> bool:

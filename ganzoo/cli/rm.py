@@ -11,18 +11,19 @@ def rm(references: References, yes: Yes = False, json: Json = False) -> None:
 
     Copies that are bundled with a package stay.
     """
-    from ganzoo.sources import location, remove, stored
-    from ganzoo.weights.manifest import WeightsEntry, Zoo
+    from ganzoo.sources import remove, stored
 
-    entries = [stored(reference) for reference in references]
-    names = ", ".join(str(entry.reference) for entry in entries)
+    sources = [stored(reference) for reference in references]
+    names = ", ".join(source.reference for source in sources)
     confirm(f"Delete {names} from the store?", f"not deleting {names}", yes)
-    freed = {str(entry.reference): remove(entry, Zoo().entries) for entry in entries}
+    removed = remove(sources)
     if json:
-        out.json({"weights": [{"reference": name, "freed": size} for name, size in freed.items()]})
+        out.json({"weights": [{"reference": one.reference, "freed": one.freed} for one in removed]})
         return
-    for entry in entries:
-        size = freed[str(entry.reference)]
-        bundled = isinstance(entry, WeightsEntry) and location(entry) == "bundled"
-        rest = "; the bundled copy stays" if bundled else ""
-        out.talk(f"{entry.reference}: {f'freed {human_size(size)}' if size else 'was not in the store'}{rest}")
+    for one in removed:
+        parts = [f"freed {human_size(one.freed)}"] if one.was_stored else ["was not in the store"]
+        if one.shared_with:
+            parts.append(f"kept: shared with {', '.join(one.shared_with)}")
+        if one.is_bundled:
+            parts.append("the bundled copy stays")
+        out.talk(f"{one.reference}: {'; '.join(parts)}")

@@ -14,11 +14,9 @@ from ganzoo.cli.options import Json
 from ganzoo.cli.output import flat, out
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
 from ganzoo.registry import REGISTRIES, datasets, recipes
-from ganzoo.sources import location, read_verified, stored
+from ganzoo.sources import StoredSource, location, resolve
 from ganzoo.specs import Recipe
 from ganzoo.weights.manifest import Zoo, measured
-from ganzoo.weights.references import NAME, FolderReference, HubReference, ZooReference, parse_reference
-from ganzoo.weights.store import Store
 
 
 def show(
@@ -60,21 +58,19 @@ def _sections(name: str) -> list[_Section]:
             document = _recipe(spec) if isinstance(spec, Recipe) else _plain(spec)
             sections.append(_Section(registry.kind, f"{registry.kind} {name}", document))
     zoo = Zoo()
-    # A spec may have a name that is not a reference.
-    reference = parse_reference(name) if not sections or NAME.fullmatch(name) else None
-    if isinstance(reference, FolderReference):
-        return _folder(reference.path)
-    if isinstance(reference, HubReference):
-        return _repository(name)
-    if isinstance(reference, ZooReference):
-        for entry in zoo.entries:
-            if entry.name == reference.name and reference.version in (None, entry.version):
-                document = {"reference": str(entry.reference), "location": location(entry), **dataclasses.asdict(entry)}
-                sections.append(_Section("weights", f"weights {entry.reference}", document))
-    if not sections:
+    for entry in zoo.entries:
+        if name in (entry.name, str(entry.reference)):
+            document = {"reference": str(entry.reference), "location": location(entry), **dataclasses.asdict(entry)}
+            sections.append(_Section("weights", f"weights {entry.reference}", document))
+    if sections:
+        return sections
+    try:
+        source = resolve(name)
+    except UnknownNameError:
         known = {entry.name for entry in zoo.entries}.union(*(registry.names() for registry in REGISTRIES))
-        raise zoo.with_problems(UnknownNameError("weights, recipe, dataset, architecture or metric", name, known))
-    return sections
+        kinds = "weights, recipe, dataset, architecture or metric"
+        raise zoo.with_problems(UnknownNameError(kinds, name, known)) from None
+    return _repository(source) if isinstance(source, StoredSource) else _folder(Path(source.reference))
 
 
 def _show_layers(name: str, *, json: bool) -> None:
@@ -125,13 +121,11 @@ def _for_table(document: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _repository(name: str) -> list[_Section]:
-    """Return what the store has of a Hub repository. Raises MissingWeightsError if it was never pulled."""
-    snapshot = stored(name)
-    config = json_format.loads(read_verified(snapshot, snapshot.file("config"), Store()))
-    files = [dataclasses.asdict(file) for file in snapshot.files]
-    document = {"reference": str(snapshot.reference), "files": files, **config}
-    return [_Section("repository", f"repository {snapshot.reference}", document)]
+def _repository(source: StoredSource) -> list[_Section]:
+    """Return what the store holds of a Hub repository. Raises MissingWeightsError if it was never pulled."""
+    files = [dataclasses.asdict(file) for file in source.files]
+    document = {"reference": source.reference, "files": files, **json_format.loads(source.read("config"))}
+    return [_Section("repository", f"repository {source.reference}", document)]
 
 
 def _folder(path: Path) -> list[_Section]:

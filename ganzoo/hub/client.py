@@ -1,4 +1,4 @@
-"""What every conversation with the Hub needs: an endpoint to trust, an answer in time, and errors in one line.
+"""What every request to the Hub needs: an endpoint to trust, an answer in time, and errors in one line.
 
 The client's exceptions belong to httpx in version 1 of huggingface_hub and to httpx2 in version 2, so errors are told
 apart by the classes of `huggingface_hub.errors` and by status, never by those of the transport.
@@ -13,33 +13,73 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-from ganzoo.errors import GanzooError, HubError, HubTimeoutError, UsageError
-from ganzoo.version import __version__
+from ganzoo import __version__
+from ganzoo.errors import GanzooError, HubError, HubTimeoutError, MissingWeightsError, UsageError
+from ganzoo.weights.store import Store
 
 LIBRARY: dict[str, str] = {"library_name": "ganzoo", "library_version": __version__}
 """Named in every request, as the Hub asks of libraries."""
 
 CONNECT_SECONDS = 2.5
-"""How long the Hub may take to accept a connection before we say that it cannot be reached."""
+"""How long the Hub may take to accept a connection before it counts as unreachable."""
 READ_SECONDS = 10.0
 """How long the Hub may be silent within an answer."""
 ATTEMPTS = 3
-"""Tries of anything that may fail for a moment."""
+"""How often a request with a transient failure is sent."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 
+Progress = Callable[[str, int, int], None]
+"""(path, bytes so far, bytes in all): never goes backwards for a path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who downloads, and where to."""
+
+    store: Store = field(default_factory=Store)
+    """Where verified files go; default: GANZOO_HOME."""
+    token: str | bool | None = None
+    """A token; None takes the one of HF_TOKEN or `hf auth login`, False takes none."""
+    offline: bool = False
+    """Whether to use the store alone; HF_HUB_OFFLINE forbids requests in any case."""
+    progress: Progress | None = None
+    """Called while bytes arrive."""
+
+
 class TransientError(Exception):
-    """Wrong or missing bytes that another try may bring right."""
+    """Wrong or missing bytes; another try may succeed."""
+
+
+class Deadline:
+    """A time after which a transfer is given up, even while bytes still arrive."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.at = time.monotonic() + seconds
+        """A time of `time.monotonic`."""
+
+    def remaining(self) -> float:
+        """Return the seconds that are left, at least 0.1."""
+        return max(0.1, self.at - time.monotonic())
+
+    def check(self, path: str) -> None:
+        """Raise HubError when the time is up."""
+        if time.monotonic() > self.at:
+            raise HubError(
+                f"{path} did not arrive within {self.seconds:.0f} s.",
+                hint="Try again on a faster network, or allow more time with GANZOO_HUB_SECONDS.",
+            )
 
 
 def endpoint() -> str:
-    """Return the Hub's address, which HF_ENDPOINT may change to a mirror. Raises UsageError for one not to trust."""
+    """Return the Hub's address, or that of a mirror in HF_ENDPOINT. Raises UsageError for an address not to trust."""
     from huggingface_hub import constants
 
     address = str(constants.ENDPOINT)
@@ -58,13 +98,24 @@ def is_offline() -> bool:
     return bool(constants.HF_HUB_OFFLINE)
 
 
+def check_online(what: str, access: Access) -> None:
+    """Raise MissingWeightsError when the Hub must not be asked for these weights."""
+    if access.offline or is_offline():
+        reason = "local_files_only" if access.offline else "HF_HUB_OFFLINE"
+        raise MissingWeightsError(
+            f"{what} has to be downloaded, but {reason} forbids asking the Hub.",
+            hint="Pull it once without that; after that it needs no network.",
+        )
+
+
 Result = TypeVar("Result")
 
 
-def within(seconds: float, what: str, action: Callable[[], Result]) -> Result:
-    """Return what an action returns, or raise HubError when it takes longer, however busy the other side keeps it.
+def with_timeout(seconds: float, what: str, action: Callable[[], Result]) -> Result:
+    """Return what an action returns, or raise HubTimeoutError when it takes longer.
 
-    The client has no deadline of its own, so the action runs in a thread that is left behind when its time is up.
+    The client only limits how long the other side is silent, not a whole request. So the action runs in a thread, which
+    is left behind when its time is up.
     """
     outcome: list[tuple[bool, Any]] = []
 
@@ -89,21 +140,26 @@ def within(seconds: float, what: str, action: Callable[[], Result]) -> Result:
 
 
 def allowed_seconds(default: float) -> float:
-    """Return GANZOO_HUB_SECONDS, or a default."""
-    chosen = os.environ.get("GANZOO_HUB_SECONDS", "")
-    return float(chosen) if chosen.replace(".", "", 1).isdigit() else default
+    """Return GANZOO_HUB_SECONDS, or a default. Raises UsageError for anything but a number of seconds."""
+    text = os.environ.get("GANZOO_HUB_SECONDS")
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise UsageError(f"GANZOO_HUB_SECONDS is {text!r}.", hint="Set it to a number of seconds, such as 600.")
+    return seconds
 
 
 def check_reachable() -> None:
-    """Find out within seconds whether anyone answers there; the client itself would try for half a minute.
-
-    Raises HubError, UsageError.
-    """
+    """Connect once, within seconds: the client itself would try for half a minute. Raises HubError, UsageError."""
     target = urlsplit(_proxy() or endpoint())
     port = target.port or (443 if target.scheme == "https" else 1080 if target.scheme.startswith("socks") else 80)
     try:
         # Looking up a name has no timeout of its own.
-        within(
+        with_timeout(
             CONNECT_SECONDS,
             "connecting",
             lambda: socket.create_connection((target.hostname or "", port), timeout=CONNECT_SECONDS).close(),
@@ -116,12 +172,14 @@ def unreachable() -> HubError:
     """Return the error for a Hub that does not answer."""
     return HubError(
         f"the Hub cannot be reached at {endpoint()}.",
-        hint="Check the network, or HF_ENDPOINT if you use a mirror; what is in the store needs neither.",
+        hint="Check the network, or HF_ENDPOINT if you use a mirror. Weights in the store need neither.",
     )
 
 
 def _proxy() -> str | None:
-    """Return the proxy that requests to the Hub go through, or None. Raises UsageError for one that must not."""
+    """Return the proxy for requests to the Hub, or None. Raises UsageError when a token would be sent through it."""
+    from urllib.request import getproxies, proxy_bypass  # here: takes 20 ms, which light commands do without
+
     target = urlsplit(endpoint())
     proxies = getproxies()
     proxy = proxies.get(target.scheme) or proxies.get("all")
@@ -129,23 +187,23 @@ def _proxy() -> str | None:
         return None
     if target.scheme == "http":
         raise UsageError(
-            f"a proxy would see your token on the way to {endpoint()}.", hint=f"Set NO_PROXY={target.hostname}."
+            f"a proxy would see your token on its way to {endpoint()}.", hint=f"Set NO_PROXY={target.hostname}."
         )
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
 @contextmanager
 def hub_errors(repo_id: str) -> Iterator[None]:
-    """Turn what the client raises into one line and its mend. Raises HubError."""
+    """Turn the client's exceptions into HubError, with a hint."""
     try:
         yield
     except GanzooError:
         raise
     except Exception as error:
-        raise translated(error, repo_id) from error
+        raise to_ganzoo_error(error, repo_id) from error
 
 
-def translated(error: Exception, repo_id: str) -> GanzooError:
+def to_ganzoo_error(error: Exception, repo_id: str) -> GanzooError:
     """Return what to say about an exception of the client."""
     from huggingface_hub import errors
 
@@ -160,13 +218,18 @@ def translated(error: Exception, repo_id: str) -> GanzooError:
     if isinstance(error, errors.RevisionNotFoundError):
         return HubError(f"{repo_id} has no such revision.", hint=f"See its branches and tags at {page}/tree/main")
     if isinstance(error, errors.EntryNotFoundError):
-        return HubError(f"{repo_id} lacks a file that it listed.", hint="Try again; if it stays, tell its owner.")
+        return HubError(
+            f"{repo_id} lacks a file that it listed.",
+            hint="Try again; if the error stays, report it to the repository's owner.",
+        )
     if isinstance(error, errors.OfflineModeIsEnabled):
         return HubError("HF_HUB_OFFLINE forbids requests.", hint="Unset it to use the Hub.")
     if isinstance(error, errors.HFValidationError):
-        return UsageError(f"{repo_id!r} is no name of a repository.", hint="Write owner/name.")
+        return UsageError(f"{repo_id!r} is not the name of a repository.", hint="Write owner/name.")
     if "xet-write-token" in str(error):
-        return HubError(f"{repo_id}: this server has no Xet storage.", hint="Set HF_HUB_DISABLE_XET=1 and push again.")
+        return HubError(
+            f"{repo_id}: this server does not have Xet storage.", hint="Set HF_HUB_DISABLE_XET=1 and push again."
+        )
     status = status_of(error)
     if status in (401, 403):
         return HubError(
@@ -192,17 +255,17 @@ def is_network(error: Exception) -> bool:
     return type(error).__module__.startswith(("httpx", "httpcore")) or isinstance(error, ConnectionError | TimeoutError)
 
 
-def persistently(action: Callable[[], Result], deadline: float) -> Result:
-    """Try an action up to three times while its failure may pass, waiting longer each time, until the deadline.
+def with_retries(action: Callable[[], Result], deadline: Deadline) -> Result:
+    """Try an action up to three times, as long as its failure is transient, waiting longer each time.
 
-    `deadline` is a time of `time.monotonic`. Raises what the last try raised.
+    Raises what the last try raised.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return action()
         except Exception as error:
             pause = _pause(error, attempt)
-            if attempt == ATTEMPTS or pause is None or time.monotonic() + pause > deadline:
+            if attempt == ATTEMPTS or pause is None or time.monotonic() + pause > deadline.at:
                 raise
             time.sleep(pause)
     raise AssertionError("unreachable")

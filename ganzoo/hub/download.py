@@ -1,18 +1,30 @@
-"""One file of the Hub -> a staged file whose every byte was counted and hashed on the way."""
+"""Files of a repository -> verified blobs in the store, every byte counted and hashed while it arrives.
+
+The client's own download is not used: it writes wherever an ETag says, accepts a wrong partial answer, and returns an
+old copy when the Hub fails.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
+import re
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from ganzoo.errors import DigestMismatchError, HubError
+from ganzoo.errors import DigestMismatchError, HubError, StoreError
 from ganzoo.hub import client
-from ganzoo.hub.access import Access
-from ganzoo.hub.client import LIBRARY, READ_SECONDS, TransientError
+from ganzoo.hub.client import LIBRARY, READ_SECONDS, Access, Deadline, TransientError, hub_errors
+from ganzoo.weights.layout import FILES, NEEDED_ROLES
+from ganzoo.weights.manifest import WeightsFile
+from ganzoo.weights.references import HubReference
+from ganzoo.weights.store import store_error, store_errors
+from ganzoo.weights.tensors import check_frame
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,118 +35,169 @@ class RemoteFile:
     role: str
     size: int
     sha256: str | None
-    """Known for large files and for those that a manifest pins."""
+    """Known for large files, and for those that a manifest or an earlier pull pins."""
     blob_id: str | None = None
     """Git's own sha1 of a small file."""
 
+    @classmethod
+    def pinned(cls, file: WeightsFile) -> RemoteFile:
+        """Return a file whose digest is known."""
+        return cls(path=file.path, role=file.role, size=file.size, sha256=file.sha256)
 
-class Deadline:
-    """A moment after which we give up, however busy the other side keeps us."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.moment = seconds, time.monotonic() + seconds
+def list_files(reference: HubReference, access: Access) -> tuple[HubReference, list[RemoteFile]]:
+    """Resolve a revision to a commit and list its files that ganzoo reads. Raises HubError, MissingWeightsError."""
+    from huggingface_hub import HfApi
 
-    def remaining(self) -> float:
-        """Return the seconds that are left, at least a moment."""
-        return max(0.1, self.moment - time.monotonic())
+    client.check_online(str(reference), access)
+    api = HfApi(endpoint=client.endpoint(), token=access.token, **LIBRARY)  # type: ignore[arg-type]
+    with hub_errors(reference.repo_id):
+        client.check_reachable()
+        deadline = Deadline(client.allowed_seconds(30))
+        info = client.with_timeout(
+            deadline.seconds,
+            f"listing {reference}",
+            lambda: client.with_retries(
+                lambda: api.model_info(
+                    reference.repo_id, revision=reference.revision, files_metadata=True, timeout=READ_SECONDS
+                ),
+                deadline,
+            ),
+        )
+    commit = str(info.sha)
+    asked = reference.revision or ""
+    if _COMMIT.fullmatch(commit) is None or (_COMMIT.fullmatch(asked) is not None and asked != commit):
+        raise HubError(f"the Hub answers with commit {commit!r} for {reference}.", hint="Try again, without a mirror.")
+    files = [_remote_file(sibling) for sibling in info.siblings or () if sibling.rfilename in FILES]
+    if not {file.role for file in files} >= NEEDED_ROLES:
+        raise HubError(
+            f"{reference} holds no ganzoo model: it lacks config.json or model.safetensors.",
+            hint="Name a repository that `ganzoo push` made.",
+        )
+    return HubReference(reference.owner, reference.repo, commit), files
 
-    def check(self, path: str) -> None:
-        """Raise HubError when the moment has come."""
-        if time.monotonic() > self.moment:
-            raise HubError(
-                f"{path} did not arrive within {self.seconds:.0f} s.",
-                hint="Try again on a faster network, or allow more with GANZOO_HUB_SECONDS.",
+
+def _remote_file(sibling: Any) -> RemoteFile:
+    """Read one row of the Hub's listing. Raises HubError for a file that is larger than its kind may be."""
+    kind, size = FILES[sibling.rfilename], sibling.size
+    if not isinstance(size, int) or not 0 < size <= kind.max_size:
+        raise HubError(
+            f"{sibling.rfilename} has {size} bytes; the limit is {kind.max_size}.",
+            hint="Report it to the repository's owner.",
+        )
+    sha256 = sibling.lfs.sha256 if sibling.lfs is not None else None
+    return RemoteFile(path=sibling.rfilename, role=kind.role, size=size, sha256=sha256, blob_id=sibling.blob_id)
+
+
+def fetch(commit: HubReference, files: Sequence[RemoteFile], access: Access) -> tuple[WeightsFile, ...]:
+    """Download files at a commit, verify all of them, and only then move them into the store.
+
+    The caller holds the repository's lock. Raises DigestMismatchError, WeightsFormatError, HubError, StoreError, and
+    MissingWeightsError when offline.
+    """
+    client.check_online(str(commit), access)
+    store, total = access.store, sum(file.size for file in files)
+    staging = store.root / "staging" / f"{commit.owner}--{commit.repo}"
+    with store_errors(store.root):
+        shutil.rmtree(staging, ignore_errors=True)  # left by a process that was killed
+        staging.mkdir(parents=True)
+    try:
+        free = shutil.disk_usage(staging).free
+        if free < total:
+            raise StoreError(
+                f"{total:,} bytes are needed, {free:,} are free at {staging}.",
+                hint="Free some disk space, or set GANZOO_HOME to a folder on another disk.",
             )
+        fetched = []
+        with hub_errors(commit.repo_id):
+            client.check_reachable()
+            deadline = Deadline(client.allowed_seconds(min(3600, 60 + total / 50_000)))
+            for index, file in enumerate(files):
+                sha256 = download(commit, file, staging / str(index), deadline, access)
+                if file.path.endswith(".safetensors"):
+                    check_frame(staging / str(index))
+                fetched.append(WeightsFile(path=file.path, sha256=sha256, size=file.size, role=file.role))
+        with store_errors(store.root):
+            for index, pinned in enumerate(fetched):
+                store.place(pinned, staging / str(index))
+        return tuple(fetched)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
-def download(repo_id: str, commit: str, file: RemoteFile, target: Path, deadline: Deadline, access: Access) -> str:
-    """Fetch one file at a commit into `target`, and return its sha256.
+def download(commit: HubReference, file: RemoteFile, target: Path, deadline: Deadline, access: Access) -> str:
+    """Download one file at a commit to `target` and return its sha256.
 
-    Transient failures and wrong bytes are tried again. Raises DigestMismatchError, HubError, OSError, and what the
+    Wrong bytes and transient failures are tried again. Raises DigestMismatchError, HubError, StoreError, and what the
     client raises.
     """
-    reached = 0
-
-    def report(so_far: int) -> None:
-        nonlocal reached
-        reached = max(reached, so_far)
-        if access.progress is not None:
-            access.progress(f"{repo_id}/{file.path}", reached, file.size)
-
-    def attempt() -> str:
-        deadline.check(file.path)
-        return _verified(file, *_stream(repo_id, commit, file, target, deadline, access.token, report))
-
-    try:
-        return client.persistently(attempt, deadline.moment)
-    except TransientError as error:
-        raise DigestMismatchError(
-            f"{repo_id}/{file.path}", expected=_expectation(file), found=str(error), hint="Try again; nothing was kept."
-        ) from error
-
-
-def _stream(
-    repo_id: str,
-    commit: str,
-    file: RemoteFile,
-    target: Path,
-    deadline: Deadline,
-    token: str | bool | None,
-    report: Callable[[int], None],
-) -> tuple[str, str, int]:
-    """Write the file's bytes and return their sha256, git sha1 and number."""
     from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url, hf_raise_for_status
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # not marked as exported
 
-    url = hf_hub_url(repo_id, file.path, revision=commit, endpoint=client.endpoint())
-    metadata = client.within(
-        deadline.remaining(),
-        f"asking for {file.path}",
-        lambda: get_hf_file_metadata(url, token=token, timeout=READ_SECONDS, **LIBRARY),  # type: ignore[arg-type]
-    )
-    _check_metadata(file, commit, metadata.commit_hash, metadata.size, metadata.etag)
-    # Our token is for the Hub alone: large files lie on another host, behind an address signed for this download.
-    own = urlsplit(metadata.location)[:2] == urlsplit(client.endpoint())[:2]  # scheme and host
-    headers = build_hf_headers(token=token if own else False, **LIBRARY)  # type: ignore[arg-type]
-    headers["Accept-Encoding"] = "identity"
-    sha256, sha1 = hashlib.sha256(), hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
-    count = 0
-    request = get_session().stream("GET", metadata.location, headers=headers, timeout=READ_SECONDS)
-    with request as response, target.open("wb") as sink:
-        hf_raise_for_status(response)
-        for chunk in response.iter_raw():
-            count += len(chunk)
-            if count > file.size:
-                raise TransientError(f"more than {file.size} bytes")
-            deadline.check(file.path)
-            sink.write(chunk)
-            sha256.update(chunk)
-            sha1.update(chunk)
-            report(count)
-    return sha256.hexdigest(), sha1.hexdigest(), count
+    name = f"{commit.repo_id}/{file.path}"
+    url = hf_hub_url(commit.repo_id, file.path, revision=commit.revision, endpoint=client.endpoint())
+    reported = 0
 
+    def attempt() -> str:
+        nonlocal reported
+        # What the Hub announces must be what is pinned, before any byte is fetched.
+        deadline.check(file.path)
+        announced = client.with_timeout(
+            deadline.remaining(),
+            f"asking for {file.path}",
+            lambda: get_hf_file_metadata(url, token=access.token, timeout=READ_SECONDS, **LIBRARY),  # type: ignore[arg-type]
+        )
+        etag = announced.etag or ""
+        if announced.commit_hash is None:
+            raise HubError(
+                f"{client.endpoint()} does not say which commit {file.path} is from.",
+                hint="Check HF_ENDPOINT: a mirror must pass on the Hub's headers.",
+            )
+        if announced.commit_hash != commit.revision:
+            raise TransientError(f"commit {announced.commit_hash}")
+        if announced.size not in (None, file.size):
+            raise TransientError(f"{announced.size} bytes")
+        if len(etag) == 64 and file.sha256 not in (None, etag):
+            raise TransientError(f"sha256 {etag}")
 
-def _check_metadata(file: RemoteFile, commit: str, seen_commit: str | None, size: int | None, etag: str | None) -> None:
-    """Hold what the Hub announces to what was pinned, before any byte is fetched."""
-    if seen_commit != commit:
-        raise TransientError(f"commit {seen_commit}")
-    if size is not None and size != file.size:
-        raise TransientError(f"{size} bytes")
-    if etag is not None and len(etag) == 64 and file.sha256 is not None and etag != file.sha256:
-        raise TransientError(f"sha256 {etag}")
+        # Large files lie on another host, behind an address signed for this download. Only the Hub gets our token.
+        own = urlsplit(announced.location)[:2] == urlsplit(client.endpoint())[:2]  # scheme and host
+        headers = build_hf_headers(token=access.token if own else False, **LIBRARY)  # type: ignore[arg-type]
+        headers["Accept-Encoding"] = "identity"
+        sha256, sha1 = hashlib.sha256(), hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
+        count = 0
+        request = get_session().stream("GET", announced.location, headers=headers, timeout=READ_SECONDS)
+        with request as response, target.open("wb") as sink:
+            hf_raise_for_status(response)
+            for chunk in response.iter_raw():
+                count += len(chunk)
+                if count > file.size:
+                    raise TransientError(f"more than {file.size} bytes")
+                deadline.check(file.path)
+                sink.write(chunk)
+                sha256.update(chunk)
+                sha1.update(chunk)
+                if access.progress is not None and count > reported:  # another try begins at 0; a bar does not
+                    reported = count
+                    access.progress(name, count, file.size)
 
+        if count != file.size:
+            raise TransientError(f"{count} bytes")
+        if file.sha256 not in (None, sha256.hexdigest()):
+            raise TransientError(f"sha256 {sha256.hexdigest()}")
+        if file.sha256 is None and file.blob_id != sha1.hexdigest():
+            raise TransientError(f"git blob {sha1.hexdigest()}")
+        return sha256.hexdigest()
 
-def _verified(file: RemoteFile, sha256: str, sha1: str, count: int) -> str:
-    if count != file.size:
-        raise TransientError(f"{count} bytes")
-    if file.sha256 is not None and sha256 != file.sha256:
-        raise TransientError(f"sha256 {sha256}")
-    if file.sha256 is None and sha1 != file.blob_id:
-        raise TransientError(f"git blob {sha1}")
-    return sha256
-
-
-def _expectation(file: RemoteFile) -> str:
-    if file.sha256 is not None:
-        return f"{file.size} bytes with sha256 {file.sha256}"
-    return f"{file.size} bytes as git blob {file.blob_id}"
+    try:
+        return client.with_retries(attempt, deadline)
+    except TransientError as error:
+        digest = f"sha256 {file.sha256}" if file.sha256 is not None else f"git blob {file.blob_id}"
+        raise DigestMismatchError(
+            name, expected=f"{file.size} bytes, {digest}", found=str(error), hint="Try again; nothing was kept."
+        ) from error
+    except OSError as error:
+        # The client's errors are OSErrors too. Those of the disk have a number, and no answer of the Hub.
+        if error.errno is None or client.status_of(error) is not None or client.is_network(error):
+            raise
+        raise store_error(access.store.root, error) from error

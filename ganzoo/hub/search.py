@@ -1,4 +1,4 @@
-"""Repositories that carry the tag `ganzoo`."""
+"""Repositories with the tag `ganzoo`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganzoo.hub import client
 from ganzoo.hub.client import LIBRARY, hub_errors
 
 MOST = 200
-"""Repositories listed at the most."""
+"""Most repositories that are listed."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Found:
 
 
 def search(pattern: str = "") -> list[Found]:
-    """Return the ganzoo repositories whose name holds a text, or matches a shell pattern. Raises HubError."""
+    """Return the ganzoo repositories whose name contains a text or matches a shell pattern. Raises HubError."""
     from huggingface_hub import HfApi
 
     if client.is_offline():
@@ -35,8 +35,8 @@ def search(pattern: str = "") -> list[Found]:
     api = HfApi(endpoint=client.endpoint(), **LIBRARY)  # type: ignore[arg-type]
     with hub_errors("the Hub"):
         client.check_reachable()
-        text = max(re.split(r"[*?\[\]]", pattern), key=len) or None  # what the Hub can look for of a shell pattern
-        models = client.within(
+        text = max(re.split(r"[*?\[\]]", pattern), key=len) or None  # the Hub searches for plain text, not for patterns
+        models = client.with_timeout(
             client.allowed_seconds(30),
             "searching the Hub",
             lambda: list(api.list_models(filter="ganzoo", search=text, limit=MOST, full=True, cardData=True)),

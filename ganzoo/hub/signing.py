@@ -1,7 +1,7 @@
 """Signatures over all files of a model, made and checked with a pair of elliptic-curve keys (extra `sign`).
 
-The digests in a manifest say that bytes are those that were pinned; a signature says who vouches for them, also where
-no manifest knows the repository.
+The digests in a manifest fix the bytes. A signature says who vouches for them, also for repositories that no manifest
+lists.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from typing import Any
 
 from ganzoo.errors import UsageError, WeightsError
 
-SIGNATURE_NAME = "model.sig"
-
 
 def sign(files: Mapping[str, bytes], private_key: Path) -> bytes:
-    """Return a signature over files by name and content. Raises UsageError for a key that is none."""
+    """Return a signature over the names and contents of files. Raises UsageError when the key cannot sign."""
     signing, _ = _library()
     with _folder(files) as folder:
         try:
@@ -31,17 +29,17 @@ def sign(files: Mapping[str, bytes], private_key: Path) -> bytes:
 
 
 def check(files: Mapping[str, bytes], signature: bytes, public_key: Path, where: str) -> None:
-    """Hold files to a signature. Raises WeightsError when it is not theirs, UsageError for a key that is none."""
+    """Check a signature over files. Raises WeightsError when it does not match, UsageError for an unreadable key."""
     _, verifying = _library()
     with _folder(files) as folder:
         (folder / "signature").write_bytes(signature)
         try:
             verifier = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise UsageError(f"{public_key} is no public key: {_short(error)}", hint=_KEY_HINT) from error
+            raise UsageError(f"{public_key} is not a public key: {_short(error)}", hint=_KEY_HINT) from error
         try:
             verifier.verify(folder / "files", folder / "signature")
-        except Exception as error:  # the library has no error of its own
+        except Exception as error:  # the library raises many kinds
             raise WeightsError(
                 f"{where} is not what the owner of {public_key} signed: {_short(error)}",
                 hint="Do not use it; ask its owner, or check that the key is theirs.",
@@ -66,7 +64,7 @@ def _short(error: Exception) -> str:
 
 @contextmanager
 def _folder(files: Mapping[str, bytes]) -> Iterator[Path]:
-    """Lay files out in a folder of their own, as the library wants them."""
+    """Write files into a temporary folder: the library signs folders."""
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as name:
         folder = Path(name, "files")
         folder.mkdir()

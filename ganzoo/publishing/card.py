@@ -1,4 +1,4 @@
-"""The model card: what a visitor of the repository reads, and what the Hub indexes."""
+"""The model card: the repository's README.md, and the metadata that the Hub indexes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganzoo.config import differences
+from ganzoo import __version__
 from ganzoo.errors import GanzooError
 from ganzoo.registry import recipes
 from ganzoo.validation import plain
-from ganzoo.version import __version__
 from ganzoo.weights.manifest import measured
 from ganzoo.weights.model_config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
-    """Everything that the card tells."""
+    """What a model card states."""
 
     repo_id: str
     config: ModelConfig
@@ -112,18 +111,34 @@ def _training(facts: CardFacts) -> list[str]:
 
 
 def retraining_command(settings: Mapping[str, Any]) -> str:
-    """Return the command that trains the same again: the recipe, the seed, and every setting that differs from it."""
+    """Return the command that trains the same model again: the recipe, the seed, and the settings that differ."""
     trained = settings["recipe"]
     parts = ["ganzoo train", trained["name"], f"--seed {settings['seed']}"]
     try:
         recipe = plain(recipes.get(trained["name"]))
     except GanzooError:
         recipe = trained  # not installed here: nothing to compare with
-    changed = {key: new for key, (_, new) in differences(recipe, trained).items() if key not in _TEXTS}
+    changed = {key: value for key, value in _assignments(recipe, trained).items() if key not in RECIPE_TEXTS}
     if settings["precision"] != "fp32":
         changed["precision"] = settings["precision"]
     parts += [f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in changed.items()]
     return " ".join(parts)
 
 
-_TEXTS = ("summary", "source", "notes")
+RECIPE_TEXTS = frozenset({"summary", "source", "notes"})
+"""Fields of a recipe that do not change what it trains."""
+
+
+def _assignments(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the settings, by dotted key, that change one document into the other.
+
+    --set cannot delete a key, so a table that loses one is set as a whole.
+    """
+    found: dict[str, Any] = {}
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping) and old.keys() <= value.keys():
+            found |= _assignments(old, value, f"{prefix}{key}.")
+        elif value != old:
+            found[prefix + key] = value
+    return found

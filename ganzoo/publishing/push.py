@@ -1,8 +1,8 @@
-"""Runs, folders and manifest entries -> one commit of a repository, checked before and after.
+"""Models, runs, folders and manifest entries -> one commit of a repository, checked before and after.
 
-What is pushed goes through the very code that loads it. The commit is the last step, so that an interrupted push leaves
-the repository as it was. Afterwards every file is compared with what the Hub holds, and the model is pulled into an
-empty store and sampled.
+Before the push, the code that loads weights reads everything. The commit is the last step, so that an interrupted push
+leaves the repository as it was. Afterwards every file is compared with the Hub's listing, and the model is pulled into
+an empty store and sampled.
 """
 
 from __future__ import annotations
@@ -21,32 +21,35 @@ from typing import Any
 
 import torch
 
-from ganzoo.errors import GanzooError, HubError, UsageError, WeightsFormatError
+from ganzoo.errors import HubError, UsageError, WeightsFormatError
 from ganzoo.evaluation.report import saved_metrics
 from ganzoo.hub import client
-from ganzoo.hub.access import Access
-from ganzoo.hub.client import LIBRARY, hub_errors
-from ganzoo.hub.pull import ROLES, list_files
-from ganzoo.hub.signing import SIGNATURE_NAME, sign
-from ganzoo.model import (
-    CONFIG_NAME,
-    DISCRIMINATOR_NAME,
-    GAN,
-    GENERATOR_NAME,
-    TRAINING_NAME,
-    discriminator_from_bytes,
-    gan_from_bytes,
-)
+from ganzoo.hub.client import LIBRARY, Access, hub_errors
+from ganzoo.hub.download import list_files
+from ganzoo.hub.signing import sign
+from ganzoo.model import GAN, discriminator_from_bytes, gan_from_bytes
 from ganzoo.publishing.card import CardFacts, model_card
 from ganzoo.rendering import picture
-from ganzoo.sources import find_entry, load, read_folder_file, read_verified
+from ganzoo.sources import FolderSource, HubSource, load, resolve
 from ganzoo.weights.building import num_parameters
+from ganzoo.weights.layout import (
+    CARD_NAME,
+    CONFIG_NAME,
+    DISCRIMINATOR_NAME,
+    FILES,
+    GENERATOR_NAME,
+    NAMES,
+    SAMPLES_NAME,
+    SIGNATURE_NAME,
+    TRAINED_ROLES,
+    TRAINING_NAME,
+)
 from ganzoo.weights.manifest import WeightsEntry
-from ganzoo.weights.references import FolderReference, HubReference, parse_hub_reference, parse_reference
+from ganzoo.weights.references import parse_hub_reference
 from ganzoo.weights.store import Store
 
 SAMPLES = 64
-"""Samples on the picture, and in the comparison after the push; seed 0."""
+"""Samples in the picture and in the comparison after the push; seed 0."""
 
 
 @dataclass(frozen=True)
@@ -71,23 +74,70 @@ class Pushed:
     """Name in the repository -> sha256."""
 
 
+def push(
+    source: GAN | str | os.PathLike[str],
+    repo_id: str,
+    *,
+    license: str | None = None,
+    private: bool = False,
+    tag: str | None = None,
+    message: str | None = None,
+    create_pr: bool = False,
+    sign_with: str | os.PathLike[str] | None = None,
+    token: str | bool | None = None,
+) -> Pushed:
+    """Publish weights on the Hugging Face Hub in one commit, read them back and compare them.
+
+        ganzoo.push("runs/curves", "you/my-gan", license="mit", tag="v1")
+
+    Args:
+        source: a model, a run or weights folder, or a name of weights.
+        repo_id: `owner/name`; the repository is created when it does not exist.
+        license: SPDX identifier, such as `mit`; needed for all but manifest entries, which state theirs.
+        private: make a new repository private; an existing one must be private already.
+        tag: a tag for the commit, such as `v1`.
+        message: message of the commit.
+        create_pr: open a pull request instead of committing.
+        sign_with: a private key (PEM) to sign with; needs the extra `sign`.
+        token: a token; None takes the one of HF_TOKEN or `hf auth login`.
+
+    Raises:
+        UsageError: no licence, a Hub reference, a taken tag, or a key that cannot sign.
+        HubError: the Hub cannot be reached, refuses, takes too long, or holds something else afterwards.
+        GanzooError: whatever loading the weights raises.
+    """
+    key = None if sign_with is None else Path(sign_with)
+    if isinstance(source, GAN):
+        with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:
+            package = prepare(source.save(folder), repo_id, license=license, sign_with=key)
+    else:
+        package = prepare(source, repo_id, license=license, sign_with=key)
+    return send(package, private=private, tag=tag, message=message, create_pr=create_pr, token=token)
+
+
 def prepare(
-    source: str | os.PathLike[str] | WeightsEntry,
+    reference: str | os.PathLike[str] | WeightsEntry,
     repo_id: str,
     *,
     license: str | None = None,
     sign_with: Path | None = None,
 ) -> Package:
-    """Read and validate weights, draw their picture, write their card and sign all; asks nothing of the network.
+    """Read and check weights, draw their samples, write their card and sign everything.
 
-    Raises UsageError without a licence, for a Hub reference or for a key that is none, and what loading raises.
+    Asks nothing of the Hub, unless the weights of a manifest entry have to be downloaded. Raises UsageError without a
+    licence, for a Hub reference or for a key that cannot sign, and what loading raises.
     """
     parse_hub_reference(f"hf:{repo_id}")
-    contents, known_license, metrics = _read(source)
-    where = str(source.reference if isinstance(source, WeightsEntry) else source)
-    chosen = license or known_license
+    source = resolve(reference)
+    if isinstance(source, HubSource):
+        raise UsageError(f"{reference} is already on the Hub.", hint="Push a run, a folder or a name.")
+    contents = {NAMES[file.role]: content for file, content in source.read_all().items() if file.role in TRAINED_ROLES}
+    where, metrics = source.reference, source.metrics
+    if isinstance(source, FolderSource):
+        metrics = list(saved_metrics(source.folder, hashlib.sha256(contents[GENERATOR_NAME]).hexdigest()))
+    chosen = license or source.license
     if not chosen or _LICENSE.fullmatch(chosen) is None:
-        problem = f"{chosen!r} is no licence" if chosen else f"{where} states no licence"
+        problem = f"{chosen!r} is not a licence" if chosen else f"{where} does not state a licence"
         raise UsageError(f"{problem}.", hint="Pass one: --license mit (an SPDX identifier).")
     gan = gan_from_bytes(contents[CONFIG_NAME], contents[GENERATOR_NAME], where)
     if DISCRIMINATOR_NAME in contents:
@@ -100,16 +150,18 @@ def prepare(
         training=_training_record(contents, where),
         parameters=num_parameters(gan.generator),
     )
-    pushed = {**contents, "samples.png": _samples_png(gan), "README.md": model_card(facts).encode()}
+    samples = io.BytesIO()
+    picture(gan.sample(SAMPLES, seed=0), gan.config.sample).save(samples, format="PNG")
+    files = {**contents, SAMPLES_NAME: samples.getvalue(), CARD_NAME: model_card(facts).encode()}
     if sign_with is not None:
-        pushed[SIGNATURE_NAME] = sign(pushed, sign_with)
-    return Package(repo_id, gan, pushed)
+        files[SIGNATURE_NAME] = sign(files, sign_with)
+    return Package(repo_id, gan, files)
 
 
 _LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 
 
-def push(
+def send(
     package: Package,
     *,
     private: bool = False,
@@ -118,78 +170,78 @@ def push(
     create_pr: bool = False,
     token: str | bool | None = None,
 ) -> Pushed:
-    """Create the repository when it is not there, and write everything in one commit; then read it back.
+    """Create the repository if it does not exist, and write everything in one commit; then read it back.
 
-    Files of an earlier push that this one does not have are removed by the same commit. A repository that this call
-    created is removed again when the commit fails. Raises HubError when the Hub cannot be reached, refuses, takes too
-    long, or holds something else afterwards; UsageError for a tag that is taken, or a tag on a pull request.
+    Files of an earlier push that the package lacks are deleted by the same commit. A repository that this call created
+    is deleted again when the commit fails. Raises HubError when the Hub cannot be reached, refuses, takes too long, or
+    holds something else afterwards; UsageError for a tag that is taken, or a tag on a pull request.
     """
     from huggingface_hub import HfApi
 
     if client.is_offline():
         raise HubError("HF_HUB_OFFLINE forbids requests.", hint="Unset it to push.")
     if tag is not None and create_pr:
-        raise UsageError("a pull request has no tag.", hint="Leave one of the two out.")
+        raise UsageError("a pull request cannot have a tag.", hint="Leave out --tag or --create-pr.")
     repo_id = package.repo_id
     api = HfApi(endpoint=client.endpoint(), token=token, **LIBRARY)  # type: ignore[arg-type]
     seconds = client.allowed_seconds(120 + sum(map(len, package.files.values())) / 50_000)
     with hub_errors(repo_id):
         client.check_reachable()
-        new = not client.within(seconds, "asking for the repository", lambda: api.repo_exists(repo_id))
+        new = not client.with_timeout(seconds, "asking for the repository", lambda: api.repo_exists(repo_id))
         if not new and tag is not None:
             _check_tag(api, repo_id, tag, seconds)
-        client.within(
+        client.with_timeout(
             seconds, "creating the repository", lambda: api.create_repo(repo_id, private=private or None, exist_ok=True)
         )
         try:
             if private:
                 _check_private(api, repo_id, seconds)
-            info = client.within(
-                seconds, "the commit", lambda: _commit(api, package, message or _default_message(package), create_pr)
+            info = client.with_timeout(
+                seconds,
+                "the commit",
+                lambda: _commit(api, package, message or f"Upload {package.gan.config.recipe} with ganzoo", create_pr),
             )
         except BaseException:
             if new:
-                with contextlib.suppress(Exception):  # the first error is the one to tell
-                    client.within(seconds, "removing it again", lambda: api.delete_repo(repo_id, missing_ok=True))
+                with contextlib.suppress(Exception):  # the first error is the one to report
+                    client.with_timeout(seconds, "removing it again", lambda: api.delete_repo(repo_id, missing_ok=True))
             raise
         commit = info.oid
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in package.files.items()}
     _compare(package, commit, token)
     if tag is not None:
         with hub_errors(repo_id):
-            client.within(seconds, "tagging", lambda: api.create_tag(repo_id, tag=tag, revision=commit, exist_ok=True))
+            client.with_timeout(
+                seconds, "tagging", lambda: api.create_tag(repo_id, tag=tag, revision=commit, exist_ok=True)
+            )
     return Pushed(repo_id, commit, tag, str(info.commit_url), digests)
 
 
-def _default_message(package: Package) -> str:
-    return f"Upload {package.gan.config.recipe} with ganzoo"
-
-
 def _check_private(api: Any, repo_id: str, seconds: float) -> None:
-    """Refuse to write into a public repository what was meant to be private."""
-    if not client.within(seconds, "asking", lambda: api.model_info(repo_id)).private:
+    """Refuse to write private weights into a public repository. Raises HubError."""
+    if not client.with_timeout(seconds, "asking", lambda: api.model_info(repo_id)).private:
         raise HubError(f"{repo_id} is public already.", hint="Make it private on its page, or push without --private.")
 
 
 def _check_tag(api: Any, repo_id: str, tag: str, seconds: float) -> None:
-    """Refuse a tag that stands at an earlier commit: people rely on it."""
-    refs = client.within(seconds, "listing tags", lambda: api.list_repo_refs(repo_id))
+    """Refuse a tag that an earlier commit has: others rely on it. Raises UsageError."""
+    refs = client.with_timeout(seconds, "listing tags", lambda: api.list_repo_refs(repo_id))
     if any(ref.name == tag for ref in refs.tags):
         raise UsageError(f"{repo_id} has a tag {tag!r} already.", hint="Choose the next --tag.")
 
 
 def _commit(api: Any, package: Package, message: str, create_pr: bool) -> Any:
-    """Write the package, and remove what an earlier one had besides, in one commit on top of what was read."""
+    """Write the package and delete other files of an earlier one, in one commit whose parent is today's head."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     head = api.model_info(package.repo_id)
     stale = [
-        row.rfilename for row in head.siblings or () if row.rfilename in ROLES and row.rfilename not in package.files
+        row.rfilename for row in head.siblings or () if row.rfilename in FILES and row.rfilename not in package.files
     ]
     operations: list[Any] = [CommitOperationDelete(path_in_repo=name) for name in stale]
     with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:
         for name, content in package.files.items():
-            path = Path(folder, name)  # the client streams files, also to where it takes no bytes
+            path = Path(folder, name)  # the client streams files, also where it does not take bytes
             path.write_bytes(content)
             operations.append(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path))
         return api.create_commit(
@@ -201,26 +253,8 @@ def _commit(api: Any, package: Package, message: str, create_pr: bool) -> Any:
         )
 
 
-def _read(
-    source: str | os.PathLike[str] | WeightsEntry,
-) -> tuple[dict[str, bytes], str | None, list[Mapping[str, Any]]]:
-    """Return the files of weights, their licence and their metrics. Raises UsageError and what loading raises."""
-    parsed = source if isinstance(source, WeightsEntry) else parse_reference(source)
-    if isinstance(parsed, HubReference):
-        raise UsageError(f"{source} is on the Hub already.", hint="Push a run, a folder or a name.")
-    if isinstance(parsed, FolderReference):
-        contents = {name: read_folder_file(parsed.path, name) for name in (CONFIG_NAME, GENERATOR_NAME)}
-        for name in (DISCRIMINATOR_NAME, TRAINING_NAME):
-            if (parsed.path / name).is_file():
-                contents[name] = read_folder_file(parsed.path, name)
-        weights = hashlib.sha256(contents[GENERATOR_NAME]).hexdigest()
-        return contents, None, list(saved_metrics(parsed.path, weights))
-    entry = parsed if isinstance(parsed, WeightsEntry) else find_entry(parsed)
-    return {file.path: read_verified(entry, file, Store()) for file in entry.files}, entry.license, list(entry.metrics)
-
-
 def _training_record(contents: Mapping[str, bytes], where: str) -> Mapping[str, Any] | None:
-    """Return training.json when it is there. Raises WeightsFormatError when it is not what training writes."""
+    """Return the contents of training.json, or None without one. Raises WeightsFormatError for a malformed one."""
     if TRAINING_NAME not in contents:
         return None
     try:
@@ -229,40 +263,28 @@ def _training_record(contents: Mapping[str, bytes], where: str) -> Mapping[str, 
         return {name: record[name] for name in needed}
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsFormatError(
-            f"{where}/{TRAINING_NAME} is no training record: {error!r}.",
-            hint="Restore it, or remove it to push without.",
+            f"{where}/{TRAINING_NAME} is not a training record: {error!r}.",
+            hint="Restore it, or delete it to push without it.",
         ) from error
 
 
-def _samples_png(gan: GAN) -> bytes:
-    buffer = io.BytesIO()
-    picture(gan.sample(SAMPLES, seed=0), gan.config.sample).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
 def _compare(package: Package, commit: str, token: str | bool | None) -> None:
-    """Hold the commit to what was sent: every digest by the Hub's listing, and the samples of a fresh pull."""
-    owner, _, repo = package.repo_id.partition("/")
-    reference = HubReference(owner, repo, commit)
-    _, remote = list_files(reference, token)
+    """Compare the commit with the package: every digest in the Hub's listing, and samples of a fresh pull.
+
+    Raises HubError.
+    """
+    reference = parse_hub_reference(f"{package.repo_id}@{commit}")
+    _, remote = list_files(reference, Access(token=token))
     for file in remote:
         content = package.files.get(file.path, b"")
         sha1 = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         same = file.sha256 == hashlib.sha256(content).hexdigest() if file.sha256 else file.blob_id == sha1
         if file.size != len(content) or not same:
-            raise HubError(f"{package.repo_id}/{file.path} is not what was pushed.", hint="Push again.")
-    missing = [name for name in package.files if name in ROLES and name not in {file.path for file in remote}]
+            raise HubError(f"{file.path} in {reference} is not what was pushed.", hint="Push again.")
+    missing = package.files.keys() - {file.path for file in remote}
     if missing:
-        raise HubError(f"{package.repo_id} lacks {', '.join(missing)} after the push.", hint="Push again.")
-    with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:  # an empty store, as a stranger has
+        raise HubError(f"{reference} lacks {', '.join(sorted(missing))} after the push.", hint="Push again.")
+    with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:  # an empty store, as on another machine
         pulled = load(str(reference), access=Access(store=Store(Path(folder)), token=token)).sample(SAMPLES, seed=0)
     if not torch.equal(pulled, package.gan.sample(SAMPLES, seed=0)):
-        raise HubError(f"{package.repo_id} samples differently after the push.", hint="Push again.")
-
-
-def zoo_packages(organisation: str, entries: list[WeightsEntry]) -> list[tuple[WeightsEntry, Package]]:
-    """Prepare every bundled entry that has no repository yet. Raises GanzooError for none, and as `prepare` does."""
-    waiting = [entry for entry in entries if entry.bundled is not None and entry.repo_id is None]
-    if not waiting:
-        raise GanzooError("every bundled entry is published already.", hint="`ganzoo show NAME` says where.")
-    return [(entry, prepare(entry, f"{organisation}/{entry.name}")) for entry in waiting]
+        raise HubError(f"the samples of {reference} differ from those of the pushed model.", hint="Push again.")

@@ -1,1 +1,1 @@
-"""For maintainers of a zoo: bundle runs with a package, publish them, and write the leaderboard."""
+"""For maintainers of weights: bundle runs with a package, publish them, and write the leaderboard."""

@@ -1,4 +1,4 @@
-"""A finished run -> an entry of a weights manifest, with its files inside a package, ready to be released."""
+"""A finished run -> files inside a package, and their entry in a weights manifest."""
 
 from __future__ import annotations
 
@@ -9,36 +9,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ganzoo import __version__
 from ganzoo.config import differences, settings_from_json
-from ganzoo.errors import GanzooError, SettingsError, UsageError
+from ganzoo.errors import GanzooError, SettingsError, UsageError, hint_for
 from ganzoo.evaluation.measurement import evaluate_gan
 from ganzoo.evaluation.report import Evaluation, MetricValue
-from ganzoo.model import (
-    CONFIG_NAME,
-    DISCRIMINATOR_NAME,
-    GAN,
-    GENERATOR_NAME,
-    TRAINING_NAME,
-    discriminator_from_bytes,
-)
+from ganzoo.model import GAN, discriminator_from_bytes
+from ganzoo.publishing.card import RECIPE_TEXTS
 from ganzoo.registry import recipes
 from ganzoo.sources import load
 from ganzoo.system.files import write_atomically
 from ganzoo.validation import plain
-from ganzoo.version import __version__
 from ganzoo.weights.building import num_parameters
+from ganzoo.weights.layout import CONFIG_NAME, DISCRIMINATOR_NAME, FILES, TRAINING_NAME
 from ganzoo.weights.manifest import WeightsEntry, WeightsFile, read_manifest, write_manifest
 from ganzoo.weights.references import NAME
-
-_TEXTS = frozenset({"summary", "source", "notes"})
-"""Fields of a recipe that may be written better after a training."""
-
-_ROLES = {
-    CONFIG_NAME: "config",
-    GENERATOR_NAME: "generator",
-    DISCRIMINATOR_NAME: "discriminator",
-    TRAINING_NAME: "training",
-}
 
 
 def bundle(
@@ -52,20 +37,20 @@ def bundle(
     protocols: Sequence[str] = (),
     with_discriminator: bool = False,
 ) -> WeightsEntry:
-    """Copy a finished run into `<package>/weights/<recipe>-<version>/`, measure it, and enter it into the manifest.
+    """Copy a finished run into `<package>/weights/<recipe>-<version>/`, measure it, and add it to the manifest.
 
     It is measured under the given protocols, or the dataset's first. The discriminator, which sampling does not need,
-    is left out unless asked for. The new version becomes the default of its name.
+    is left out by default. The new version becomes the default of its name.
 
     Raises UsageError when the run is not finished or the version exists, and what loading and evaluating raise.
     """
     training = _training_record(run)
     name = training["settings"]["recipe"]["name"]
     if NAME.fullmatch(version) is None:
-        raise UsageError(f"{version!r} is no version.", hint="Write lower-case letters and digits, such as v1.")
+        raise UsageError(f"{version!r} is not a version.", hint="Use lower-case letters and digits, such as v1.")
     entries = read_manifest(manifest) if manifest.is_file() else []
     if any((entry.name, entry.version) == (name, version) for entry in entries):
-        raise UsageError(f"{manifest} has {name}@{version} already.", hint="Choose the next --version.")
+        raise UsageError(f"{manifest} already has {name}@{version}.", hint="Choose the next --version.")
 
     gan = load(run)
     evaluations = [evaluate_gan(gan, name, protocol, data_dir) for protocol in protocols or (None,)]
@@ -76,7 +61,7 @@ def bundle(
                 hint="Pass the whole --data-dir.",
             )
     folder = Path("weights", f"{name}-{version}")
-    contents = {name: (run / name).read_bytes() for name in _ROLES}
+    contents = {name: (run / name).read_bytes() for name, kind in FILES.items() if kind.trained}
     discriminator = discriminator_from_bytes(gan.config, contents[DISCRIMINATOR_NAME], DISCRIMINATOR_NAME)
     parameters = {"generator": num_parameters(gan.generator), "discriminator": num_parameters(discriminator)}
     if not with_discriminator:
@@ -89,26 +74,26 @@ def bundle(
             write_atomically(package / folder / name, content)
         write_manifest(manifest, [*_without_default(entries, entry.name), entry])
     except OSError as error:
-        raise GanzooError(f"cannot write to {package}: {error.strerror}.", hint="Free some space.") from error
+        raise GanzooError(f"cannot write to {package}: {error.strerror}.", hint=hint_for(error)) from error
     return entry
 
 
 def _training_record(run: Path) -> dict[str, Any]:
-    """Return the record of a run that did what its recipe says, to the end. Raises UsageError."""
+    """Return the record of a finished run, trained as its recipe says. Raises UsageError for any other run."""
     try:
         training: dict[str, Any] = json.loads((run / TRAINING_NAME).read_text(encoding="utf-8"))
-        # Read anew: fields that the recipe has got since then have their defaults, as they had in effect.
+        # Read as settings: fields that recipes have got since then take their defaults, as they did in effect.
         trained, steps = plain(settings_from_json(training["settings"], str(run)).recipe), training["steps"]
         recipe = plain(recipes.get(trained["name"]))
     except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
-        raise UsageError(f"{run} is no run with weights.", hint="Name a folder that train made.") from error
+        raise UsageError(f"{run} is not a run with weights.", hint="Name a folder that `ganzoo train` made.") from error
     if steps != trained["steps"]:
         raise UsageError(f"{run} stopped at step {steps} of {trained['steps']}.", hint=f"ganzoo resume {run}")
-    changed = [key for key in differences(recipe, trained) if key not in _TEXTS]
+    changed = [key for key in differences(recipe, trained) if key not in RECIPE_TEXTS]
     if changed:
         raise UsageError(
             f"{run} was not trained as the recipe {trained['name']!r} says: {', '.join(changed)}.",
-            hint="Train without those settings, or make a recipe of your own with them.",
+            hint="Train without those settings, or define a recipe that has them.",
         )
     return training
 
@@ -132,7 +117,7 @@ def _entry(
         revision=None,
         bundled=bundled,
         files=tuple(
-            WeightsFile(path=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content), role=_ROLES[name])
+            WeightsFile(path=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content), role=FILES[name].role)
             for name, content in contents.items()
         ),
         recipe=gan.config.recipe,
@@ -152,7 +137,7 @@ def _entry(
 def pinned(metric: MetricValue) -> dict[str, Any]:
     """Return a metric as the manifest states it.
 
-    Seeds fix the samples, so only rounding differs from machine to machine; the tolerance leaves room for much more.
+    Seeds fix the samples, so machines differ in rounding only; the tolerance is far larger than that.
     """
     tolerance = max(2 * (metric.std or 0), 0.02 * abs(metric.value), 1e-4)
     numbers = {"value": metric.value, "std": metric.std, "tolerance": float(f"{tolerance:.2g}")}

@@ -1,4 +1,4 @@
-"""Every entry of the zoo in one table, as Markdown to read and as CSV to compute with."""
+"""The metrics of every manifest entry in one table: Markdown to read, CSV to compute with."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Row:
     training_seconds: float
     training_device: str
     samples_per_second: float
-    """Of the generator, while this was measured."""
+    """Speed of the generator during the evaluation."""
     device: str
-    """Where it was measured."""
+    """The device that it was measured on."""
 
 
 def rows(entry: WeightsEntry, evaluation: Evaluation) -> list[Row]:
@@ -56,7 +56,7 @@ def rows(entry: WeightsEntry, evaluation: Evaluation) -> list[Row]:
 
 
 def to_csv(table: Iterable[Row]) -> str:
-    """Write all rows, a line each."""
+    """Return the rows as CSV, with a header."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([field.name for field in fields(Row)])
@@ -66,7 +66,7 @@ def to_csv(table: Iterable[Row]) -> str:
 
 
 def to_markdown(table: Sequence[Row]) -> str:
-    """Write a table for each protocol, the best weights by its first metric on top."""
+    """Write a table for each protocol, sorted by its first metric, the best weights on top."""
     parts = [
         "# Leaderboard",
         "",

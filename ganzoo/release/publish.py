@@ -1,4 +1,4 @@
-"""The whole zoo -> the Hub, and the commits back into the manifest."""
+"""Every bundled entry -> the Hub, and the commits into the manifest."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from ganzoo.errors import GanzooError, ManifestError
-from ganzoo.publishing.push import Package, Pushed, push, zoo_packages
+from ganzoo.errors import GanzooError, ManifestError, hint_for
+from ganzoo.publishing.push import Package, Pushed, prepare, send
 from ganzoo.weights.manifest import manifest_path, read_manifest, write_manifest
 
 
@@ -19,21 +19,24 @@ def publish_zoo(
     approve: Callable[[list[Package]], bool],
     report: Callable[[Pushed], None] = lambda pushed: None,
 ) -> list[Pushed]:
-    """Push every bundled entry that is not on the Hub to `<organisation>/<name>`, and pin each in the manifest.
+    """Push every bundled entry that is not on the Hub to `<organisation>/<name>`, and pin its commit in the manifest.
 
-    `approve` sees the packages first, `report` each push when it is done and pinned. An interrupted publication leaves
-    the manifest true, and the next one goes on where it stopped. Raises ManifestError, HubError, and what `prepare`
-    raises.
+    `approve` is asked about all packages first; `report` is called after each push, once it is pinned. An interrupted
+    publication can be started again: it continues with the entries that are not pinned. Raises ManifestError, HubError,
+    GanzooError when every entry is published, and what `prepare` raises.
     """
     path = manifest or manifest_path("ganzoo")
     if path is None:
         raise ManifestError("there is no manifest to write to.", hint="Name one with --manifest.")
-    prepared = zoo_packages(organisation, read_manifest(path))
+    waiting = [entry for entry in read_manifest(path) if entry.bundled is not None and entry.repo_id is None]
+    if not waiting:
+        raise GanzooError("every bundled entry is already published.", hint="`ganzoo show NAME` shows where.")
+    prepared = [(entry, prepare(entry, f"{organisation}/{entry.name}")) for entry in waiting]
     if not approve([package for _, package in prepared]):
         return []
     pushed = []
     for entry, package in prepared:
-        done = push(package, private=private, tag=entry.version)
+        done = send(package, private=private, tag=entry.version)
         pushed.append(done)
         entries = [
             dataclasses.replace(other, repo_id=done.repo_id, revision=done.commit)
@@ -46,7 +49,7 @@ def publish_zoo(
         except OSError as error:
             raise GanzooError(
                 f"{done.repo_id} is pushed at {done.commit}, but {path} cannot be written: {error.strerror}.",
-                hint="Write repo_id and revision into the manifest by hand.",
+                hint=f"{hint_for(error)} Then enter repo_id and revision by hand.",
             ) from error
         report(done)
     return pushed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 import shutil
@@ -10,13 +11,18 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 def write_atomically(target: Path, content: bytes) -> None:
     """Write a complete file or none. Raises OSError."""
     with whole_file(target) as file:
         file.write(content)
+
+
+def write_json(target: Path, document: Any) -> None:
+    """Write a JSON file, indented for people, as `write_atomically` does. Raises OSError."""
+    write_atomically(target, (json.dumps(document, indent=2) + "\n").encode())
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Other people's checkpoints -> ganzoo folders. Tensors only: nothing in a file is ever run."""
+"""Checkpoints of other programs -> generators. Only tensors are read; no code in a file is ever run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ganzoo.errors import UsageError, WeightsFormatError
-from ganzoo.model import GAN
+from ganzoo.errors import UsageError, WeightsFormatError, first_sentence
 from ganzoo.system.files import read_regular
 from ganzoo.weights.building import build_with_weights, generator_builder, outline
 from ganzoo.weights.model_config import ModelConfig
@@ -25,23 +24,23 @@ COMMON_KEYS = ("generator", "netG", "G_ema", "G", "g", "state_dict", "model", "m
 
 @dataclass(frozen=True)
 class Imported:
-    """A model, and which name in the file became which of ours."""
+    """A generator with weights from a file, in evaluation mode."""
 
-    gan: GAN
+    generator: nn.Module
     mapping: Mapping[str, str]
-    """Their name -> our name."""
+    """Name of a tensor in the file -> its name in the generator."""
 
 
 def import_weights(path: Path, config: ModelConfig, key: str | None = None) -> Imported:
-    """Read a `.pth` or `.safetensors` file as the generator that a config describes.
+    """Load a `.pth` or `.safetensors` file into the generator that a config describes.
 
     Args:
         path: the file; pickles are read with `weights_only=True`, which builds tensors and plain containers only.
-        config: what the generator is.
+        config: the description of the generator.
         key: dotted path to the tensors inside the file; None tries the common ones.
 
-    Names are taken as they are when they fit, without a wrapper's prefix, or else by order when every shape
-    and every kind of tensor (the last part of its name) agrees.
+    Names may match as they are or without a wrapper's prefix; otherwise tensors are matched by order, if all shapes and
+    all kinds (the last part of a name) agree.
     Raises WeightsFormatError, UsageError.
     """
     tensors = _tensors(_read(path), path, key)
@@ -51,7 +50,7 @@ def import_weights(path: Path, config: ModelConfig, key: str | None = None) -> I
     expected = outline(builder).state_dict()
     renamed = {our: tensors[their].to(expected[our].dtype) for their, our in mapping.items()}
     generator = build_with_weights(builder, renamed, path).eval().requires_grad_(False)
-    return Imported(GAN(generator, config), mapping)
+    return Imported(generator, mapping)
 
 
 def _read(path: Path) -> Any:
@@ -63,13 +62,14 @@ def _read(path: Path) -> Any:
         return deserialize(content, path)[0]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on a pickle's version help nobody here: it loads or it does not
+            warnings.simplefilter("ignore")  # about a pickle's version, which does not matter: it loads or it does not
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can fail in any way
-        reason = " ".join(str(error).split())[:120]
+        # torch's own text goes on for lines and advises to load the pickle unsafely.
+        reason = first_sentence(error)[:120]
         raise WeightsFormatError(
-            f"{path} holds more than tensors, or is damaged: {reason}",
-            hint="Save its state dict alone, with torch.save(generator.state_dict(), PATH), where you trust it.",
+            f"{path} holds more than tensors, or is damaged: {reason}.",
+            hint="Save only its state dict, with torch.save(generator.state_dict(), PATH), where you trust the file.",
         ) from error
 
 
@@ -87,7 +87,9 @@ def _tensors(content: Any, path: Path, key: str | None) -> dict[str, Tensor]:
                 break
             content = content[found]
     if not isinstance(content, Mapping) or not _is_state_dict(content):
-        raise UsageError(f"{path} holds no state dict there.", hint=f"Name one with --key; it has: {_keys(content)}.")
+        raise UsageError(
+            f"{path} does not hold a state dict there.", hint=f"Name one with --key; it has: {_keys(content)}."
+        )
     return dict(content)
 
 
@@ -106,7 +108,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def _mapping(theirs: Shapes, ours: Shapes, path: Path) -> dict[str, str]:
-    """Decide which of their names is which of ours. Raises WeightsFormatError when no rule fits all."""
+    """Return which tensor of the file is which of the generator. Raises WeightsFormatError when no rule fits all."""
     for prefix in ("", "module.", "_orig_mod.", "generator.", "layers.", "model.", "main.", "net."):
         stripped = {name.removeprefix(prefix): name for name in theirs}
         if stripped.keys() == ours.keys() and len(stripped) == len(theirs):
@@ -122,6 +124,6 @@ def _mapping(theirs: Shapes, ours: Shapes, path: Path) -> dict[str, str]:
     )
     seen, wanted = list(theirs.get(their, ())), list(ours.get(our, ()))
     raise WeightsFormatError(
-        f"{path} does not fit: {their} {seen} stands where {our} {wanted} should.",
+        f"{path} does not fit: it has {their} {seen} where {our} {wanted} is expected.",
         hint="Choose the recipe, or the architecture and its config, that the file was trained with.",
     )

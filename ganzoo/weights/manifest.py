@@ -17,7 +17,8 @@ from typing import Any
 
 from ganzoo.errors import ManifestError, UnknownNameError
 from ganzoo.registry import WEIGHTS_GROUP, origin, package_folder, registrations
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import write_json
+from ganzoo.weights.layout import NEEDED_ROLES
 from ganzoo.weights.references import NAME, ZooReference
 
 MANIFEST_NAME = "weights_manifest.json"
@@ -45,16 +46,16 @@ class WeightsFile:
     size: int
     """Bytes."""
     role: str
-    """config, generator, discriminator, training, card, samples or signature."""
+    """config, generator, discriminator, ...: see `weights.layout`."""
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.path).parts
         if not parts or self.path.startswith("/") or "\\" in self.path or any(part in ("..", ".") for part in parts):
-            raise ValueError(f"{self.path!r} is no plain relative path")
+            raise ValueError(f"{self.path!r} is not a plain relative path")
         if _SHA256.fullmatch(self.sha256) is None:
-            raise ValueError(f"{self.sha256!r} is no sha256")
+            raise ValueError(f"{self.sha256!r} is not a sha256")
         if type(self.size) is not int or self.size <= 0:
-            raise ValueError(f"{self.size!r} is no file size")
+            raise ValueError(f"{self.size!r} is not a file size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,28 +85,28 @@ class WeightsEntry:
     training: Mapping[str, Any]
     """steps, images, batch_size, device, seconds, seed, ganzoo, torch."""
     metrics: tuple[Mapping[str, Any], ...]
-    """Each with name, value, std, protocol, and the tolerance within which `ganzoo eval --check` must find it again."""
+    """Each with name, value, std, protocol, and the tolerance within which `ganzoo eval --check` must reproduce it."""
     min_ganzoo: str
     """Oldest ganzoo that loads it."""
     owner: str = ""
-    """The distribution, with its version, whose manifest lists it; known once read."""
+    """The distribution, with its version, whose manifest lists it; set when the manifest is read."""
 
     def __post_init__(self) -> None:
         if NAME.fullmatch(self.name) is None or NAME.fullmatch(self.version) is None:
-            raise ValueError(f"{self.name!r}@{self.version!r} is no name of weights")
-        if not {"config", "generator"} <= {file.role for file in self.files}:
+            raise ValueError(f"{self.name!r}@{self.version!r} is not a name of weights")
+        if not {file.role for file in self.files} >= NEEDED_ROLES:
             raise ValueError(f"{self.name}@{self.version} lacks a config or a generator file")
         if not all(type(self.parameters[net]) is int for net in ("generator", "discriminator")):
-            raise ValueError(f"{self.name}@{self.version} states no number of parameters")
+            raise ValueError(f"{self.name}@{self.version} does not state its numbers of parameters")
         if self.bundled is not None and (_BUNDLED.fullmatch(self.bundled) is None or ".." in self.bundled):
-            raise ValueError(f"{self.bundled!r} is no package:folder")
+            raise ValueError(f"{self.bundled!r} is not package:folder")
         if _VERSION.match(self.min_ganzoo) is None:
-            raise ValueError(f"{self.min_ganzoo!r} is no version")
+            raise ValueError(f"{self.min_ganzoo!r} is not a version")
         for metric in self.metrics:
             if not all(isinstance(metric[number], (int, float)) for number in ("value", "tolerance")) or not isinstance(
                 metric["std"], (int, float, NoneType)
             ):
-                raise ValueError(f"the metric {metric['name']!r} has no number")
+                raise ValueError(f"the metric {metric['name']!r} lacks a number")
 
     @property
     def reference(self) -> ZooReference:
@@ -146,7 +147,7 @@ def read_manifest(path: Path, owner: str = "") -> list[WeightsEntry]:
         entries = [_entry(record, owner) for record in records] if schema <= SCHEMA_VERSION else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ManifestError(f"{path} is no weights manifest ({reason}).", hint="Reinstall its package.") from error
+        raise ManifestError(f"{path} is not a weights manifest ({reason}).", hint="Reinstall its package.") from error
     if entries is None:
         raise ManifestError(f"{path} has schema {schema}; this ganzoo reads {SCHEMA_VERSION}.", hint="Update ganzoo.")
     return entries
@@ -156,9 +157,8 @@ def write_manifest(path: Path, entries: Iterable[WeightsEntry]) -> None:
     """Write a manifest, the whole file or none. Raises OSError."""
     records = [asdict(entry) for entry in entries]
     for record in records:
-        del record["owner"]  # the distribution that ships the manifest; known to whoever reads it
-    content = json.dumps({"schema": SCHEMA_VERSION, "entries": records}, indent=2) + "\n"
-    write_atomically(path, content.encode())
+        del record["owner"]  # known from the distribution that ships the manifest
+    write_json(path, {"schema": SCHEMA_VERSION, "entries": records})
 
 
 def _entry(record: Mapping[str, Any], owner: str) -> WeightsEntry:
@@ -180,8 +180,8 @@ def manifest_path(package: str) -> Path | None:
 class Zoo:
     """Every entry of every installed manifest.
 
-    A manifest that cannot be read lands in `problems` and hides nothing but its own entries. A reference that two
-    distributions claim is in `entries` twice and refused by `find`.
+    A manifest that cannot be read is listed in `problems`; all other entries are still found. A reference that two
+    distributions claim is in `entries` twice, and `find` refuses it.
     """
 
     def __init__(self) -> None:

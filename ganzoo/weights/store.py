@@ -1,24 +1,23 @@
-"""The store: files under GANZOO_HOME that are what their digest says.
+"""The store: verified files under GANZOO_HOME.
 
     blobs/<sha256>                  verified weights files, named by their content
     datasets/<name>/                downloads and packed copies (`ganzoo.data`)
     extractors/<name>/              weights that an extractor downloaded
     statistics/<dataset>/<key>/     features of real images (`ganzoo.evaluation.features`)
 
-Every file is written beside its place, flushed, and moved, so that a reader sees the whole file or none. Every byte of
-a blob is hashed again whenever it is read.
+Every file is written to a temporary file in the same folder, flushed, and moved, so that a reader sees the whole file
+or none. A blob is hashed again whenever it is read.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ganzoo.errors import DigestMismatchError, StoreError
+from ganzoo.errors import DigestMismatchError, StoreError, hint_for
 from ganzoo.system.files import read_regular, write_atomically
 from ganzoo.weights.manifest import WeightsFile
 
@@ -33,21 +32,23 @@ def home() -> Path:
     return user_cache_path("ganzoo")
 
 
+def store_error(root: Path, error: OSError) -> StoreError:
+    """Return what to say about an operating system's error while writing to a store."""
+    hint = f"{hint_for(error)} GANZOO_HOME sets where the store is."
+    return StoreError(f"cannot write to the store at {root}: {error.strerror or error}.", hint=hint)
+
+
 @contextmanager
-def store_errors(place: Path) -> Iterator[None]:
-    """Turn what the operating system says about the store into one line and its mend."""
+def store_errors(root: Path) -> Iterator[None]:
+    """Turn errors of the operating system into StoreError, which names the store."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            hint = "Free some space, or set GANZOO_HOME to a folder on a larger disk."
-        else:
-            hint = "Set GANZOO_HOME to a folder that you may write to."
-        raise StoreError(f"cannot write to the store at {place}: {error.strerror or error}.", hint=hint) from error
+        raise store_error(root, error) from error
 
 
 def check_digest(content: bytes, file: WeightsFile, where: Path, hint: str) -> None:
-    """Hold bytes to the pinned size and sha256. Raises DigestMismatchError."""
+    """Compare bytes with the pinned size and sha256. Raises DigestMismatchError."""
     if len(content) != file.size:
         raise DigestMismatchError(where, expected=f"{file.size} bytes", found=f"{len(content)}", hint=hint)
     found = hashlib.sha256(content).hexdigest()
@@ -73,7 +74,7 @@ class Store:
             return False
 
     def holds_any(self, file: WeightsFile) -> bool:
-        """Whether there is a blob at all, right or damaged."""
+        """Whether there is a blob at all, even a damaged one."""
         return self.path(file).is_file()
 
     def read(self, file: WeightsFile, hint: str) -> bytes:
@@ -87,14 +88,14 @@ class Store:
         return content
 
     def is_right(self, file: WeightsFile) -> bool:
-        """Whether a blob is there and holds the right bytes."""
+        """Whether a blob is there and holds the right bytes, all of which are hashed."""
         if not self.has(file) or not self.path(file).is_file():
             return False
         with self.path(file).open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
 
     def place(self, file: WeightsFile, staged: Path) -> None:
-        """Move a staged file, whose bytes were verified as they came, to its place. Raises OSError."""
+        """Move a staged file, whose bytes were verified when they were written, to its place. Raises OSError."""
         path = self.path(file)
         path.parent.mkdir(parents=True, exist_ok=True)
         with staged.open("rb") as content:

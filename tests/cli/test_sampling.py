@@ -91,7 +91,7 @@ def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path, name: s
     assert many - few < 30  # the samples alone take 60 MiB as they are, and 16 MiB as bytes
 
 
-ON_MANY_CORES = "import ganzoo.cli as cli; cli.sample.num_cores = lambda: 4; cli.main()"
+ON_MANY_CORES = "import ganzoo.cli as cli; import ganzoo.rendering.sample as s; s.num_cores = lambda: 4; cli.main()"
 
 
 def listen_to_ctrl_c() -> None:

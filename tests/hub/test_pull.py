@@ -26,7 +26,7 @@ from ganzoo.errors import (
     WeightsFormatError,
 )
 from ganzoo.hub import client
-from ganzoo.hub.access import Access
+from ganzoo.hub.client import Access
 from ganzoo.sources import planned, pull, remove, stored, verify
 from ganzoo.weights.store import Store
 from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
@@ -93,7 +93,7 @@ def test_only_known_files_are_taken(server: HubServer, contents: dict[str, bytes
 
 def test_removed_weights_are_fetched_again(server: HubServer, published: str) -> None:
     pull(REFERENCE)
-    assert remove(stored(REFERENCE), []) > 0
+    assert remove([stored(REFERENCE)])[0].freed > 0
     assert pull(REFERENCE).written == 2
     assert ganzoo.load(REFERENCE)
 
@@ -393,8 +393,9 @@ def test_a_commit_asked_for_must_be_the_commit_that_answers(
 
 
 def test_bytes_once_pinned_stay_pinned(server: HubServer, published: str) -> None:
-    digest = pull(REFERENCE).sha256
-    remove(stored(REFERENCE), [])
+    pulled = pull(REFERENCE)
+    digest = pulled.sha256
+    pulled.path.unlink()
     before = len(server.requested("GET /api/models/*"))
     assert pull(REFERENCE).sha256 == digest
     assert len(server.requested("GET /api/models/*")) == before  # the record says what to fetch
@@ -417,13 +418,43 @@ def test_removing_one_repository_leaves_what_another_needs(
     server.add_repo("you/twin", contents)
     pull(REFERENCE)
     pull("hf:you/twin")
-    assert remove(stored("hf:you/twin"), []) == 0
+    (removed,) = remove([stored("hf:you/twin")])
+    assert removed.freed == 0
+    assert removed.shared_with == (f"{REFERENCE}@{published}",)
     assert ganzoo.load(REFERENCE)
+    (removed,) = remove([stored(REFERENCE)])  # the twin is forgotten, and protects nothing
+    assert removed.freed == sum(map(len, contents.values()))
+    assert removed.shared_with == ()
+
+
+def test_rm_says_which_weights_keep_the_files(
+    ganzoo: Ganzoo, server: HubServer, published: str, contents: dict[str, bytes], home: Path
+) -> None:
+    server.add_repo("you/twin", contents)
+    ganzoo("pull", REFERENCE, "hf:you/twin")
+    first = ganzoo("rm", "hf:you/twin", "--yes")
+    assert f"kept: shared with {REFERENCE}@{published}" in first.stderr
+    assert "kept" not in ganzoo("rm", REFERENCE, "--yes").stderr
+    assert written(home) == []
+    assert_two_lines(ganzoo("rm", REFERENCE, "--yes"), 1, "is not in the store")
+
+
+def test_an_older_commit_of_a_repository_keeps_its_files(
+    server: HubServer, published: str, contents: dict[str, bytes]
+) -> None:
+    pull(REFERENCE)
+    newer = server.commit(NAME, {"README.md": b"# changed\n"})
+    pull(REFERENCE, force=True)
+    (removed,) = remove([stored(REFERENCE)])
+    assert removed.reference == f"{REFERENCE}@{newer}"
+    assert removed.freed == len(b"# changed\n")
+    assert removed.shared_with == (f"{REFERENCE}@{published}",)
+    assert ganzoo.load(f"{REFERENCE}@{published}")
 
 
 def test_a_removed_repository_is_fetched_by_load(published: str) -> None:
     pull(REFERENCE)
-    remove(stored(REFERENCE), [])
+    remove([stored(REFERENCE)])
     assert ganzoo.load(REFERENCE)
 
 

@@ -20,7 +20,7 @@ from huggingface_hub import ModelCard, constants
 import ganzoo
 from ganzoo.errors import GanzooError, HubError, UsageError, WeightsFormatError
 from ganzoo.hub.search import search
-from ganzoo.publishing.push import Package, prepare, push
+from ganzoo.publishing.push import Package, prepare, send
 from ganzoo.release.publish import publish_zoo
 from ganzoo.sources import pull, verify
 from ganzoo.weights.manifest import read_manifest
@@ -66,7 +66,7 @@ def files_of(server: HubServer, repo_id: str = NAME) -> set[str]:
 
 def test_what_was_pushed_samples_the_same_when_pulled(user: HubServer, package: Package) -> None:
     before = make_gan().sample(16, seed=0)
-    result = push(package, tag="v1")
+    result = send(package, tag="v1")
     assert torch.equal(ganzoo.load(f"{REFERENCE}@v1").sample(16, seed=0), before)
     assert pull(REFERENCE).reference == f"{REFERENCE}@{result.commit}"
     assert files_of(user) == {".gitattributes", "README.md", "config.json", "model.safetensors", "samples.png"}
@@ -75,7 +75,7 @@ def test_what_was_pushed_samples_the_same_when_pulled(user: HubServer, package: 
 
 
 def test_a_push_is_one_commit(user: HubServer, package: Package) -> None:
-    push(package)
+    send(package)
     assert len(user.requested("POST */commit/*")) == 1
     assert len(user.repo(NAME).history()) == 2  # and the one that every repository begins with
 
@@ -113,7 +113,7 @@ def test_the_card_of_a_manifest_entry_carries_its_metrics_with_their_protocol() 
 
 
 def test_a_licence_is_required(folder: Path) -> None:
-    with pytest.raises(UsageError, match="states no licence") as caught:
+    with pytest.raises(UsageError, match="does not state a licence") as caught:
         prepare(folder, NAME)
     assert "--license" in caught.value.hint
 
@@ -130,26 +130,26 @@ def test_what_would_not_load_is_not_pushed(user: HubServer, folder: Path, name: 
 def test_a_push_removes_what_an_earlier_one_had_besides(user: HubServer, package: Package) -> None:
     extra = {"training.json": b"{}", "model.sig": b"old", "notes.txt": b"not ours"}
     user.add_repo(NAME, {**package.files, **extra})
-    push(package)
+    send(package)
     assert files_of(user) == {".gitattributes", "notes.txt", *package.files}
 
 
 def test_a_taken_tag_is_refused_before_anything_is_sent(user: HubServer, package: Package) -> None:
-    push(package, tag="v1")
+    send(package, tag="v1")
     before = user.repo(NAME).head().id
     changed = Package(NAME, package.gan, {**package.files, "README.md": package.files["README.md"] + b"\nMore.\n"})
     with pytest.raises(UsageError, match="has a tag 'v1' already"):
-        push(changed, tag="v1")
+        send(changed, tag="v1")
     assert user.repo(NAME).head().id == before
-    with pytest.raises(UsageError, match="a pull request has no tag"):
-        push(changed, tag="v2", create_pr=True)
+    with pytest.raises(UsageError, match="a pull request cannot have a tag"):
+        send(changed, tag="v2", create_pr=True)
 
 
 def test_private_never_writes_into_a_public_repository(user: HubServer, package: Package) -> None:
     user.add_repo(NAME, {"config.json": b"before"})
     before = user.repo(NAME).head().id
     with pytest.raises(HubError, match="is public already"):
-        push(package, private=True)
+        send(package, private=True)
     assert user.repo(NAME).head().id == before
 
 
@@ -176,7 +176,7 @@ def test_a_push_has_a_deadline_everywhere_and_the_program_ends(
 def test_a_failed_first_push_leaves_no_repository(user: HubServer, package: Package) -> None:
     user.misbehave("POST */commit/*", faults.Status(400), times=None)
     with pytest.raises(GanzooError):
-        push(package)
+        send(package)
     assert user.repositories == {}
 
 
@@ -194,7 +194,7 @@ def test_metrics_of_other_weights_are_not_published(folder: Path) -> None:
 @pytest.mark.parametrize("content", ["{}", "[", "3"])
 def test_a_training_record_of_nonsense_is_refused(folder: Path, content: str) -> None:
     (folder / "training.json").write_text(content)
-    with pytest.raises(WeightsFormatError, match="is no training record"):
+    with pytest.raises(WeightsFormatError, match="is not a training record"):
         prepare(folder, NAME, license="mit")
 
 
@@ -213,22 +213,22 @@ def test_the_card_retrains_with_every_changed_setting(ganzoo: Ganzoo, tmp_path: 
 
 
 def test_a_second_push_changes_the_repository_and_keeps_its_history(user: HubServer, package: Package) -> None:
-    first = push(package)
-    second = push(Package(NAME, package.gan, {**package.files, "README.md": package.files["README.md"] + b"\nMore.\n"}))
+    first = send(package)
+    second = send(Package(NAME, package.gan, {**package.files, "README.md": package.files["README.md"] + b"\nMore.\n"}))
     assert second.commit != first.commit
     assert pull(f"{REFERENCE}@{first.commit}").reference.endswith(first.commit)
 
 
 def test_private_repositories_are_private(user: HubServer, package: Package) -> None:
-    push(package, private=True)
+    send(package, private=True)
     assert user.repo(NAME).private
 
 
 def test_a_pull_request_leaves_main_alone(user: HubServer, package: Package) -> None:
-    push(package)
+    send(package)
     before = user.repo(NAME).head().id
     changed = Package(NAME, package.gan, {**package.files, "README.md": package.files["README.md"] + b"\nMore.\n"})
-    push(changed, create_pr=True)
+    send(changed, create_pr=True)
     assert user.repo(NAME).head().id == before
     assert len(user.repo(NAME).pull_requests) == 1
 
@@ -238,20 +238,20 @@ def test_a_pull_request_leaves_main_alone(user: HubServer, package: Package) -> 
 
 def test_without_a_token_one_line_says_so(server: HubServer, package: Package) -> None:
     with pytest.raises(GanzooError) as caught:
-        push(package)
+        send(package)
     assert "hf auth login" in caught.value.hint
     assert server.repositories == {}
 
 
 def test_somebody_elses_namespace_is_refused(user: HubServer, folder: Path) -> None:
     with pytest.raises(HubError, match="does not let you"):
-        push(prepare(folder, "other/gan", license="mit"))
+        send(prepare(folder, "other/gan", license="mit"))
 
 
 def test_offline_pushes_nothing(user: HubServer, package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(HubError, match="HF_HUB_OFFLINE"):
-        push(package)
+        send(package)
     assert user.requests == []
 
 
@@ -275,7 +275,7 @@ def test_a_push_that_fails_anywhere_leaves_the_repository_as_it_was(
     before = {name: repository.head().id for name, repository in user.repositories.items()}
     user.misbehave(pattern, fault, times=None)
     with pytest.raises(GanzooError) as caught:
-        push(package)
+        send(package)
     assert caught.value.hint
     assert {name: repository.head().id for name, repository in user.repositories.items()} == before
 
@@ -303,7 +303,7 @@ def test_bytes_that_changed_on_the_way_are_noticed_afterwards(
     user.misbehave("GET /objects/*", faults.FlippedByte(), times=None)
     monkeypatch.setattr("ganzoo.hub.client._pause", lambda *_: None)
     with pytest.raises(GanzooError):
-        push(package)
+        send(package)
 
 
 # --- the command ---
@@ -355,7 +355,7 @@ def test_the_whole_zoo_is_published_and_pinned(user: HubServer, tmp_path: Path) 
         pulled = ganzoo.load(f"hf:{entry.repo_id}@{entry.version}")
         assert torch.equal(pulled.sample(8, seed=0), ganzoo.load(name).sample(8, seed=0))
         assert pulled.weights_sha256 == entry.file("generator").sha256
-    with pytest.raises(GanzooError, match="published already"):
+    with pytest.raises(GanzooError, match="already published"):
         publish_zoo("zoo", manifest, private=False, approve=approve)
 
 
@@ -371,7 +371,7 @@ def test_a_strangers_card_breaks_no_search(user: HubServer, ganzoo: Ganzoo) -> N
 
 
 def test_search_finds_ganzoo_repositories_with_their_metrics(user: HubServer, ganzoo: Ganzoo) -> None:
-    push(prepare("quadratic-mlp", "zoo/quadratic-mlp"))
+    send(prepare("quadratic-mlp", "zoo/quadratic-mlp"))
     user.add_repo("you/other", {"README.md": b"---\nlibrary_name: diffusers\n---\n"})
     (found,) = search("quadratic")
     assert found.repo_id == "zoo/quadratic-mlp"
@@ -383,7 +383,7 @@ def test_search_finds_ganzoo_repositories_with_their_metrics(user: HubServer, ga
 
 
 def test_the_three_forms_of_loading_agree(user: HubServer, package: Package, folder: Path) -> None:
-    push(package)
+    send(package)
     torch_hub = torch.hub.load(str(ROOT), "quadratic_mlp", source="local")
     assert torch.equal(torch_hub.sample(5, seed=0), ganzoo.load("quadratic-mlp").sample(5, seed=0))
     by_folder, by_hub = ganzoo.load(folder), ganzoo.load(REFERENCE)
@@ -411,7 +411,7 @@ def test_a_signed_push_verifies_with_its_key_and_no_other(
     assert "signed by the owner" in good.stderr
     _, stranger = make_keys(tmp_path / "stranger")
     assert_two_lines(ganzoo("verify", REFERENCE, "--key", stranger), 1, "is not what the owner of")
-    assert_two_lines(ganzoo("verify", REFERENCE, "--key", keys[0].with_name("none")), 2, "is no public key")
+    assert_two_lines(ganzoo("verify", REFERENCE, "--key", keys[0].with_name("none")), 2, "is not a public key")
 
 
 def make_keys(stem: Path) -> tuple[Path, Path]:
@@ -429,7 +429,7 @@ def test_what_is_not_signed_is_said_so(user: HubServer, ganzoo: Ganzoo, folder: 
 
 
 def test_a_repository_changed_after_signing_is_noticed(user: HubServer, folder: Path, keys: tuple[Path, Path]) -> None:
-    push(prepare(folder, NAME, license="mit", sign_with=keys[0]))
+    send(prepare(folder, NAME, license="mit", sign_with=keys[0]))
     assert verify(REFERENCE, key=keys[1])
     user.commit(NAME, {"README.md": b"# changed by somebody else"})
     pull(REFERENCE, force=True)

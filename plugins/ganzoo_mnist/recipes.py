@@ -1,4 +1,4 @@
-"""Recipes on MNIST: published perceptrons, and a class-conditional one."""
+"""Recipes on MNIST: four published perceptrons, one of them also conditional."""
 
 from __future__ import annotations
 

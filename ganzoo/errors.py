@@ -151,8 +151,7 @@ class EvaluationError(GanzooError):
     """A metric that cannot be computed from these samples."""
 
 
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""Error numbers of a disk, quota or file size that is used up."""
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _HINTS = {
     errno.EROFS: "This file system is read-only; choose a folder on another one.",
     errno.EACCES: "Check the permissions, or choose another folder.",
@@ -169,7 +168,7 @@ _HINTS = {
 
 def hint_for(error: OSError, disk_full: str = "Free some disk space, or choose a folder on another disk.") -> str:
     """Return how to fix an error of the operating system, by its cause; `disk_full` if no space is left."""
-    if error.errno in DISK_FULL:
+    if error.errno in _DISK_FULL:
         return disk_full
     return _HINTS.get(error.errno or 0, "Check the path, its permissions and the free disk space.")
 

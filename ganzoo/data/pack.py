@@ -9,6 +9,7 @@ pack.json           shape, digest, source files, and size and time of the files 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ganzoo.errors import DISK_FULL, DatasetError, MissingDatasetError, hint_for
+from ganzoo.errors import DatasetError, MissingDatasetError, hint_for
 from ganzoo.specs import TEXT_BYTES, ArrayData, DatasetSpec, SampleSpec
 from ganzoo.system.files import write_atomically
 
@@ -51,8 +52,8 @@ def download_errors(spec: DatasetSpec, store: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        path = error.filename
-        if error.errno in DISK_FULL or (isinstance(path, (str, Path)) and Path(path).is_relative_to(store)):
+        in_store = isinstance(error.filename, str) and Path(error.filename).is_relative_to(store)
+        if in_store or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise MissingDatasetError(
             f"{spec.name}: the download failed: {error.strerror or error}.",

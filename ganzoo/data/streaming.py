@@ -16,7 +16,7 @@ from ganzoo.data.rows import RowFile, bytes_of
 AHEAD = 4
 """Batches that wait in memory."""
 ANNOUNCED = 16
-"""Batches whose rows are announced to the disk before they are read, so that it can fetch many samples at once."""
+"""Batches whose rows are announced to the operating system, which can then fetch many samples at once."""
 
 Fetched = tuple[Tensor, Tensor]
 """Indices int64 [batch] and samples [batch, *shape], both on the CPU."""

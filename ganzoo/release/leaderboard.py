@@ -70,8 +70,8 @@ def to_markdown(table: Sequence[Row]) -> str:
     parts = [
         "# Leaderboard",
         "",
-        "Written by `ganzoo zoo measure`. Only numbers under the same protocol are comparable; `ganzoo protocols` "
-        "lists the protocols, and `ganzoo zoo measure --check` reproduces all numbers. Values are means over the "
+        "Written by `ganzoo zoo measure`. A number compares only with others under the same protocol (see "
+        "`ganzoo protocols`); `ganzoo zoo measure --check` reproduces all of them. Values are means over the "
         "protocol's seeds ± one standard deviation.",
     ]
     for protocol in dict.fromkeys(row.protocol for row in table):

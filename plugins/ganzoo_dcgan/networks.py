@@ -97,21 +97,19 @@ class ConditionalNorm(nn.Module):
 class Projection(nn.ConvTranspose2d):
     """latents [batch, in] -> images [batch, out, *kernel]: a transposed convolution of one pixel.
 
-    As the matrix product that it is, it takes a sixth of the time.
+    Computing it as a matrix product takes a sixth of the time.
     """
 
     def forward(self, latents: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Project."""
-        kernels = self.weight.permute(0, 2, 3, 1)  # as they lie in memory with the channels last
+        kernels = self.weight.permute(0, 2, 3, 1)  # contiguous in channels_last
         pixels = latents @ kernels.flatten(1)
         return pixels.view(-1, *kernels.shape[1:]).permute(0, 3, 1, 2)
 
 
 class Readout(nn.Conv2d):
-    """images [batch, in, *kernel] -> [batch, out]: a convolution that fits in one place only, as a matrix product."""
+    """images [batch, in, *kernel] -> [batch, out]: a convolution with one position, as a matrix product."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Read."""
         pixels, kernels = images.permute(0, 2, 3, 1), self.weight.permute(0, 2, 3, 1)
         return nn.functional.linear(pixels.flatten(1), kernels.flatten(1), self.bias)
 
@@ -130,7 +128,7 @@ def _doubling(before: int, after: int, *, bias: bool) -> nn.Module:
 
 
 def _coarsest(sample: SampleSpec, halvings: int) -> tuple[int, int]:
-    """Height and width after so many halvings. Raises SettingsError when they are no whole numbers."""
+    """Return height and width after `halvings`. Raises SettingsError if they are not integers."""
     if len(sample.shape) != 3 or any(side % 2**halvings for side in sample.shape[1:]):
         raise SettingsError(
             f"a dcgan with {halvings} layers that halve the image needs [channels, height, width] with height and "

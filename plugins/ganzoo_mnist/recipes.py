@@ -34,8 +34,9 @@ MNIST_MLP = Recipe(
         "Published with eps 0.8 in batch normalisation, far above the usual 1e-5. Trained here with everything else "
         "equal (100,000 steps, seed 0), 0.8 collapses onto a few noisy shapes and 1e-5 draws all ten digits, so this "
         "recipe uses 1e-5; mnist-mlp-published keeps 0.8. An epoch here leaves out its incomplete last batch, 32 of "
-        "60,000 digits, which the published code trains on; the number of steps is ours. The published code has no "
-        "EMA of the generator, which changes only what is saved, not the training (--set ema_decay=null)."
+        "60,000 digits, which the published code trains on (--set drop_last=false); the number of steps is ours. The "
+        "published code has no EMA of the generator, which changes only what is saved, not the training (--set "
+        "ema_decay=null)."
     ),
 )
 
@@ -47,8 +48,8 @@ MNIST_MLP_PUBLISHED = dataclasses.replace(
     ema_decay=None,
     notes=(
         "The published nets and updates; training collapses onto a few shapes. Two things differ: an epoch leaves out "
-        "its incomplete last batch, 32 of 60,000 digits, and the number of steps is ours. See also the notes of "
-        "mnist-mlp."
+        "its incomplete last batch, 32 of 60,000 digits (--set drop_last=false), and the number of steps is ours. See "
+        "also the notes of mnist-mlp."
     ),
 )
 
@@ -100,8 +101,8 @@ MNIST_MLP_SMALL = Recipe(
     notes=(
         "Nets, loss, optimizers and batches as published: raw logits, real targets of 0.9 for the discriminator only, "
         "uniform latents, 100 epochs. An epoch here leaves out its incomplete last batch, 32 of 60,000 digits, which "
-        "the published code trains on. The published code has no EMA of the generator, which changes only what is "
-        "saved, not the training (--set ema_decay=null)."
+        "the published code trains on (--set drop_last=false). The published code has no EMA of the generator, which "
+        "changes only what is saved, not the training (--set ema_decay=null)."
     ),
 )
 

@@ -135,8 +135,8 @@ QUADRATIC_MLP = Recipe(
         "logits, from which the same loss is computed without overflow. Batches of 64 where 32 were published (--set "
         "batch_size=32), of curves drawn for every step, where the published code drew them once. Each update draws "
         "fresh fakes, and the generator's goes through the discriminator just updated; the published code used one "
-        "batch for both, and the discriminator from before its update. The published plot showed x² - 1 as the lower "
-        "bound of the curves; it is x² (a = 1 in a·x² + a - 1)."
+        "batch of fakes for both (--set share_fakes=true), and the discriminator from before its update. The published "
+        "plot showed x² - 1 as the lower bound of the curves; it is x² (a = 1 in a·x² + a - 1)."
     ),
 )
 

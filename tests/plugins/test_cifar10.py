@@ -97,7 +97,7 @@ def test_a_column_by_column_array_is_read_as_it_was_meant(python: Path, photogra
 
 
 def refusal(root: Path, split: str = "train") -> DatasetError:
-    """The error of files that are not CIFAR-10's: one line what, one line how to mend."""
+    """The error of files that are not CIFAR-10's: one line what, one line how to fix it."""
     with pytest.raises(DatasetError) as caught:
         load(root, split)
     assert len(str(caught.value).splitlines()) == 1

@@ -94,7 +94,7 @@ def test_shapes_and_ranges(sample: SampleSpec) -> None:
 
 
 def outputs(**config: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and logits of nets with large weights, so that whatever squashes them is seen."""
+    """Images and logits of nets with large weights, so that a last activation shows."""
     torch.manual_seed(0)
     generator, discriminator = nets(dataclasses.replace(SMALL, weight_std=2.0, **config))
     images = generator(torch.randn(16, 100))
@@ -146,7 +146,7 @@ def test_without_a_deviation_kernels_begin_as_pytorchs() -> None:
 
 
 @pytest.mark.parametrize(("norm", "alone"), [("none", True), ("batch", False)])
-def test_only_without_norm_does_the_discriminator_judge_each_image_by_itself(norm: str, alone: bool) -> None:
+def test_only_without_norm_does_a_logit_depend_on_its_own_image_alone(norm: str, alone: bool) -> None:
     torch.manual_seed(0)
     discriminator = DCGAN.build_discriminator(
         dataclasses.replace(SMALL, discriminator_norm=norm, weight_std=0.5),  # type: ignore[arg-type]

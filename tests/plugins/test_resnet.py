@@ -196,7 +196,7 @@ def test_the_norm_is_not_rounded_by_autocast() -> None:
         assert all(map(torch.equal, norm(weights), expected))
 
 
-def test_each_image_is_judged_by_itself_wherever_its_channels_lie() -> None:
+def test_a_logit_depends_on_its_own_image_alone_in_any_memory_format() -> None:
     assert architectures.get("resnet").batch_independent
     _, discriminator = nets(SMALL)
     discriminator.eval()

@@ -141,7 +141,7 @@ class SyntheticData:
 
 
 class Features(Structural):
-    """An extractor's outputs for a set of images. Each is computed, or read and verified, when first used."""
+    """What an extractor says of a set of images; each part is computed, or read and checked, when first asked for."""
 
     @property
     def values(self) -> torch.Tensor:
@@ -232,10 +232,10 @@ class DatasetSpec:
     splits: Mapping[str, int | None]
     """Split name -> number of samples of the official set, None when unlimited."""
     load: Callable[[Path, str, bool], ArrayData | StreamedData | SyntheticData]
-    """(root, split, download) -> data. Looks for the files in any common layout under `root`. If they are missing, it
-    downloads the official ones there if `download`, else raises MissingDatasetError, saying how to get them."""
+    """(root, split, download) -> data. Looks for the files of any usual layout under `root`; when they are missing
+    downloads the official ones there if `download`, else raises MissingDatasetError saying how to get them."""
     protocols: tuple[Protocol, ...] = ()
-    """How models of this dataset are evaluated; the first protocol is the default."""
+    """How samples of this set are evaluated; the first is the default."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 
@@ -305,12 +305,12 @@ class Recipe:
     weight_clip: Annotated[float, Gt(0)] | None = None
     """The discriminator's parameters are clipped to [-weight_clip, weight_clip] after each of its updates (WGAN)."""
     update_order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
-    """Which network is updated first in a step."""
+    """Which net is updated first in a step."""
     share_fakes: bool = False
     """Whether both nets see the same fakes in a step (the generator must be updated first), or fresh ones each."""
     augment: tuple[str, ...] = ()
-    """Names of augmentations in `ganzoo.augmentations`, in order. They apply to all images that the discriminator sees,
-    real and fake, in both updates. Images only."""
+    """Names of augmentations in `ganzoo.augmentations`, in order: all that the discriminator sees is changed by them,
+    real and generated, in both updates. Images only."""
     ema_decay: Rate | None = None
     """Decay of the moving average of the generator (EMA), which is then saved and sampled instead; None: no EMA."""
     source: str = ""

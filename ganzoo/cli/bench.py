@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class EngineName(StrEnum):
-    """Engines to compare."""
+    """Engines that can be raced."""
 
     eager = "eager"
     graph = "graph"
@@ -27,7 +27,7 @@ class EngineName(StrEnum):
 
 
 class PrecisionName(StrEnum):
-    """Precisions to compare."""
+    """Types of products."""
 
     fp32 = "fp32"
     bf16 = "bf16"
@@ -43,9 +43,9 @@ def bench(
         list[PrecisionName] | None,
         typer.Option(help="Precision (repeatable); default: fp32, and bf16 where supported."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; in each round all variants run in turn.")] = 5,
-    seconds: Annotated[float, typer.Option(min=0.001, help="Time for each variant, over all rounds.")] = 5.0,
-    samples: Annotated[int, typer.Option(min=1, help="Number of samples in each call of GAN.sample.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which the ways take turns.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.001, help="For each way, in all rounds together.")] = 5.0,
+    samples: Annotated[int, typer.Option(min=1, help="In each call of GAN.sample.")] = 1000,
     with_evaluation: Annotated[
         bool,
         typer.Option("--with-evaluation", help="Also report the speed with an evaluation every eval_every steps."),
@@ -56,9 +56,9 @@ def bench(
     assignments: Assignments = None,
     json: Json = False,
 ) -> None:
-    """Benchmark training and sampling against a plain PyTorch loop."""
+    """Time training and sampling of a recipe: the loop that tutorials write, and ours, in one run on this machine."""
     if startup == (recipe is not None):
-        raise UsageError("name a recipe, or --startup.", hint="For example: ganzoo bench mnist-mlp")
+        raise UsageError("name a recipe, or --startup.", hint="Try: ganzoo bench mnist-mlp")
     if recipe is None:
         _start_ups(rounds, csv, json)
         return

@@ -72,7 +72,7 @@ def _installed(folders: object) -> dict[str, list[EntryPoint]]:
 
 
 def _folders() -> tuple[tuple[str, int], ...]:
-    """Return sys.path with modification times: installing or removing a distribution changes one of them."""
+    """Return sys.path with modification times, which change when a distribution is installed or removed."""
     paths = [Path(folder) for folder in sys.path]
     return tuple((str(path), path.stat().st_mtime_ns) for path in paths if path.exists())
 

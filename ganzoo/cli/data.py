@@ -96,7 +96,7 @@ def open_dataset(
         num = opened.num_skipped + len(opened.data.samples)  # type: ignore[union-attr]  # only files are skipped
         where = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
         out.talk(
-            f"{split}: {opened.num_skipped:,} of {num:,} could not be read; {opened.skipped_file} lists them. "
+            f"{split}: {opened.num_skipped:,} of {num:,} could not be read; see {opened.skipped_file}. "
             f"After repairing them: ganzoo data prepare {spec.name}{where} --force"
         )
     return opened

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from typing import Protocol as Structural
 
 import typer
 
@@ -22,13 +21,6 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 10
 """Time between two lines of progress without a terminal."""
-
-
-class Display(Structural):
-    """What shows the records of a training."""
-
-    def update(self, record: Record) -> None:
-        """Show the newest record."""
 
 
 def watch(training: Training, *, json: bool, live: bool = True) -> None:
@@ -97,7 +89,7 @@ def as_reference(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _display(training: Training, live: bool) -> Iterator[Display]:
+def _display(training: Training, live: bool) -> Iterator[LiveView | TrainingBar | Lines]:
     console = out.progress_console()
     if console is None:
         yield Lines(training)

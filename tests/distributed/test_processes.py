@@ -184,7 +184,7 @@ def test_a_stopped_run_goes_on_with_another_number_of_processes(
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=60)
     assert stdout == f"{tmp_path / 'run'}\n"
-    assert f"Go on: ganzoo resume {tmp_path / 'run'}" in stderr
+    assert f"Continue: ganzoo resume {tmp_path / 'run'}" in stderr
     assert Run.open(tmp_path / "run").checkpoints.steps()[-1] < 300
     ganzoo.resume(tmp_path / "run")
     assert_same_run(tmp_path / "run", undisturbed[0])

@@ -320,7 +320,7 @@ def test_a_dry_run_shows_every_file_and_the_card_and_sends_nothing(
 
 
 def test_publishing_asks_and_without_a_terminal_refuses(user: HubServer, ganzoo: Ganzoo, folder: Path) -> None:
-    assert_two_lines(ganzoo("push", folder, NAME, "--license", "mit"), 2, "for everybody to see", "--yes")
+    assert_two_lines(ganzoo("push", folder, NAME, "--license", "mit"), 2, "for everyone to see", "--yes")
     assert user.repositories == {}
     private = ganzoo("push", folder, NAME, "--license", "mit", "--private", "--json")
     assert private.returncode == 0, private.stderr

@@ -87,14 +87,6 @@ class Processes(ABC):
         A rank with an empty shard passes any empty tensor: shape and dtype are those of the main rank's rows.
         """
 
-    @abstractmethod
-    def scatter(self, rows: Tensor | None, shards: Sequence[slice]) -> Tensor:
-        """Return this rank's shard of rows on the CPU that only the main rank needs to have."""
-
-    @abstractmethod
-    def gather(self, own: Tensor | None, shards: Sequence[slice]) -> Tensor | None:
-        """Return the rows of all shards in order on the main rank, None on the others; None for an empty shard."""
-
     # --- agreement ---
 
     @abstractmethod
@@ -171,13 +163,6 @@ class SingleProcess(Processes):
         pass
 
     def all_gather_rows(self, own: Tensor, shards: Sequence[slice]) -> Tensor:
-        return own
-
-    def scatter(self, rows: Tensor | None, shards: Sequence[slice]) -> Tensor:
-        assert rows is not None
-        return rows
-
-    def gather(self, own: Tensor | None, shards: Sequence[slice]) -> Tensor | None:
         return own
 
     def broadcast(self, document: Any = None) -> Any:

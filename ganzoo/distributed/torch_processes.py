@@ -99,35 +99,6 @@ class TorchProcesses(Processes):
                     distributed.broadcast(rows[shard], rank, group=group(False))
         return rows
 
-    def scatter(self, rows: Tensor | None, shards: Sequence[slice]) -> Tensor:
-        form = self.broadcast(None if rows is None else [list(rows.shape[1:]), _name_of(rows.dtype)])
-        if rows is None:
-            own = torch.empty(_length(shards[self.rank]), *form[0], dtype=getattr(torch, form[1]))
-            with _lost_contact():
-                distributed.recv(own, 0, group=group(False))
-            return own
-        for rank in range(1, self.world_size):
-            with _lost_contact():
-                distributed.send(rows[shards[rank]].contiguous(), rank, group=group(False))
-        return rows[shards[0]]
-
-    def gather(self, own: Tensor | None, shards: Sequence[slice]) -> Tensor | None:
-        form = self.broadcast(None if own is None else [list(own.shape[1:]), _name_of(own.dtype)])
-        if not self.is_main:
-            if own is not None:
-                with _lost_contact():
-                    distributed.send(own.contiguous(), 0, group=group(False))
-            return None
-        assert own is not None
-        parts = [own]
-        for rank in range(1, self.world_size):
-            part = torch.empty(_length(shards[rank]), *form[0], dtype=own.dtype)
-            if len(part):
-                with _lost_contact():
-                    distributed.recv(part, rank, group=group(False))
-            parts.append(part)
-        return torch.cat(parts)
-
     # --- agreement ---
 
     def broadcast(self, document: Any = None) -> Any:
@@ -188,10 +159,6 @@ def _lost_contact() -> Iterator[None]:
             f"lost contact with another process: {first_sentence(error)}.",
             hint="See its message. With torchrun --max-restarts, training continues from the newest checkpoint.",
         ) from error
-
-
-def _length(rows: slice) -> int:
-    return int(rows.stop - rows.start)
 
 
 def _name_of(dtype: torch.dtype) -> str:

@@ -13,23 +13,22 @@ from torch.nn.functional import leaky_relu
 from ganzoo.errors import SettingsError
 from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo_r3gan import R3GANConfig
-from ganzoo_r3gan.convolution import Convolution
 from ganzoo_r3gan.resampling import Downsampling, Upsampling
 
-Layer = TypeVar("Layer", Convolution, nn.Linear)
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 EXPANSION = 2
-"""Channels within a block, for each of the channels between blocks."""
+"""Channels inside a block per channel between blocks."""
 NEGATIVE_SLOPE = 0.2
-"""Of the leaky ReLU below zero."""
+"""Slope of the leaky ReLU below zero."""
 ACTIVATION_GAIN = sqrt(2 / (1 + NEGATIVE_SLOPE**2))
-"""What a kernel is to be multiplied with for the leaky ReLU to preserve the variance."""
+"""Factor on initial weights with which the leaky ReLU preserves the variance."""
 
 
 class Generator(nn.Module):
     """z [batch, latent.dim] -> images [batch, channels, height, width].
 
-    They are not bounded while training, as published, and clipped to [-1, 1] otherwise.
+    In training mode they are not bounded, as published; in evaluation mode they are clipped to [-1, 1].
     """
 
     def __init__(self, config: R3GANConfig, latent: LatentSpec, sample: SampleSpec) -> None:
@@ -41,10 +40,10 @@ class Generator(nn.Module):
         self.stages = nn.Sequential(_stage(config, 0))
         for index, (before, after) in enumerate(pairwise(widths), start=1):
             if before != after:
-                self.stages.append(_initialized(Convolution(before, after, 1)))
+                self.stages.append(_initialized(convolution(before, after, 1)))
             self.stages.append(Upsampling())
             self.stages.append(_stage(config, index))
-        self.output = _initialized(Convolution(widths[-1], sample.shape[0], 1))
+        self.output = _initialized(convolution(widths[-1], sample.shape[0], 1))
 
     def forward(self, latents: Tensor) -> Tensor:
         """Generate."""
@@ -59,14 +58,14 @@ class Discriminator(nn.Module):
         super().__init__()
         _check(config, sample)
         widths = config.widths
-        self.input = _initialized(Convolution(sample.shape[0], widths[-1], 1))
+        self.input = _initialized(convolution(sample.shape[0], widths[-1], 1))
         self.stages = nn.Sequential()
         for index in range(len(widths) - 1, 0, -1):
             before, after = widths[index], widths[index - 1]
             self.stages.append(_stage(config, index))
             self.stages.append(Downsampling())
             if before != after:
-                self.stages.append(_initialized(Convolution(before, after, 1)))
+                self.stages.append(_initialized(convolution(before, after, 1)))
         self.stages.append(_stage(config, 0))
         self.basis = ContractingBasis(widths[0], *_coarsest(config, sample))
         self.output = _initialized(nn.Linear(widths[0], 1, bias=False))
@@ -78,17 +77,17 @@ class Discriminator(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """[batch, width, h, w] -> the same; the identity at first, since the last kernel begins at zero."""
+    """[batch, width, h, w] -> the same; initially the identity, because the last kernel starts at zero."""
 
     def __init__(self, width: int, groups: int, gain: float) -> None:
         super().__init__()
         expanded = EXPANSION * width
         self.residual = nn.Sequential(
-            _initialized(Convolution(width, expanded, 1), gain),
+            _initialized(convolution(width, expanded, 1), gain),
             BiasedActivation(expanded),
-            _initialized(Convolution(expanded, expanded, 3, groups=groups), gain),
+            _initialized(convolution(expanded, expanded, 3, groups=groups), gain),
             BiasedActivation(expanded),
-            _initialized(Convolution(expanded, width, 1), gain=0),
+            _initialized(convolution(expanded, width, 1), gain=0),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -98,7 +97,7 @@ class ResidualBlock(nn.Module):
 
 
 class BiasedActivation(nn.Module):
-    """A learned number added to each channel, then leaky ReLU."""
+    """A learned bias for each channel, then leaky ReLU."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -110,7 +109,7 @@ class BiasedActivation(nn.Module):
 
 
 class ExpandingBasis(nn.Module):
-    """[batch, width] -> [batch, width, h, w]: one learned image for each channel, times the channel's number."""
+    """[batch, width] -> [batch, width, h, w]: each feature times a learned image."""
 
     def __init__(self, width: int, *shape: int) -> None:
         super().__init__()
@@ -122,7 +121,7 @@ class ExpandingBasis(nn.Module):
 
 
 class ContractingBasis(nn.Module):
-    """[batch, width, h, w] -> [batch, width]: the product of each channel with one learned image."""
+    """[batch, width, h, w] -> [batch, width]: the dot product of each channel with a learned image."""
 
     def __init__(self, width: int, height: int, breadth: int) -> None:
         super().__init__()
@@ -134,15 +133,20 @@ class ContractingBasis(nn.Module):
 
 
 def _stage(config: R3GANConfig, index: int) -> nn.Sequential:
-    """Return the blocks of a stage. The more blocks a net has, the smaller their weights, which keeps its variance."""
+    """Return the blocks of a stage. Initial weights shrink with the number of blocks, which keeps the variance."""
     num_blocks = len(config.widths) * config.blocks_per_stage
     gain = ACTIVATION_GAIN * num_blocks ** (-1 / 4)
     width, groups = config.widths[index], config.cardinalities[index]
     return nn.Sequential(*(ResidualBlock(width, groups, gain) for _ in range(config.blocks_per_stage)))
 
 
+def convolution(before: int, after: int, side: int, *, groups: int = 1) -> nn.Conv2d:
+    """Return a convolution without bias that keeps height and width."""
+    return nn.Conv2d(before, after, side, padding=side // 2, groups=groups, bias=False)
+
+
 def _initialized(layer: Layer, gain: float = 1.0) -> Layer:
-    """Give it normal weights that multiply the standard deviation by the gain."""
+    """Draw normal weights with which the layer multiplies the standard deviation by the gain."""
     fan_in = layer.weight[0].numel()
     nn.init.normal_(layer.weight, std=gain / sqrt(fan_in))
     return layer
@@ -155,7 +159,7 @@ def _coarsest(config: R3GANConfig, sample: SampleSpec) -> tuple[int, int]:
 
 
 def _check(config: R3GANConfig, sample: SampleSpec) -> None:
-    """Raise SettingsError when the image cannot be halved so often, or a stage's channels not be grouped."""
+    """Raise SettingsError if the image cannot be halved that many times, or if groups do not divide the channels."""
     scale = 2 ** (len(config.widths) - 1)
     if len(sample.shape) != 3 or any(side % scale for side in sample.shape[1:]):
         raise SettingsError(

@@ -1,6 +1,6 @@
-"""Twice and half the resolution with the filter [1, 2, 1] in each direction, which is two boxes [1, 1].
+"""Up- and downsampling by two with the filter [1, 2, 1] in each direction, computed as two boxes [1, 1].
 
-As published, beyond the border lie zeros, and the outputs are half a pixel off the inputs.
+As published, borders are padded with zeros, and outputs are shifted by half a pixel.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ class Upsampling(nn.Module):
     """[batch, channels, h, w] -> [batch, channels, 2h, 2w]."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Repeat every pixel, then take the mean with the neighbours above and to the left."""
+        """Repeat every pixel, then average with the neighbours above and to the left."""
         return _box(interpolate(images, scale_factor=2.0))
 
 
@@ -21,7 +21,7 @@ class Downsampling(nn.Module):
     """[batch, channels, h, w] -> [batch, channels, h/2, w/2]."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Take the mean with the neighbours above and to the left, then of 2 × 2 pixels."""
+        """Average with the neighbours above and to the left, then over 2 × 2 pixels."""
         return avg_pool2d(_box(images), kernel_size=2)
 
 

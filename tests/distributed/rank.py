@@ -16,7 +16,7 @@ import ganzoo
 from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.sync_batch_norm import convert_sync_batch_norm
 from ganzoo.distributed.torchrun import init_processes
-from ganzoo.errors import DatasetError, OtherProcessError, SettingsError
+from ganzoo.errors import DatasetError, EvaluationError, OtherProcessError, SettingsError
 from ganzoo.evaluation.measurement import Evaluator, evaluate_gan
 from ganzoo.losses import Discriminators, r1
 from ganzoo.registry import datasets
@@ -87,14 +87,11 @@ def check_exchanges(processes: Processes) -> None:
     assert means[0].stride() == exact.stride()
     assert means[0].tolist() == [[1.5, 4.5], [3, 6]]
     assert means[1].tolist() == [1, 1, 1]
-    for num in (1, 7, 64):  # with an empty share, with one that is not whole, with all
-        shares = processes.shards(num, 4)
+    for num in (1, 7, 64):  # with an empty shard, with one that is not whole, with all
+        shards = processes.shards(num, 4)
         rows = torch.arange(num * 3).view(num, 3)
-        own = processes.scatter(rows if processes.is_main else None, shares)
-        assert torch.equal(own, rows[shares[processes.rank]])
-        whole = processes.gather(own * 2 if len(own) else None, shares)
-        assert whole is None if not processes.is_main else torch.equal(whole, rows * 2)
-        gathered = processes.all_gather_rows(own if len(own) else torch.empty(0), shares)
+        own = rows[shards[processes.rank]]
+        gathered = processes.all_gather_rows(own if len(own) else torch.empty(0), shards)
         assert torch.equal(gathered, rows)
     raises(DatasetError, processes, 0, lambda: fail_on_main(processes))
     for rank in (0, 1):
@@ -102,7 +99,7 @@ def check_exchanges(processes: Processes) -> None:
         raises(DatasetError, processes, rank, lambda rank=rank: processes.main_first(lambda: fail_on(processes, rank)))
 
 
-def check_evaluation(run: Path, digits: Path) -> None:
+def check_evaluation(processes: Processes, run: Path, digits: Path) -> None:
     """Numbers of two processes are those of one, samples and features being of several blocks."""
     gan, dataset = ganzoo.load(run), datasets.get("mnist")
     metrics = ("fd-lenet", "class-imbalance", "label-accuracy")
@@ -112,6 +109,8 @@ def check_evaluation(run: Path, digits: Path) -> None:
     shared = evaluate_gan(gan, "gan", protocol, digits)
     alone = Evaluator(dataset, protocol, CPU, digits).measure(gan, "gan")
     assert shared == replace(alone, samples_per_second=shared.samples_per_second)
+    with pytest.raises(EvaluationError if processes.is_main else OtherProcessError):  # too few real samples
+        evaluate_gan(gan, "gan", "mnist-lenet-quick-v1", digits)
 
 
 def main() -> None:
@@ -123,7 +122,7 @@ def main() -> None:
     raises(SettingsError, processes, 0, lambda: ganzoo.train("quadratic-mlp", settings={"batch_size": 5}))
     for name in CASES:
         train(folder / name, digits, name)
-    check_evaluation(folder / "paired", digits)
+    check_evaluation(processes, folder / "paired", digits)
 
 
 main()

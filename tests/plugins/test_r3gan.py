@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -9,9 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.autograd import gradcheck, gradgradcheck
-from torch.nn.functional import conv2d, leaky_relu, pad
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.nn.functional import conv2d, pad
 
 import ganzoo
 from ganzoo.config import Layer
@@ -21,8 +17,7 @@ from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo.training import Training
 from ganzoo.weights.building import num_parameters
 from ganzoo.weights.tensors import deserialize
-from ganzoo_r3gan import R3GAN, R3GANConfig, convolution
-from ganzoo_r3gan.convolution import Convolution, convolve
+from ganzoo_r3gan import R3GAN, R3GANConfig
 from ganzoo_r3gan.networks import BiasedActivation, ContractingBasis, ExpandingBasis, ResidualBlock
 from ganzoo_r3gan.resampling import Downsampling, Upsampling
 
@@ -42,97 +37,6 @@ def randomised(net: nn.Module) -> nn.Module:
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return net
-
-
-# --- the grouped convolution ---
-
-
-def pytorchs(images: Tensor, kernel: Tensor, groups: int) -> Tensor:
-    return conv2d(images, kernel, padding=kernel.shape[-1] // 2, groups=groups)
-
-
-Way = Callable[[Tensor, Tensor, int], Tensor]
-
-
-def penalised(way: Way, images: Tensor, kernel: Tensor, groups: int) -> tuple[Tensor, ...]:
-    """Gradients of a mean logit plus R1."""
-    images, kernel = images.clone().requires_grad_(), kernel.clone().requires_grad_()
-    logits = leaky_relu(way(images, kernel, groups), 0.2).square().mean((1, 2, 3))
-    (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return torch.autograd.grad(logits.mean() + slope.square().sum(), (images, kernel))
-
-
-@pytest.mark.parametrize(("groups", "side"), [(1, 1), (1, 3), (2, 3), (4, 3)])
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["first", "last"])
-def test_the_gradients_of_r1_are_pytorchs(groups: int, side: int, memory_format: torch.memory_format) -> None:
-    torch.manual_seed(0)
-    images = torch.randn(3, 8, 5, 4, dtype=torch.float64).to(memory_format=memory_format)
-    kernel = torch.randn(12, 8 // groups, side, side, dtype=torch.float64).to(memory_format=memory_format)
-    torch.testing.assert_close(convolve(images, kernel, groups), pytorchs(images, kernel, groups))
-    expected = penalised(pytorchs, images, kernel, groups)
-    torch.testing.assert_close(penalised(convolve, images, kernel, groups), expected)
-
-
-def test_first_and_second_derivatives_are_those_of_differences() -> None:
-    torch.manual_seed(0)
-    images = torch.randn(2, 4, 3, 3, dtype=torch.float64, requires_grad=True)
-    kernel = torch.randn(6, 2, 3, 3, dtype=torch.float64, requires_grad=True)
-    assert gradcheck(lambda *inputs: convolve(*inputs, 2), (images, kernel))
-    assert gradgradcheck(lambda *inputs: convolve(*inputs, 2), (images, kernel))
-
-
-class Counting(TorchDispatchMode):
-    """How often each operation is called, backward passes included."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.calls[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
-
-
-def num_convolutions(way: Way, groups: int) -> int:
-    images, kernel = torch.randn(2, 16, 6, 6), torch.randn(16, 16 // groups, 3, 3)
-    with Counting() as counting:
-        penalised(way, images, kernel, groups)
-    return sum(count for name, count in counting.calls.items() if "convolution" in name)
-
-
-def test_more_groups_take_no_more_convolutions() -> None:
-    assert num_convolutions(convolve, 16) == num_convolutions(convolve, 1) == 6
-    assert num_convolutions(pytorchs, 16) > 16  # else there is no need of ours
-
-
-def test_the_kernels_gradient_is_left_out_where_only_the_images_is_wanted() -> None:
-    images = torch.randn(2, 4, 6, 6, requires_grad=True)
-    kernel = torch.randn(4, 2, 3, 3, requires_grad=True)
-    output = convolve(images, kernel, 2).sum()
-    with Counting() as counting:
-        output.backward(inputs=[images])
-    assert counting.calls["convolution_backward"] == 1
-
-
-def test_autocast_convolves_in_its_type_and_gives_gradients_in_the_weights() -> None:
-    torch.manual_seed(0)
-    layer = Convolution(4, 8, 3, groups=2)
-    images = torch.randn(2, 4, 6, 6, requires_grad=True)
-    expected = layer(images)
-    (exact,) = torch.autograd.grad(expected.square().sum(), layer.weight)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        rounded = layer(images)
-    assert rounded.dtype == torch.bfloat16
-    torch.testing.assert_close(rounded.float(), expected, rtol=0.02, atol=0.02)
-    rounded.float().square().sum().backward()
-    assert layer.weight.grad is not None
-    assert layer.weight.grad.dtype == torch.float32
-    assert float((layer.weight.grad - exact).norm() / exact.norm()) < 0.02
-    assert images.grad is not None
-    assert images.grad.dtype == torch.float32
-
-
-# --- the nets ---
 
 
 def test_the_recipe_has_the_parameters_that_its_notes_state() -> None:
@@ -199,7 +103,7 @@ def test_a_block_begins_as_the_identity_with_weights_that_shrink_with_depth() ->
         images = torch.randn(1, 64, 4, 4)
         assert torch.equal(blocks[0](images), images)
         for block in blocks:
-            expanding, grouped, contracting = (layer for layer in block.residual if isinstance(layer, Convolution))
+            expanding, grouped, contracting = (layer for layer in block.residual if isinstance(layer, nn.Conv2d))
             for layer, fan_in in ((expanding, 64), (grouped, 16 * 9)):
                 deviation = activation_gain * 9 ** (-1 / 4) / sqrt(fan_in)
                 assert float(layer.weight.detach().std()) == pytest.approx(deviation, rel=0.05)
@@ -236,25 +140,7 @@ def test_a_basis_is_one_image_for_each_channel() -> None:
     torch.testing.assert_close(contracting(images)[1, 2], (images[1, 2] * contracting.images[2]).sum())
 
 
-def test_the_penalty_of_the_whole_discriminator_is_that_of_pytorchs_convolutions(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    discriminator = randomised(nets(SMALL)[1]).double()
-    images = torch.rand(2, 3, 32, 32, dtype=torch.float64) * 2 - 1
-
-    def gradients() -> tuple[Tensor, ...]:
-        real = images.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
-        loss = discriminator(images).mean() + slope.square().sum()
-        return torch.autograd.grad(loss, list(discriminator.parameters()))
-
-    ours = gradients()
-    assert all(gradient.any() for gradient in ours)
-    monkeypatch.setattr(convolution, "convolve", pytorchs)
-    torch.testing.assert_close(ours, gradients())
-
-
-def test_each_image_is_judged_by_itself_wherever_its_channels_lie() -> None:
+def test_logits_depend_on_no_other_image_and_on_no_memory_format() -> None:
     assert architectures.get("r3gan").batch_independent
     discriminator = randomised(nets(SMALL)[1])
     images = torch.rand(4, 3, 32, 32) * 2 - 1

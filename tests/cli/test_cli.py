@@ -385,7 +385,7 @@ def assert_nothing_written(tmp_path: Path) -> None:
     [
         (["train", "mnist-mpl"], 2, "Did you mean 'mnist-mlp'"),
         (["train", "quadratic-mlp", "--set", "stepz=3"], 2, "Did you mean 'steps'"),
-        (["train", "quadratic-mlp", "--set", "steps"], 2, "no key=value"),
+        (["train", "quadratic-mlp", "--set", "steps"], 2, "not of the form key=value"),
         (["train", "quadratic-mlp", "--set", "steps=-3"], 2, "steps = -3"),
         (["train", "quadratic-mlp", "--device", "cuda:99"], 2, "this machine has no cuda:99"),
         (["train", "quadratic-mlp", "--precision", "fp8"], 2, "precision"),

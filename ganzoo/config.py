@@ -23,17 +23,17 @@ from ganzoo.validation import SETTINGS_HINT, plain, validated
 
 ENVIRONMENT_PREFIX = "GANZOO_"
 PROGRAM_VARIABLES = frozenset({"HOME", "PLUGINS", "DEBUG", "HUB_SECONDS", "INCEPTION_WEIGHTS"})
-"""GANZOO_ variables that steer the program and are no training settings."""
+"""GANZOO_ variables that configure the program and are not training settings."""
 
 _FIXED_FIELDS = frozenset({"name", "summary", "source", "notes", "api_version"})
-"""Fields of a recipe that say what it is; settings cannot change them."""
+"""Fields that identify and describe a recipe; settings cannot change them."""
 
 Steps = Annotated[int, Interval(ge=1, le=1 << 40)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """A recipe with its settings applied, and how this run is carried out."""
+    """A recipe with its settings applied, and how and where it is trained."""
 
     recipe: Recipe
     seed: Annotated[int, Interval(ge=0, lt=1 << 63)]
@@ -41,13 +41,13 @@ class TrainingSettings:
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
     engine: Literal["auto", "eager", "graph", "compile"] = "auto"
-    """How steps are carried out: operation by operation; recorded once and replayed; fused by torch's compiler, which
-    rounds otherwise. `auto` is eager or graph, whichever takes the first steps faster."""
+    """Execution engine: operation by operation (`eager`), recorded once and replayed (`graph`), or fused by torch's
+    compiler, which rounds differently (`compile`). `auto` is eager or graph, whichever takes the first steps faster."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Type of the products in both nets; parameters, losses and optimizers stay float32. `auto` is bf16 for nets of a
-    million parameters and more on a device that multiplies it faster, else fp32; the run remembers which."""
+    """Compute dtype of both nets (autocast); parameters, losses and optimizers stay float32. `auto` is bf16 for nets of
+    a million parameters or more on devices that are faster with it, else fp32; the run records which."""
     data: Literal["auto", "resident", "streamed"] = "auto"
-    """Where samples wait for their turn: all of them on the device, or in the packed copy on disk; `auto` streams what
+    """Where the dataset is kept: all of it on the device, or in the packed copy on disk. `auto` streams from disk what
     would take more than 40 % of the device's free memory. The batches are the same."""
     log_every: Steps = 100
     """Steps between two lines of metrics.jsonl."""
@@ -58,13 +58,14 @@ class TrainingSettings:
     keep_checkpoints: Annotated[int, Interval(ge=1, le=10_000)] = 2
     """How many of the newest checkpoints stay on disk."""
     eval_every: Steps | None = None
-    """Steps between two evaluations, whose metrics join the records and whose best weights are kept; None: never."""
+    """Steps between two evaluations; their metrics are added to the records, and the best weights are kept. None:
+    never."""
     eval_protocol: str | None = None
-    """Protocol of those evaluations; None for the dataset's cheap one."""
+    """Evaluation protocol; None for the dataset's cheap one."""
     best_metric: str | None = None
     """Metric that decides which weights are the best; None for the protocol's first."""
     tensorboard: bool = False
-    """Whether records, pictures and graphs are also written as TensorBoard events (extra `logging`)."""
+    """Whether to also write records, pictures and graphs as TensorBoard events (extra `logging`)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `settings_from_json` reads back."""
@@ -83,7 +84,7 @@ class Layer:
 
 
 def resolve(recipe: Recipe, layers: Iterable[Layer], *, seed: int) -> TrainingSettings:
-    """Apply layers in order, the last one winning. `seed` holds unless a layer sets another.
+    """Apply layers in order; the last one wins. `seed` is used unless a layer sets another.
 
     Raises SettingsError for an unknown key or a value that does not fit.
     """
@@ -91,7 +92,7 @@ def resolve(recipe: Recipe, layers: Iterable[Layer], *, seed: int) -> TrainingSe
 
 
 def resolve_again(settings: TrainingSettings, layers: Iterable[Layer]) -> TrainingSettings:
-    """Apply layers to settings that are resolved already. Raises SettingsError."""
+    """Apply layers to settings that are already resolved. Raises SettingsError."""
     document = settings.to_json()
     validated(TrainingSettings, document, f"recipe {settings.recipe.name}")
     for layer in layers:
@@ -136,11 +137,11 @@ def file_layer(path: Path) -> Layer:
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}.", hint="Name a TOML file of settings.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is no TOML: {error}.", hint="Write lines such as: steps = 1000") from error
+        raise SettingsError(f"{path} is not valid TOML: {error}.", hint="Write lines such as steps = 1000.") from error
 
 
 def environment_layer(environment: Mapping[str, str] = os.environ) -> Layer:
-    """Return the settings among GANZOO_ variables; a double underscore stands for a dot."""
+    """Return the settings in GANZOO_ variables; a double underscore stands for a dot."""
     values = {}
     for name, text in environment.items():
         key = name.removeprefix(ENVIRONMENT_PREFIX)
@@ -155,13 +156,15 @@ def assignments_layer(assignments: Iterable[str]) -> Layer:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
-            raise SettingsError(f"--set {assignment!r} is no key=value.", hint="Write --set batch_size=128.")
+            raise SettingsError(
+                f"--set {assignment!r} is not of the form key=value.", hint="Example: --set batch_size=128."
+            )
         values[key.strip()] = _parsed(text.strip())
     return Layer("--set", values)
 
 
 def _parsed(text: str) -> Any:
-    """Read JSON where the text is JSON (numbers, lists, true, null), else take it as a string."""
+    """Return the value of a JSON text (numbers, lists, true, null); any other text is a string."""
     try:
         return json.loads(text)
     except ValueError:
@@ -191,7 +194,7 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
     in_run = top in document and top != "recipe"
     table: Any = document if in_run else document["recipe"]
     if not in_run and top in _FIXED_FIELDS:
-        raise SettingsError(f"{source}: {key!r} is what the recipe is and cannot be set.", hint=SETTINGS_HINT)
+        raise SettingsError(f"{source}: {key!r} describes the recipe and cannot be set.", hint=SETTINGS_HINT)
     for part in path:
         inner = table.get(part) if isinstance(table, dict) else None
         if not isinstance(inner, dict):
@@ -213,7 +216,7 @@ def _unknown_key(key: str, source: str, document: Mapping[str, Any]) -> Settings
 
 
 def _checked(settings: TrainingSettings) -> TrainingSettings:
-    """Hold the rules that join several fields."""
+    """Check the rules that concern several fields."""
     recipe = settings.recipe
     if recipe.share_fakes and recipe.discriminator_steps != 1:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""Generators that do many batches of one size, whose size depends on the device; on CUDA a pass is a single graph."""
+"""Fast sampling: the best batch size for a device, and on CUDA a generator captured as a graph."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from torch import Tensor, nn
 from ganzoo.errors import first_sentence
 
 FEWEST_BATCHES = 32
-"""Fewer batches go through the generator as it is, for a capture takes time itself."""
+"""With fewer batches the generator is not captured: the capture itself takes time."""
 
-_CPU_BATCH = 64  # what a layer computes stays in the cache: cifar10-dcgan goes 1.6 times as fast as with 256
+_CPU_BATCH = 64  # small enough that activations stay in the cache: cifar10-dcgan is 1.6 times as fast as with 256
 _DEVICE_BATCH = 256
-_WARM_UPS = 3  # libraries choose their kernels and take their workspaces in the first passes
+_WARM_UPS = 3  # in the first passes, libraries choose their kernels and allocate their workspaces
 
 
 def best_batch_size(device: torch.device) -> int:
-    """Return how many samples are best generated in one pass."""
+    """Return how many samples to generate in one pass."""
     return _CPU_BATCH if device.type == "cpu" else _DEVICE_BATCH
 
 
 def accelerated(generator: nn.Module, inputs: Sequence[Tensor], num_batches: int) -> Callable[..., Tensor]:
-    """Return what maps so many inputs of these shapes to samples soonest; gradients are to be off, and stay off."""
+    """Return the fastest way to run a generator on `num_batches` inputs of these shapes, under `torch.no_grad()`."""
     if inputs[0].device.type != "cuda" or num_batches < FEWEST_BATCHES:
         return generator
     try:
         return CapturedGenerator(generator, inputs)
-    except RuntimeError as error:  # it reads a value on the host, for one
+    except RuntimeError as error:  # such as a generator that reads a value on the host
         warnings.warn(f"sampling without a CUDA graph: {first_sentence(error)}", RuntimeWarning, stacklevel=2)
         return generator
 
 
 class CapturedGenerator:
-    """A generator whose pass over inputs of given shapes is one CUDA graph; others go through the generator itself.
+    """A generator captured as a CUDA graph for inputs of given shapes; other shapes run the generator itself.
 
     Raises RuntimeError when the generator cannot be captured.
     """
@@ -55,7 +55,7 @@ class CapturedGenerator:
                 self._output: Tensor = generator(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """Return samples that the next call leaves as they are."""
+        """Return samples, cloned from the graph's output, which the next call overwrites."""
         if [value.shape for value in inputs] != [static.shape for static in self._inputs]:
             return self._generator(*inputs)
         with torch.cuda.device(self._device):

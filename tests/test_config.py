@@ -104,7 +104,7 @@ def test_a_file_of_settings_is_flattened(tmp_path: Path) -> None:
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.toml"
     path.write_bytes(content)
-    with pytest.raises(SettingsError, match="is no TOML"):
+    with pytest.raises(SettingsError, match="is not valid TOML"):
         file_layer(path)
 
 
@@ -129,7 +129,7 @@ def test_the_users_file_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["steps", "=3", ""])
 def test_an_assignment_needs_a_key_and_a_value(text: str) -> None:
-    with pytest.raises(SettingsError, match="no key=value"):
+    with pytest.raises(SettingsError, match="not of the form key=value"):
         assignments_layer([text])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -45,17 +46,23 @@ def allow_tf32(device: torch.device) -> Iterator[None]:
         yield
         return
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    # torch 2.9 has two APIs for one state, and raises when the old one is read after the new one has set something that
-    # the old one cannot express. So the state is read by the new API only, and set by both: the old one first, because
-    # torch's own compiler still reads it.
-    modern = [matmul, cudnn.conv, cudnn.rnn] if hasattr(cudnn, "conv") else []
-    precisions, benchmark = [switch.fp32_precision for switch in modern], cudnn.benchmark
-    before = [name == "tf32" for name in precisions[:2]] or [matmul.allow_tf32, cudnn.allow_tf32]
-    matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = True
+    # Since torch 2.9 there are two APIs, and reading the old one (`allow_tf32`) raises when the new one
+    # (`fp32_precision`) has set something else. So the state is read by the new API, and set by both: torch's own
+    # compiler still reads the old one.
+    switches = [matmul, cudnn.conv, cudnn.rnn] if hasattr(cudnn, "conv") else []
+    precisions, benchmark = [switch.fp32_precision for switch in switches], cudnn.benchmark
+    before = [precision == "tf32" for precision in precisions[:2]] or [matmul.allow_tf32, cudnn.allow_tf32]
+
+    def set_both(allow_matmul: bool, allow_cudnn: bool) -> None:
+        with warnings.catch_warnings(action="ignore"):  # some versions call the old API deprecated
+            matmul.allow_tf32, cudnn.allow_tf32 = allow_matmul, allow_cudnn
+
+    set_both(True, True)
+    cudnn.benchmark = True
     try:
         yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
-        for switch, name in zip(modern, precisions, strict=True):
-            switch.fp32_precision = name
+        set_both(*before)
+        for switch, precision in zip(switches, precisions, strict=True):
+            switch.fp32_precision = precision
         cudnn.benchmark = benchmark

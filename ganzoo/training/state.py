@@ -47,7 +47,7 @@ def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
         )
     if loss.paired and recipe.share_fakes and not recipe.drop_last:
         raise SettingsError(
-            f"the loss {loss.name!r} takes two real batches, and shared fakes cannot fit both if one is incomplete.",
+            f"the loss {loss.name!r} takes two real batches in a step, and shared fakes fit only one size.",
             hint="Set share_fakes=false or drop_last=true.",
         )
     for builder in (generator_builder, discriminator_builder):

@@ -85,7 +85,7 @@ def update_discriminator(
     _optimizer_step(networks, discriminator, networks.discriminator_optimizer, loss_d, learning_rate)
     if recipe.weight_clip is not None:
         clip_weights(discriminator, recipe.weight_clip)
-    return loss_d.detach(), _scores(real_logits.detach(), fake_logits.detach())
+    return loss_d.detach(), score(real_logits.detach(), fake_logits.detach())
 
 
 def update_generator(
@@ -167,7 +167,7 @@ def clip_weights(discriminator: nn.Module, bound: float) -> None:
     torch._foreach_clamp_max_(parameters, bound)
 
 
-def _scores(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+def score(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Return [4]: mean s(logit) of real samples and of fakes, mean sign of their logits."""
     logits = torch.stack([real_logits, fake_logits])  # one tensor: small operations cost the same whatever their size
     return torch.cat([logits.sigmoid(), logits.sign()]).mean(1)

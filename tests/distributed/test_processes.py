@@ -42,7 +42,7 @@ TINY: dict[str, Any] = {
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "drawn": ("quadratic-mlp", {"ema_decay": 0.9, "optimizers.generator.decay": "linear", "eval_every": 15}),
-    "streamed": ("mnist-mlp", {"data": "streamed", "config.batch_norm": True}),
+    "streamed": ("mnist-mlp", {"data": "streamed", "config.batch_norm": True, "batch_size": 48, "drop_last": False}),
     "paired": (
         "mnist-mlp",
         {
@@ -75,7 +75,7 @@ def torchrun(*arguments: str | Path, options: tuple[str, ...] = ()) -> subproces
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]
     return subprocess.Popen(
         [*launcher, *options, *map(str, arguments)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -259,7 +259,7 @@ def test_processes_that_cannot_meet_say_so(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_restart_without_a_folder_is_no_new_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    with pytest.raises(TrainingError, match="does not know its run's folder"):
+    with pytest.raises(TrainingError, match="cannot know its run's folder"):
         Training.start_or_resume("quadratic-mlp", None, [])
 
 

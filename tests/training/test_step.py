@@ -30,7 +30,8 @@ def make_state(digits: Path, recipe: str = "mnist-mlp", **values: Any) -> Traini
     settings = config.resolve(recipes.get(recipe), [Layer("test", {**TINY, **values})], seed=5)
     spec = datasets.get(settings.recipe.dataset)
     dataset = open_dataset(spec, "train", digits if spec.name == "mnist" else None)
-    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, CPU)
+    size, drop_last = settings.recipe.batch_size, settings.recipe.drop_last
+    batches = open_batches(dataset, size, settings.seed, CPU, drop_last=drop_last)
     return TrainingState(settings, model_config(settings.recipe, spec.sample), batches, CPU)
 
 
@@ -97,6 +98,53 @@ def test_quadratic_mlp_updates_the_discriminator_first_with_fakes_of_its_own(dig
         optimizer_g.step()
     assert_same_weights(state.networks.generator, generator)
     assert_same_weights(state.networks.discriminator, discriminator)
+
+
+def test_fakes_of_the_discriminators_update_are_those_of_the_generators_after_it(digits: Path) -> None:
+    # As the DCGAN example of pytorch/examples does: one forward pass of the generator for both updates.
+    settings = {
+        "share_fakes": True,
+        "update_order": "discriminator_first",
+        "config.batch_norm": False,
+        "ema_decay": None,
+        "loss": "bce",
+        "discriminator_loss": "sum",
+    }
+    state, twin = (make_state(digits, **settings) for _ in range(2))
+    recipe = state.settings.recipe
+    generator, discriminator = twin.networks.generator, twin.networks.discriminator
+    optimizer_g = unfused(generator, recipe.optimizers.generator)
+    optimizer_d = unfused(discriminator, recipe.optimizers.discriminator)
+    passes: list[int] = []
+    state.networks.generator.register_forward_hook(lambda net, inputs, output: passes.append(len(output)))
+    for _ in range(5):
+        train_step(state)
+
+        real = twin.batches.next().samples
+        fake = generator(randomness.draw_latents(recipe.latent, 16, twin.latent_source))
+        optimizer_d.zero_grad()
+        LOSSES["bce"].discriminator(discriminator(real), discriminator(fake.detach()), 0.0).backward()
+        optimizer_d.step()
+        optimizer_g.zero_grad()
+        LOSSES["bce"].generator(discriminator(fake), None).backward()
+        optimizer_g.step()
+    assert passes == [16] * 5
+    assert_same_weights(state.networks.generator, generator)
+    assert_same_weights(state.networks.discriminator, discriminator)
+
+
+@pytest.mark.parametrize("share_fakes", [False, True])
+@pytest.mark.parametrize("update_order", ["generator_first", "discriminator_first"])
+def test_an_incomplete_batch_has_as_many_fakes(digits: Path, update_order: str, share_fakes: bool) -> None:
+    settings = {"update_order": update_order, "share_fakes": share_fakes, "augment": ["mirror"], "batch_size": 96}
+    state = make_state(digits, drop_last=False, conditional=True, **{**settings, "regularizers.gradient_penalty": 1.0})
+    sizes: list[int] = []
+    state.networks.generator.register_forward_hook(lambda net, inputs, output: sizes.append(len(output)))
+    for _ in range(4):
+        train_step(state)
+    per_step = 1 if share_fakes else 2
+    assert sizes == [size for size in (96, 96, 64, 96) for _ in range(per_step)]
+    assert state.networks.sums.isfinite().all()
 
 
 def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> None:

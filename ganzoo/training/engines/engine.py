@@ -132,7 +132,8 @@ class Engine:
         return inputs
 
     def _direct(self, function: TrainStep) -> StepFunction:
-        return lambda prepared: function(materialize(self._state, prepared))
+        state = self._state  # and not self: a cycle would keep a CUDA graph alive until the garbage collector runs
+        return lambda prepared: function(materialize(state, prepared))
 
 
 class _Timed:

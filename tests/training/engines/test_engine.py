@@ -21,9 +21,9 @@ from ganzoo.registry import datasets, recipes
 from ganzoo.training import Training, precision
 from ganzoo.training.engines import engine
 from ganzoo.training.engines.engine import Engine
-from ganzoo.training.inputs import draw, stage
+from ganzoo.training.inputs import materialize, prepare_on_host
 from ganzoo.training.state import TrainingState
-from ganzoo.training.step import update
+from ganzoo.training.step import train_step
 from ganzoo.weights.model_config import model_config
 
 MLP = {"config.generator_hidden": [8, 8], "config.discriminator_hidden": [8], "batch_size": 16}
@@ -42,7 +42,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "bf16": ("mnist-mlp", {**MLP, "precision": "bf16"}),
     "penalties": ("mnist-mlp", {**MLP, "regularizers.r1": 1.0, "regularizers.r2": 2.0}),
     "convolutions": ("cifar10-dcgan", DCGAN),
-    "clipped critic, five steps": ("cifar10-wgan", DCGAN),
+    "clipped weights, five discriminator steps": ("cifar10-wgan", DCGAN),
     "gradient penalty": ("cifar10-wgan-gp", DCGAN),
     "spectral norm, hinge": ("cifar10-sngan", SNGAN),
     "penalties of grouped convolutions": ("cifar10-r3gan", R3GAN),
@@ -105,7 +105,7 @@ def test_a_compiled_step_differs_by_rounding_alone(samples: dict[str, Path]) -> 
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_nothing_in_an_update_makes_the_host_wait(samples: dict[str, Path], case: str) -> None:
+def test_nothing_in_a_step_makes_the_host_wait(samples: dict[str, Path], case: str) -> None:
     class NoReading(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             assert func not in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
@@ -113,9 +113,9 @@ def test_nothing_in_an_update_makes_the_host_wait(samples: dict[str, Path], case
 
     recipe, values = CASES[case]
     state = make_state(samples, recipe, **values)
-    staged = stage(state)
+    prepared = prepare_on_host(state)
     with NoReading():
-        update(state.networks, draw(state, staged))
+        train_step(state.networks, materialize(state, prepared))
 
 
 def by_value(net: torch.nn.Module, curves: torch.Tensor) -> torch.Tensor:
@@ -156,7 +156,7 @@ def test_what_cannot_be_recorded_is_taken_eagerly_and_said(
     assert differences(recorded, eager) == {}
     if decide is not by_own_tensor:  # which may be recorded, for it stays as it is
         assert taking.name == "eager"
-        assert taking.reason.startswith(f"no {name} can be made of this recipe: ")
+        assert taking.reason.startswith(f"this recipe cannot be recorded for {name}: ")
         assert "\n" not in taking.reason
 
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_recorded_is_taken_eagerly_and_said(
 def test_auto_takes_what_was_faster_in_the_first_steps(
     samples: dict[str, Path], monkeypatch: pytest.MonkeyPatch, faster: str
 ) -> None:
-    monkeypatch.setattr(engine, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(engine, "MIN_SECONDS_LEFT", 0.0)
     recipe, values = CASES["shared fakes, batch norm, average"]
     eager, auto = (make_state(samples, recipe, engine=name, **values) for name in ("eager", "auto"))
     now = [0.0]
@@ -174,7 +174,7 @@ def test_auto_takes_what_was_faster_in_the_first_steps(
         return lambda inputs: (now.__setitem__(0, now[0] + (1 if name == faster else 2)), way(inputs))
 
     monkeypatch.setattr(engine, "traced", lambda *given, make=engine.traced: slowly(make(*given), "graph"))
-    monkeypatch.setattr(engine, "update", lambda networks, inputs: slowly(partial(update, networks), "eager")(inputs))
+    monkeypatch.setattr(engine, "train_step", lambda nets, inputs: slowly(partial(train_step, nets), "eager")(inputs))
     taking = take(auto, 50)
     assert (taking.name, taking.reason.split()[0]) == (faster, "2.00")
     take(eager, 50)
@@ -184,7 +184,7 @@ def test_auto_takes_what_was_faster_in_the_first_steps(
 def test_auto_does_not_record_a_step_for_a_short_run(samples: dict[str, Path]) -> None:
     recipe, values = CASES["drawn data"]
     taking = take(make_state(samples, recipe, steps=30, **values), 30)
-    assert (taking.name, taking.reason) == ("eager", "so few steps do not pay for a graph")
+    assert (taking.name, taking.reason) == ("eager", "too few steps for a graph to pay off")
 
 
 def test_step_sizes_go_down_in_a_straight_line_where_the_recipe_says_so(samples: dict[str, Path]) -> None:
@@ -192,7 +192,7 @@ def test_step_sizes_go_down_in_a_straight_line_where_the_recipe_says_so(samples:
     state = make_state(samples, "quadratic-mlp", **values)
     sizes = []
     for state.step in range(10):
-        rates = draw(state, stage(state)).rates
+        rates = materialize(state, prepare_on_host(state)).rates
         sizes.append(float(rates.generator))
         assert float(rates.discriminator) == 1e-4
     assert sizes == pytest.approx([0.5 * (1 - step / 10) for step in range(10)])
@@ -243,13 +243,13 @@ def test_a_run_whose_step_size_goes_down_keeps_its_length(tmp_path: Path) -> Non
 def test_auto_precision_looks_at_the_device_and_the_nets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool, hidden: int, expected: str
 ) -> None:
-    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: fast)
+    monkeypatch.setattr(precision, "supports_bf16", lambda device: fast)
     values = {"steps": 1, "config.generator_hidden": [hidden, hidden]}
     job = Training.start("quadratic-mlp", tmp_path / "run", [Layer("test", values)])
     assert job.run.settings.precision == expected
     list(job)
     # What the run began with holds, whatever the machine that it goes on with.
-    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: not fast)
+    monkeypatch.setattr(precision, "supports_bf16", lambda device: not fast)
     asked = {"steps": 2, "precision": "auto"}
     assert Training.resume(job.run.path, [Layer("test", asked)]).state.settings.precision == expected
 

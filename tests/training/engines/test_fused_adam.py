@@ -9,7 +9,7 @@ from ganzoo.specs import Adam
 from ganzoo.training.engines.fused_adam import FusedAdam
 
 
-def test_a_gradient_that_lies_in_memory_otherwise_than_its_parameter_is_the_same_gradient() -> None:
+def test_the_strides_of_a_gradient_do_not_matter() -> None:
     torch.manual_seed(0)
     net, twin = (nn.Conv2d(3, 4, 4).to(memory_format=torch.channels_last) for _ in range(2))
     twin.load_state_dict(net.state_dict())

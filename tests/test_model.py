@@ -210,6 +210,12 @@ def test_integers_of_other_libraries_are_integers() -> None:
         assert torch.equal(make_gan().sample(2, seed=seed), make_gan().sample(2, seed=5))  # type: ignore[arg-type]
 
 
+def test_the_file_of_the_weights_is_not_their_folder(folder: Path) -> None:
+    with pytest.raises(MissingWeightsError, match="is a file") as caught:
+        ganzoo.load(folder / "model.safetensors")
+    assert caught.value.hint == f"Name its folder: {folder}"
+
+
 def test_every_changed_byte_of_the_weights_is_noticed_or_harmless(folder: Path) -> None:
     path = folder / "model.safetensors"
     content = path.read_bytes()

@@ -6,7 +6,7 @@ import dataclasses
 import json as json_format
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +14,12 @@ from ganzoo.cli.options import Json
 from ganzoo.cli.output import flat, out
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
 from ganzoo.registry import REGISTRIES, datasets, recipes
-from ganzoo.sources import StoredSource, location, resolve
+from ganzoo.sources import location, resolve
 from ganzoo.specs import Recipe
 from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
+
+if TYPE_CHECKING:
+    from ganzoo.sources.kinds import Source
 
 
 def show(
@@ -57,7 +60,7 @@ def _sections(name: str) -> dict[str, dict[str, Any]]:
         known = {entry.name for entry in zoo.entries}.union(*(registry.names() for registry in REGISTRIES))
         kinds = "weights, recipe, dataset, architecture or metric"
         raise zoo.with_problems(UnknownNameError(kinds, name, known)) from None
-    return _stored(source) if isinstance(source, StoredSource) else _folder(Path(source.reference))
+    return _repository(source) if source.folder is None else _folder(source.folder)
 
 
 def _show_layers(name: str, *, json: bool) -> None:
@@ -105,7 +108,7 @@ def _weights(entry: WeightsEntry) -> dict[str, Any]:
     return document
 
 
-def _stored(source: StoredSource) -> dict[str, dict[str, Any]]:
+def _repository(source: Source) -> dict[str, dict[str, Any]]:
     """Return what the store holds of a Hub repository. Raises MissingWeightsError when it was never pulled."""
     files = {file.path: f"{file.size} bytes, sha256 {file.sha256}" for file in source.files}
     return {f"repository {source.reference}": {"files": files, **json_format.loads(source.read("config"))}}

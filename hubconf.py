@@ -1,6 +1,6 @@
-"""torch.hub's door: `torch.hub.load("owner/ganzoo", "mnist_mlp")` returns what `ganzoo.load("mnist-mlp")` returns.
+"""Entry points for torch.hub: `torch.hub.load("owner/ganzoo", "mnist_mlp")` is `ganzoo.load("mnist-mlp")`.
 
-It works without ganzoo being installed: torch.hub puts this folder on the path, and the plugins are read from here.
+ganzoo need not be installed: torch.hub puts this folder on sys.path, and the plugins are read from here.
 """
 
 import sys as _sys
@@ -12,7 +12,7 @@ dependencies = ["torch", "safetensors", "pydantic", "numpy", "PIL", "platformdir
 
 
 def _prepare():
-    """Make the packages of this checkout importable, and its entry points known, where ganzoo is not installed."""
+    """Make this checkout importable and, if ganzoo is not installed, register its plugins."""
     from importlib.metadata import PackageNotFoundError, distribution
 
     for folder in (_ROOT, _ROOT / "plugins"):

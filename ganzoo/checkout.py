@@ -1,4 +1,4 @@
-"""A checkout that is not installed, made known to the registry: what torch.hub downloads."""
+"""Plugins of a checkout that is not installed, such as the one that torch.hub downloads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganzoo import __version__
 
 
 class _Checkout(Distribution):
-    """The distribution that `pip install` would make of a checkout, as far as entry points and its name go."""
+    """The distribution that `pip install` would make of a checkout: its name, version and entry points."""
 
     def __init__(self, root: Path) -> None:
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -26,31 +26,31 @@ class _Checkout(Distribution):
         }
 
     def read_text(self, filename: str) -> str | None:
-        """Return a file of the metadata."""
+        """Return a metadata file."""
         return self._files.get(filename)
 
     def locate_file(self, path: Any) -> Any:
-        """Point to nothing: there are no installed files."""
+        """Refuse: there are no installed files."""
         raise FileNotFoundError(path)
 
 
 class _Finder(DistributionFinder):
-    """Offers one distribution to importlib.metadata."""
+    """Makes importlib.metadata find one distribution."""
 
     def __init__(self, distribution: Distribution) -> None:
         self._distribution = distribution
 
     def find_spec(self, *_: Any) -> None:
-        """Find no modules: the path does that."""
+        """Find no modules: sys.path does that."""
         return
 
     def find_distributions(self, context: DistributionFinder.Context | None = None) -> Iterable[Distribution]:
-        """Return the checkout when everything, or it, is asked for."""
+        """Return the checkout, unless another distribution is asked for by name."""
         name = context.name if context is not None else None
         return [self._distribution] if name in (None, "ganzoo") else []
 
 
 def register_checkout(root: Path) -> None:
-    """Let the registry see the entry points of a checkout's pyproject.toml, once."""
+    """Make the entry points of a checkout's pyproject.toml visible to the registry."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder(_Checkout(root)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
@@ -85,7 +86,7 @@ class GAN:
             float32 [num, *config.sample.shape] on the model's device; images in [-1, 1].
 
         Raises:
-            UsageError: num below 1, or labels that the model does not have.
+            UsageError: num below 1, a seed below 0, values of other types, or labels that the model does not have.
         """
         return torch.cat(list(self.stream(num, seed=seed, labels=labels)))
 
@@ -114,12 +115,9 @@ class GAN:
         Raises:
             UsageError: num or batch_size below 1, or labels that the model does not have; before the first batch.
         """
-        if num < 1:
-            raise UsageError(f"cannot generate {num} samples.", hint="Ask for at least 1.")
-        size = self.batch_size if batch_size is None else batch_size
-        if size < 1:
-            raise UsageError(f"cannot generate {size} samples at a time.", hint="Take a batch of at least 1.")
-        latents = latent_batches(self.config.latent, num, random_seed() if seed is None else seed, size)
+        num = _whole(num, "the number of samples", 1)
+        size = self.batch_size if batch_size is None else _whole(batch_size, "batch_size", 1)
+        latents = latent_batches(self.config.latent, num, _seed(seed), size)
         chosen = self.label_batches(num, labels, size)
         return self._generated(zip(latents, chosen, strict=True), num // size)
 
@@ -152,7 +150,7 @@ class GAN:
                 f"cannot go through {keys} keys in {frames} frames of {num} samples.",
                 hint="Ask for at least 2 keys, as many frames as keys, and 1 sample.",
             )
-        first, chosen = random_seed() if seed is None else seed, self.labels(num, labels)
+        first, chosen = _seed(seed), self.labels(num, labels)
         latents = [sample_latents(self.config.latent, num, first + key) for key in range(keys)]
         for frame in range(frames):
             key, share = divmod(frame * keys / frames, 1)
@@ -185,8 +183,14 @@ class GAN:
             return None
         if labels is None:
             return torch.arange(num) % len(classes)
-        chosen = torch.tensor(labels).expand(num) if isinstance(labels, int) else torch.as_tensor(labels)
-        if chosen.shape != (num,) or chosen.is_floating_point() or chosen.min() < 0 or chosen.max() >= len(classes):
+        try:
+            given = torch.as_tensor(labels)
+            chosen = given.expand(num) if given.ndim == 0 else given
+            whole = not (chosen.is_floating_point() or chosen.is_complex() or chosen.dtype == torch.bool)
+            fits = chosen.shape == (num,) and whole and bool((chosen >= 0).all() and (chosen < len(classes)).all())
+        except (TypeError, ValueError, RuntimeError):  # text, None among the labels, or rows of different lengths
+            fits = False
+        if not fits:
             raise UsageError(
                 f"labels must be {num} integers from 0 to {len(classes) - 1}.",
                 hint=f"The classes are {', '.join(classes[:20])}.",
@@ -283,6 +287,21 @@ class GAN:
             token=token,
         )
         return pushed.url
+
+
+def _whole(value: object, what: str, least: int) -> int:
+    """Return an integer, numpy's and torch's too. Raises UsageError for another type or a smaller one."""
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise UsageError(f"{what} is {value!r}.", hint=f"Pass an integer of at least {least}.")
+    return number
+
+
+def _seed(seed: int | None) -> int:
+    return random_seed() if seed is None else _whole(seed, "the seed", 0)
 
 
 def save_nets(folder: Path, config: ModelConfig, nets: Mapping[str, nn.Module]) -> None:

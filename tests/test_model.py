@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -175,7 +176,9 @@ def test_labels_choose_the_class_and_default_to_all_in_turn() -> None:
     assert not torch.equal(in_turn, gan.sample(6, seed=0, labels=1))
 
 
-@pytest.mark.parametrize("labels", [3, -1, [0, 1], [0.5, 1.0, 0.0], [[0, 1, 2]]])
+@pytest.mark.parametrize(
+    "labels", [3, -1, [0, 1], [0.5, 1.0, 0.0], [[0, 1, 2]], "1", True, 1.0, ["0", "1", "2"], [0, None, 1]]
+)
 def test_labels_that_do_not_fit_are_refused(labels: object) -> None:
     gan = make_gan(SampleSpec(kind="image", shape=(1, 4, 4), classes=("a", "b", "c")))
     with pytest.raises(UsageError, match="integers from 0 to 2"):
@@ -185,8 +188,32 @@ def test_labels_that_do_not_fit_are_refused(labels: object) -> None:
 def test_labels_for_an_unconditional_model_and_no_samples_are_refused() -> None:
     with pytest.raises(UsageError, match="not class-conditional"):
         make_gan().sample(1, labels=0)
-    with pytest.raises(UsageError, match="cannot generate 0"):
+    with pytest.raises(UsageError, match="the number of samples is 0"):
         make_gan().sample(0)
+
+
+@pytest.mark.parametrize("num", ["4", 2.0, True, None])
+def test_a_number_of_samples_is_an_integer(num: object) -> None:
+    with pytest.raises(UsageError, match="the number of samples is"):
+        make_gan().sample(num)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", ["1", 1.0, True, -1])
+def test_a_seed_is_an_integer_from_0(seed: object) -> None:
+    with pytest.raises(UsageError, match="the seed is"):
+        make_gan().sample(1, seed=seed)  # type: ignore[arg-type]
+
+
+def test_integers_of_other_libraries_are_integers() -> None:
+    numpy_seed, torch_seed = np.int64(5), torch.tensor(5)
+    for seed in (numpy_seed, torch_seed):
+        assert torch.equal(make_gan().sample(2, seed=seed), make_gan().sample(2, seed=5))  # type: ignore[arg-type]
+
+
+def test_the_file_of_the_weights_is_not_their_folder(folder: Path) -> None:
+    with pytest.raises(MissingWeightsError, match="is a file") as caught:
+        ganzoo.load(folder / "model.safetensors")
+    assert caught.value.hint == f"Name its folder: {folder}"
 
 
 def test_every_changed_byte_of_the_weights_is_noticed_or_harmless(folder: Path) -> None:
@@ -270,7 +297,7 @@ def test_tensors_that_the_config_does_not_ask_for_are_refused(tmp_path: Path) ->
             tensors[name] = tensors[name].double()
         _, metadata = deserialize(path.read_bytes(), path)
         path.write_bytes(serialize(tensors, metadata))
-        with pytest.raises(WeightsFormatError, match="does not fit its config: tensor"):
+        with pytest.raises(WeightsFormatError, match="does not match its config: tensor"):
             gan_from_bytes((path.parent / "config.json").read_bytes(), path.read_bytes(), path.parent)
 
 

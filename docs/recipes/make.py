@@ -19,7 +19,7 @@ from ganzoo.errors import GanzooError, MissingDatasetError
 from ganzoo.losses import LOSSES, REGULARIZERS
 from ganzoo.registry import FIRST_PARTY, architectures, datasets, metrics, recipes
 from ganzoo.specs import Adam, ArchitectureSpec, DatasetSpec, EvaluationProtocol, Recipe
-from ganzoo.weights.building import discriminator_builder, generator_builder, num_parameters, outline
+from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, num_parameters
 from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
 from ganzoo.weights.model_config import ModelConfig, model_config
 
@@ -128,8 +128,8 @@ def data(dataset: DatasetSpec) -> str:
 def nets(recipe: Recipe, dataset: DatasetSpec, architecture: ArchitectureSpec) -> str:
     """Return both networks, layer by layer."""
     config, source = model_config(recipe, dataset.sample), f"recipe {recipe.name}"
-    generator = outline(generator_builder(config, source))
-    discriminator = outline(discriminator_builder(config, source))
+    generator = build_on_meta(generator_builder(config, source))
+    discriminator = build_on_meta(discriminator_builder(config, source))
     latents = torch.empty(2, recipe.latent.dim, device="meta")
     samples = torch.empty(2, *dataset.sample.shape, device="meta")
     latent = "standard normal" if recipe.latent.distribution == "normal" else "uniform on [-1, 1]"

@@ -6,7 +6,7 @@ import dataclasses
 import json as json_format
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -14,9 +14,12 @@ from ganzoo.cli.options import Json
 from ganzoo.cli.output import flat, out
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
 from ganzoo.registry import REGISTRIES, datasets, recipes
-from ganzoo.sources import StoredSource, location, resolve
+from ganzoo.sources import location, resolve
 from ganzoo.specs import Recipe
 from ganzoo.weights.manifest import Zoo, measured
+
+if TYPE_CHECKING:
+    from ganzoo.sources.kinds import Source
 
 
 def show(
@@ -70,7 +73,7 @@ def _sections(name: str) -> list[_Section]:
         known = {entry.name for entry in zoo.entries}.union(*(registry.names() for registry in REGISTRIES))
         kinds = "weights, recipe, dataset, architecture or metric"
         raise zoo.with_problems(UnknownNameError(kinds, name, known)) from None
-    return _repository(source) if isinstance(source, StoredSource) else _folder(Path(source.reference))
+    return _repository(source) if source.folder is None else _folder(source.folder)
 
 
 def _show_layers(name: str, *, json: bool) -> None:
@@ -121,7 +124,7 @@ def _for_table(document: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _repository(source: StoredSource) -> list[_Section]:
+def _repository(source: Source) -> list[_Section]:
     """Return what the store holds of a Hub repository. Raises MissingWeightsError if it was never pulled."""
     files = [dataclasses.asdict(file) for file in source.files]
     document = {"reference": source.reference, "files": files, **json_format.loads(source.read("config"))}

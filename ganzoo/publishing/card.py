@@ -26,9 +26,9 @@ class CardFacts:
     metrics: Sequence[Mapping[str, Any]]
     """Each with name, value, std and protocol."""
     training: Mapping[str, Any] | None
-    """The contents of training.json, or None when it is unknown."""
+    """The contents of training.json, or None."""
     parameters: int
-    """Of the generator."""
+    """Number of parameters of the generator."""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -103,7 +103,7 @@ def _training(facts: CardFacts) -> list[str]:
         "## Training\n",
         f"{training['steps']:,} steps of batch {training['batch_size']} on {training['device']}, "
         f"{training['seconds']:,.0f} s, ganzoo {training['ganzoo']}, torch {training['torch']}. To train it again "
-        "(on another machine the last bits may differ):\n",
+        "(the last bits may differ on another machine):\n",
         "```console",
         f"$ {command}",
         "```\n",

@@ -30,7 +30,8 @@ from ganzoo.hub.signing import sign
 from ganzoo.model import GAN, discriminator_from_bytes, gan_from_bytes
 from ganzoo.publishing.card import CardFacts, model_card
 from ganzoo.rendering import picture
-from ganzoo.sources import FolderSource, HubSource, load, resolve
+from ganzoo.sources import load, resolve
+from ganzoo.sources.kinds import HubSource
 from ganzoo.weights.building import num_parameters
 from ganzoo.weights.layout import (
     CARD_NAME,
@@ -133,7 +134,7 @@ def prepare(
         raise UsageError(f"{reference} is already on the Hub.", hint="Push a run, a folder or a name.")
     contents = {NAMES[file.role]: content for file, content in source.read_all().items() if file.role in TRAINED_ROLES}
     where, metrics = source.reference, source.metrics
-    if isinstance(source, FolderSource):
+    if source.folder is not None:
         metrics = list(saved_metrics(source.folder, hashlib.sha256(contents[GENERATOR_NAME]).hexdigest()))
     chosen = license or source.license
     if not chosen or _LICENSE.fullmatch(chosen) is None:

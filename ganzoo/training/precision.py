@@ -11,7 +11,7 @@ import torch
 
 from ganzoo.config import TrainingSettings
 from ganzoo.system.devices import supports_bf16
-from ganzoo.weights.building import discriminator_builder, generator_builder, num_parameters, outline
+from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, num_parameters
 from ganzoo.weights.model_config import ModelConfig
 
 MIN_BF16_PARAMETERS = 1_000_000
@@ -25,7 +25,7 @@ def with_precision(settings: TrainingSettings, config: ModelConfig, device: torc
     builders = (
         builder(config, f"recipe {settings.recipe.name}") for builder in (generator_builder, discriminator_builder)
     )
-    large = sum(num_parameters(outline(builder)) for builder in builders) >= MIN_BF16_PARAMETERS
+    large = sum(num_parameters(build_on_meta(builder)) for builder in builders) >= MIN_BF16_PARAMETERS
     return replace(settings, precision="bf16" if large and supports_bf16(device) else "fp32")
 
 

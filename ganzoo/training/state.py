@@ -18,7 +18,7 @@ from ganzoo.errors import SettingsError, UnknownNameError
 from ganzoo.losses import REGULARIZERS, get_loss
 from ganzoo.training.networks import Networks
 from ganzoo.training.precision import with_precision
-from ganzoo.weights.building import discriminator_builder, generator_builder, outline
+from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder
 from ganzoo.weights.model_config import ModelConfig
 
 
@@ -51,7 +51,7 @@ def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
             hint="Set share_fakes=false or drop_last=true.",
         )
     for builder in (generator_builder, discriminator_builder):
-        outline(builder(config, f"recipe {recipe.name}"))
+        build_on_meta(builder(config, f"recipe {recipe.name}"))
 
 
 class TrainingState:

@@ -1,4 +1,4 @@
-"""Configs -> modules, with a bound on what a config may ask for."""
+"""Configs -> modules, with a limit on their size."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from ganzoo.weights.model_config import ModelConfig
 
 MAX_PARAMETERS = 2_000_000_000
-"""A config that asks for more is refused before any memory is taken."""
+"""A larger config is refused before any memory is allocated."""
 
 
 def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
-    """Return what builds the generator. Raises SettingsError, UnknownNameError, PluginError."""
+    """Return a function that builds the generator. Raises SettingsError, UnknownNameError, PluginError."""
     spec = architectures.get(config.architecture)
     values = architecture_config(spec, config.config, source)
     _check_conditional(config, spec.conditional, source)
@@ -29,7 +29,7 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
 
 
 def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
-    """Return what builds the discriminator. Raises SettingsError, UnknownNameError, PluginError."""
+    """Return a function that builds the discriminator. Raises SettingsError, UnknownNameError, PluginError."""
     spec = architectures.get(config.architecture)
     values = architecture_config(spec, config.config, source)
     _check_conditional(config, spec.conditional, source)
@@ -39,26 +39,26 @@ def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.M
 def _check_conditional(config: ModelConfig, supported: bool, source: str) -> None:
     if config.sample.classes is not None and not supported:
         raise SettingsError(
-            f"{source}: the architecture {config.architecture!r} takes no labels.",
-            hint="Train with conditional=false, or with an architecture that does.",
+            f"{source}: the architecture {config.architecture!r} does not take labels.",
+            hint="Train with conditional=false, or with an architecture that takes labels.",
         )
 
 
 def build(builder: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Build a module with initial weights fixed by the seed, on the CPU, leaving the global generator alone.
+    """Build a module on the CPU, its initial weights fixed by the seed; torch's global random state stays as it is.
 
     Raises SettingsError when it would have too many parameters.
     """
     import torch
 
-    outline(builder)
+    build_on_meta(builder)
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU too
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reseed every GPU
         return builder()
 
 
-def outline(builder: Callable[[], nn.Module]) -> nn.Module:
-    """Build a module on the meta device: shapes without memory. Raises SettingsError when it is too large."""
+def build_on_meta(builder: Callable[[], nn.Module]) -> nn.Module:
+    """Build a module on the meta device, without memory for its tensors. Raises SettingsError when it is too large."""
     import torch
 
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
@@ -66,7 +66,7 @@ def outline(builder: Callable[[], nn.Module]) -> nn.Module:
     count = num_parameters(module)
     if count > MAX_PARAMETERS:
         raise SettingsError(
-            f"the config asks for {count:,} parameters; the limit is {MAX_PARAMETERS:,}.",
+            f"the config describes {count:,} parameters; the limit is {MAX_PARAMETERS:,}.",
             hint="Use a smaller config.",
         )
     return module
@@ -80,15 +80,15 @@ def num_parameters(module: nn.Module) -> int:
 def build_with_weights(
     builder: Callable[[], nn.Module], tensors: Mapping[str, torch.Tensor], where: Path | str
 ) -> nn.Module:
-    """Build a module and load exactly these tensors. Raises WeightsFormatError, before memory is taken for the module.
+    """Build a module and load exactly these tensors.
 
-    Names, shapes and types must agree with the module's own.
+    Names, shapes and types must match. Raises WeightsFormatError, before memory is allocated for the module.
     """
-    expected = {name: _form(tensor) for name, tensor in outline(builder).state_dict().items()}
-    found = {name: _form(tensor) for name, tensor in tensors.items()}
+    expected = {name: _shape_and_dtype(tensor) for name, tensor in build_on_meta(builder).state_dict().items()}
+    found = {name: _shape_and_dtype(tensor) for name, tensor in tensors.items()}
     if expected != found:
         raise WeightsFormatError(
-            f"{where} does not fit its config: {_first_difference(expected, found)}.",
+            f"{where} does not match its config: {_first_difference(expected, found)}.",
             hint="Use the config.json that was written with these weights.",
         )
     module = build(builder, seed=0)
@@ -96,7 +96,7 @@ def build_with_weights(
     return module
 
 
-def _form(tensor: torch.Tensor) -> tuple[Any, ...]:
+def _shape_and_dtype(tensor: torch.Tensor) -> tuple[Any, ...]:
     return tuple(tensor.shape), tensor.dtype
 
 
@@ -109,6 +109,6 @@ def _first_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> 
     return f"tensor {next(name for name in found if name not in expected)!r} is not in the model"
 
 
-def _described(form: tuple[Any, ...]) -> str:
-    shape, dtype = form
+def _described(shape_and_dtype: tuple[Any, ...]) -> str:
+    shape, dtype = shape_and_dtype
     return f"{list(shape)} {str(dtype).removeprefix('torch.')}"

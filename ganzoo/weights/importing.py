@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import UsageError, WeightsFormatError, first_sentence
 from ganzoo.system.files import read_regular
-from ganzoo.weights.building import build_with_weights, generator_builder, outline
+from ganzoo.weights.building import build_on_meta, build_with_weights, generator_builder
 from ganzoo.weights.model_config import ModelConfig
 from ganzoo.weights.tensors import deserialize
 
@@ -45,9 +45,9 @@ def import_weights(path: Path, config: ModelConfig, key: str | None = None) -> I
     """
     tensors = _tensors(_read(path), path, key)
     builder = generator_builder(config, str(path))
-    ours = {name: tuple(tensor.shape) for name, tensor in outline(builder).state_dict().items()}
+    ours = {name: tuple(tensor.shape) for name, tensor in build_on_meta(builder).state_dict().items()}
     mapping = _mapping({name: tuple(tensor.shape) for name, tensor in tensors.items()}, ours, path)
-    expected = outline(builder).state_dict()
+    expected = build_on_meta(builder).state_dict()
     renamed = {our: tensors[their].to(expected[our].dtype) for their, our in mapping.items()}
     generator = build_with_weights(builder, renamed, path).eval().requires_grad_(False)
     return Imported(generator, mapping)

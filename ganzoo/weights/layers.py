@@ -1,4 +1,4 @@
-"""The layers of a net, their output shapes and parameters, without taking memory for it."""
+"""The layers of a net with their output shapes and parameters, computed without memory for its tensors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.weights.building import discriminator_builder, generator_builder, num_parameters, outline
+from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, num_parameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,16 +18,16 @@ _BATCH = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A module without children, or one that has parameters of its own."""
+    """A module that has no children, or that has parameters of its own."""
 
     name: str
-    """Its place in the net, such as `layers.3`; the empty text for the net itself."""
+    """Its name in the net, such as `layers.3`; empty for the net itself."""
     kind: str
     """Its class."""
     output_shape: tuple[int | None, ...] | None
-    """Of its last output; None within stands for the batch, and None alone for no tensor."""
+    """Shape of its last output, None in place of the batch size; None alone if the output is not a tensor."""
     parameters: int
-    """Numbers that are trained, without those of layers inside it and of layers before it that share them."""
+    """Its own parameters, without those of layers inside it and those shared with an earlier layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +37,9 @@ class Summary:
     layers: tuple[Layer, ...]
     """In the order in which the net registers them."""
     parameters: int
-    """Of the whole net, shared ones once."""
+    """Parameters of the whole net, shared ones counted once."""
     problem: str
-    """Why there are no output shapes, when the net cannot be run without data; else empty."""
+    """Why there are no output shapes, if the net cannot be run without data; else empty."""
 
 
 def summaries(config: ModelConfig, source: str) -> dict[str, Summary]:
@@ -50,8 +50,8 @@ def summaries(config: ModelConfig, source: str) -> dict[str, Summary]:
         latents, samples = torch.zeros(_BATCH, config.latent.dim), torch.zeros(_BATCH, *config.sample.shape)
         labels = () if config.sample.classes is None else (torch.zeros(_BATCH, dtype=torch.int64),)
     return {
-        "generator": _summary(outline(generator_builder(config, source)), (latents, *labels)),
-        "discriminator": _summary(outline(discriminator_builder(config, source)), (samples, *labels)),
+        "generator": _summary(build_on_meta(generator_builder(config, source)), (latents, *labels)),
+        "discriminator": _summary(build_on_meta(discriminator_builder(config, source)), (samples, *labels)),
     }
 
 
@@ -77,7 +77,7 @@ def _is_layer(module: nn.Module) -> bool:
 
 
 def _noting(shapes: dict[str, tuple[int | None, ...]], name: str) -> Callable[[Any, Any, Any], None]:
-    """Return a hook that notes the shape of a module's output."""
+    """Return a hook that records the shape of a module's output."""
     import torch
 
     def note(module: Any, inputs: Any, output: Any) -> None:
@@ -89,12 +89,12 @@ def _noting(shapes: dict[str, tuple[int | None, ...]], name: str) -> Callable[[A
 
 
 def _run(net: nn.Module, inputs: tuple[Tensor, ...]) -> str:
-    """Send tensors without contents through a net; return what went wrong, or nothing."""
+    """Run a net on the meta device; return the error, or an empty text."""
     import torch
 
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), torch.device("meta"):
             net.eval()(*inputs)
-    except Exception as error:  # a plugin's net may look at values, which the meta device has none of
+    except Exception as error:  # a plugin's net may look at values, which do not exist on the meta device
         return f"{type(error).__name__}: {error}"
     return ""

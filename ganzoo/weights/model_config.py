@@ -1,4 +1,4 @@
-"""config.json: what a generator is, so that its weights can be loaded without the code that trained them."""
+"""config.json: the description of a generator, with which its weights are loaded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ModelConfig:
     architecture: str
     """Name of a registered architecture."""
     config: Mapping[str, Any]
-    """Values for the architecture's config."""
+    """Values of the architecture's config."""
     dataset: str
     """Name of the dataset that the model was trained on."""
     latent: LatentSpec
@@ -41,7 +41,7 @@ class ModelConfig:
 
 
 def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
-    """Describe what a recipe trains on samples of this kind. Raises SettingsError when it needs classes they lack."""
+    """Describe the generator of a recipe. Raises SettingsError when it needs classes that the samples do not have."""
     if recipe.conditional and sample.classes is None:
         raise SettingsError(
             f"recipe {recipe.name}: the dataset {recipe.dataset!r} has no classes to condition on.",
@@ -58,14 +58,14 @@ def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
 
 
 def parse_model_config(content: bytes, where: Path | str) -> ModelConfig:
-    """Read a config.json. Raises WeightsFormatError for anything but this format, exactly."""
-    hint = "Replace the file by the one that was written with the weights."
+    """Read a config.json. Raises WeightsFormatError for missing or unknown fields and for wrong values."""
+    hint = "Replace it with the config.json that was saved with the weights."
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise WeightsFormatError(f"{where} is no JSON: {error}.", hint=hint) from error
+        raise WeightsFormatError(f"{where} is not JSON: {error}.", hint=hint) from error
     if not isinstance(document, dict):
-        raise WeightsFormatError(f"{where} is no JSON object.", hint=hint)
+        raise WeightsFormatError(f"{where} is not a JSON object.", hint=hint)
     if isinstance(document.get("schema"), int) and document["schema"] > SCHEMA_VERSION:
         raise WeightsFormatError(
             f"{where} has schema {document['schema']}; this ganzoo reads {SCHEMA_VERSION}.",

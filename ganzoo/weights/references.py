@@ -1,4 +1,4 @@
-"""How a user names weights: `mnist-mlp`, `mnist-mlp@v1`, `hf:owner/repo[@revision]`, or a folder."""
+"""Names of weights: `mnist-mlp`, `mnist-mlp@v1`, `hf:owner/repo[@revision]`, or a folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ZooReference:
 
     name: str
     version: str | None = None
-    """None asks for the default version."""
+    """None means the default version."""
 
     def __str__(self) -> str:
         return self.name if self.version is None else f"{self.name}@{self.version}"
@@ -35,11 +35,11 @@ class HubReference:
     owner: str
     repo: str
     revision: str | None = None
-    """Branch, tag or commit; None asks for the main branch."""
+    """Branch, tag or commit; None means the main branch."""
 
     @property
     def repo_id(self) -> str:
-        """The Hub's own name of the repository."""
+        """The name of the repository on the Hub."""
         return f"{self.owner}/{self.repo}"
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ Reference = ZooReference | HubReference | FolderReference
 
 
 def parse_reference(text: str | os.PathLike[str]) -> Reference:
-    """Read a reference; a path object, or a text with a separator or a leading dot, is a folder.
+    """Parse a reference. A path object, or a text with a separator or a leading dot, is a folder.
 
     Raises BadReferenceError.
     """
@@ -73,19 +73,19 @@ def parse_reference(text: str | os.PathLike[str]) -> Reference:
     name, at, version = text.partition("@")
     if NAME.fullmatch(name) is None or (at and NAME.fullmatch(version) is None):
         raise BadReferenceError(
-            f"{text!r} is no reference to weights.",
-            hint="Write a name (mnist-mlp, mnist-mlp@v1), a Hub repository (hf:owner/repo) or a folder (./my-run).",
+            f"{text!r} is not a reference to weights.",
+            hint="Use a name (mnist-mlp, mnist-mlp@v1), a Hub repository (hf:owner/repo) or a folder (./my-run).",
         )
     return ZooReference(name, version or None)
 
 
 def parse_hub_reference(text: str) -> HubReference:
-    """Read `hf:owner/repo[@revision]`. Raises BadReferenceError."""
+    """Parse `hf:owner/repo[@revision]`. Raises BadReferenceError."""
     path, _, revision = text.removeprefix("hf:").removeprefix("//").partition("@")
     parts = path.split("/")
     well_formed = len(parts) == 2 and all(_HUB_PART.fullmatch(part) and ".." not in part for part in parts)
     if not well_formed or ("@" in text and (_REVISION.fullmatch(revision) is None or ".." in revision)):
         raise BadReferenceError(
-            f"{text!r} is no Hub repository.", hint="Write hf:owner/repo or hf:owner/repo@revision."
+            f"{text!r} is not a Hub repository.", hint="Use hf:owner/repo or hf:owner/repo@revision."
         )
     return HubReference(parts[0], parts[1], revision or None)

@@ -1,7 +1,7 @@
 """Safetensors in and out, with the checks that the library leaves to its callers.
 
-The library refuses malformed offsets, shapes and types. It lets through duplicate names, huge headers and non-finite
-values; those are refused here. Nothing is ever unpickled.
+The library refuses malformed offsets, shapes and types. Duplicate names, huge headers and non-finite values pass it and
+are refused here. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ MAX_HEADER_BYTES = 1 << 20
 """A header of 1 MiB describes some ten thousand tensors; the library itself would parse 100 MB."""
 
 DATA_DIGEST_KEY = "ganzoo.data_sha256"
-"""Header metadata: sha256 of everything behind the header."""
+"""Header metadata: sha256 of everything after the header."""
 
 _OTHER_FORMATS = ((b"PK\x03\x04", "a zip archive or torch pickle"), (b"\x80", "a pickle"), (b"<", "a web page"))
 _POINTER = b"version https://git-lfs"
 
 
 def serialize(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> bytes:
-    """Return a safetensors file as bytes, its metadata naming the sha256 of its tensor data.
+    """Return a safetensors file as bytes, with the sha256 of its tensor data in its metadata.
 
-    The same tensors and metadata always give the same bytes. Tensors are copied to the CPU; non-contiguous and shared
-    ones are made their own.
+    The same tensors and metadata always give the same bytes. Tensors are copied to the CPU first, and may be
+    non-contiguous or shared.
     """
     from safetensors.torch import save
 
@@ -45,9 +45,9 @@ def serialize(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) 
 
 
 def header_bytes(header: Mapping[str, Any]) -> bytes:
-    """Return what a safetensors file begins with; its tensors' bytes follow."""
+    """Return the start of a safetensors file, which the bytes of its tensors follow."""
     content = json.dumps(header, separators=(",", ":")).encode()
-    content += b" " * (-len(content) % 8)  # aligned data, as the format asks
+    content += b" " * (-len(content) % 8)  # the format aligns the data to 8 bytes
     return len(content).to_bytes(8, "little") + content
 
 
@@ -63,22 +63,22 @@ def deserialize(content: bytes, where: Path | str) -> tuple[dict[str, torch.Tens
     metadata = read_metadata(content, where)
     digest = metadata.get(DATA_DIGEST_KEY)
     if digest is not None and hashlib.sha256(_data_section(content)).hexdigest() != digest:
-        raise WeightsFormatError(f"{where} is damaged: its tensors are not those it was written with.", hint=_REPLACE)
+        raise WeightsFormatError(f"{where} is damaged: its tensors changed after it was written.", hint=_REPLACE)
     try:
         tensors = load(content)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise WeightsFormatError(f"{where} is no valid safetensors file: {error}.", hint=_REPLACE) from error
+        raise WeightsFormatError(f"{where} is not a valid safetensors file: {error}.", hint=_REPLACE) from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise WeightsFormatError(f"{where}: tensor {name!r} holds NaN or infinite values.", hint=_REPLACE)
     return tensors, metadata
 
 
-_REPLACE = "Replace the file by a fresh copy."
+_REPLACE = "Replace the file with a fresh copy."
 
 
 def check_frame(path: Path) -> None:
-    """Check the frame of a safetensors file on disk without reading its tensors: header, and length of the data.
+    """Check the header of a safetensors file on disk, and the length of its data, without reading its tensors.
 
     Raises WeightsFormatError, OSError.
     """
@@ -93,7 +93,7 @@ def check_frame(path: Path) -> None:
     except (TypeError, KeyError, IndexError) as error:
         raise WeightsFormatError(f"{path.name} has an unreadable header: {error!r}.", hint=_REPLACE) from error
     if not isinstance(end, int) or end != size - len(content):
-        raise WeightsFormatError(f"{path.name} has not the length that its header states.", hint=_REPLACE)
+        raise WeightsFormatError(f"{path.name} does not have the length that its header states.", hint=_REPLACE)
 
 
 def read_metadata(content: bytes, where: Path | str) -> dict[str, str]:
@@ -109,12 +109,12 @@ def read_metadata(content: bytes, where: Path | str) -> dict[str, str]:
         raise WeightsFormatError(f"{where} has an unreadable header: {error}.", hint=_REPLACE) from error
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise WeightsFormatError(f"{where} has an unreadable header: its metadata is no text.", hint=_REPLACE)
+        raise WeightsFormatError(f"{where} has an unreadable header: its metadata is not text.", hint=_REPLACE)
     return metadata
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse JSON objects with a repeated key, which the library would resolve in favour of the last."""
+    """Refuse JSON objects with a repeated key, of which the library would take the last."""
     result = dict(pairs)
     if len(result) != len(pairs):
         raise ValueError("a name occurs twice")

@@ -317,7 +317,7 @@ def test_bundle_enters_a_run_that_then_loads_by_name(ganzoo: Ganzoo, tmp_path: P
     assert_two_lines(short, 2, "not trained as the recipe 'quadratic-mlp' says: steps")
     ganzoo("train", "quadratic-mlp", "--out", "run", "--seed", "0")
     assert_two_lines(
-        ganzoo("zoo", "bundle", "run", package, "--version", "V!", "--license", "MIT"), 2, "'V!' is no version"
+        ganzoo("zoo", "bundle", "run", package, "--version", "V!", "--license", "MIT"), 2, "'V!' is not a version"
     )
     assert list(package.iterdir()) == []
     done = ganzoo("zoo", "bundle", "run", package, "--version", "v7", "--license", "MIT")
@@ -415,11 +415,11 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["sample", "./nothing", "--out", "x.png"], 1, "has no config.json"),
         (["sample", "mnist-mlp", "--out", "/proc/nothing/x.png"], 1, "cannot write"),
         (["eval", "quadratic-mlp", "--protocol", "x"], 2, "no protocol of quadratic named 'x'"),
-        (["pull", "hf:you"], 2, "is no Hub repository"),
+        (["pull", "hf:you"], 2, "is not a Hub repository"),
         (["pull", "./folder"], 2, "is a folder"),
         (["show", "mlpp"], 2, "Did you mean 'mlp'"),
         (["data", "prepare", "cifar"], 2, "no dataset named 'cifar'"),
-        (["zoo", "bundle", "nothing", ".", "--version", "v1", "--license", "MIT"], 2, "is no run with weights"),
+        (["zoo", "bundle", "nothing", ".", "--version", "v1", "--license", "MIT"], 2, "is not a run with weights"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

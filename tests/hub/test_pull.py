@@ -83,6 +83,18 @@ def test_a_dry_run_fetches_nothing(server: HubServer, published: str, home: Path
     assert written(home) == []
 
 
+def test_a_dry_run_lists_what_pull_would_download(server: HubServer, published: str, tmp_path: Path) -> None:
+    access = Access(store=Store(tmp_path / "other"))
+    pulled = pull(REFERENCE, access=access)
+    assert planned(REFERENCE, access=access) == []
+    assert len(planned(REFERENCE, force=True, access=access)) == len(planned(REFERENCE)) == 2
+    pulled.path.write_bytes(b"damaged")
+    assert [file.path for file in planned(REFERENCE, access=access)] == ["model.safetensors"]
+    assert pull(REFERENCE, access=access).written == 1
+    with pytest.raises(MissingWeightsError, match="local_files_only"):
+        planned(REFERENCE, access=Access(offline=True))
+
+
 def test_only_known_files_are_taken(server: HubServer, contents: dict[str, bytes], home: Path) -> None:
     server.add_repo(NAME, {**contents, "evil.py": b"raise SystemExit", "a/b.bin": b"x", "pytorch_model.bin": b"y"})
     pull(REFERENCE)
@@ -367,6 +379,15 @@ def test_a_listing_has_a_deadline_too(server: HubServer, published: str, monkeyp
     with pytest.raises(HubError, match="took longer than 1 s"):
         pull(REFERENCE)
     assert time.monotonic() - started < 4
+
+
+@pytest.mark.parametrize("seconds", ["abc", "²", "-1", "0", "inf", "nan", "1e30"])
+def test_an_unreadable_time_limit_is_a_usage_error(
+    server: HubServer, published: str, monkeypatch: pytest.MonkeyPatch, seconds: str
+) -> None:
+    monkeypatch.setenv("GANZOO_HUB_SECONDS", seconds)
+    with pytest.raises(UsageError, match="GANZOO_HUB_SECONDS is"):
+        pull(REFERENCE)
 
 
 def test_an_official_name_on_a_hub_that_cannot_be_reached_is_said_within_three_seconds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,9 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from huggingface_hub import ModelCard, constants
 
 import ganzoo
+from ganzoo.config import assignments_layer, resolve
 from ganzoo.errors import GanzooError, HubError, UsageError, WeightsFormatError
 from ganzoo.hub.search import search
+from ganzoo.publishing.card import retraining_command
 from ganzoo.publishing.push import Package, prepare, send
+from ganzoo.registry import recipes
 from ganzoo.release.publish import publish_zoo
 from ganzoo.sources import pull, verify
 from ganzoo.weights.manifest import read_manifest
@@ -210,6 +214,44 @@ def test_the_card_retrains_with_every_changed_setting(ganzoo: Ganzoo, tmp_path: 
     assert "$ ganzoo train quadratic-mlp --seed 1" in card
     assert "--set steps=3" in card
     assert "--set regularizers.r1=0.5" in card
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        (
+            "quadratic-mlp",
+            [
+                "architecture=dcgan",
+                'config={"base_channels": 8}',
+                "dataset=mnist",
+                "latent.dim=8",
+                "batch_size=16",
+            ],
+        ),
+        ("cifar10-wgan-gp", ["regularizers={}", "steps=7", "optimizers.generator.learning_rate=0.001"]),
+    ],
+    ids=["another architecture", "no regularizer"],
+)
+def test_the_command_of_the_card_gives_the_same_settings(recipe: str, options: list[str]) -> None:
+    settings = resolve(recipes.get(recipe), [assignments_layer(options)], seed=3)
+    words = shlex.split(retraining_command(settings.to_json()))
+    assert words[:5] == ["ganzoo", "train", recipe, "--seed", "3"]
+    assert set(words[5::2]) == {"--set"}
+    assert resolve(recipes.get(recipe), [assignments_layer(words[6::2])], seed=3) == settings
+
+
+def test_a_model_a_folder_and_a_name_are_pushed_from_python(user: HubServer, folder: Path) -> None:
+    for source, name, license in (
+        (make_gan(), "you/a", "mit"),
+        (folder, "you/b", "mit"),
+        ("quadratic-mlp", "you/c", None),
+    ):
+        pushed = ganzoo.push(source, name, license=license, tag="v1")
+        assert user.repo(name).tags == {"v1": pushed.commit}
+    assert torch.equal(ganzoo.load("hf:you/a").sample(3, seed=0), ganzoo.load("hf:you/b").sample(3, seed=0))
+    with pytest.raises(UsageError, match="already on the Hub"):
+        ganzoo.push("hf:you/a", "you/d", license="mit")
 
 
 def test_a_second_push_changes_the_repository_and_keeps_its_history(user: HubServer, package: Package) -> None:

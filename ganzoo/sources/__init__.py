@@ -1,0 +1,240 @@
+"""References -> verified weights: in a folder, in the store, bundled with an installed package, or on the Hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganzoo import __version__
+from ganzoo.errors import BadReferenceError, UsageError, WeightsError
+from ganzoo.sources.kinds import EntrySource, FolderSource, HubSource, Source, StoredSource
+from ganzoo.weights.layout import NEEDED_ROLES, SIGNATURE_NAME
+from ganzoo.weights.manifest import WeightsEntry, WeightsFile, Zoo
+from ganzoo.weights.references import FolderReference, HubReference, ZooReference, parse_reference
+from ganzoo.weights.store import Store
+
+if TYPE_CHECKING:
+    from ganzoo.hub.client import Access
+    from ganzoo.hub.download import RemoteFile
+    from ganzoo.model import GAN
+
+
+def resolve(reference: str | os.PathLike[str] | WeightsEntry, access: Access | None = None) -> Source:
+    """Return where the weights of a reference are. Reads no weights and asks nothing of the network.
+
+    Raises BadReferenceError, UnknownNameError, ManifestError, and WeightsError for an entry that needs a newer ganzoo.
+    """
+    from ganzoo.hub.client import Access
+
+    access = access or Access()
+    if isinstance(reference, WeightsEntry):
+        return EntrySource(reference, access)
+    parsed = parse_reference(reference)
+    if isinstance(parsed, FolderReference):
+        return FolderSource(parsed.path)
+    if isinstance(parsed, HubReference):
+        return HubSource(parsed, access)
+    return EntrySource(_find_entry(parsed), access)
+
+
+def _find_entry(reference: ZooReference) -> WeightsEntry:
+    try:
+        entry = Zoo().find(reference)
+    except UsageError as error:
+        if Path(reference.name).is_dir():
+            error.hint = f"For the folder of that name write ./{reference.name}"
+        raise
+    from packaging.version import Version
+
+    if Version(__version__) < Version(entry.min_ganzoo):
+        raise WeightsError(
+            f"{entry.reference} needs ganzoo {entry.min_ganzoo}; this is {__version__}.",
+            hint="Update ganzoo: pip install --upgrade ganzoo",
+        )
+    return entry
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Return the names of all pretrained weights that match a shell pattern, such as `mnist-*`; loads no torch."""
+    return sorted({entry.name for entry in Zoo().matching(pattern)})
+
+
+def load(reference: str | os.PathLike[str], *, device: str = "cpu", access: Access | None = None) -> GAN:
+    """Return a trained model. Weights that are neither in the store nor bundled are downloaded once, and verified.
+
+    Args:
+        reference: `mnist-mlp`, `mnist-mlp@v1`, `hf:owner/repo[@revision]`, or a folder (`./my-run`, any path object).
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        access: token, store and progress of a download; None for GANZOO_HOME and the user's own token.
+
+    Raises:
+        UnknownNameError: no such weights.
+        MissingWeightsError: known, but not available anywhere.
+        DigestMismatchError: the bytes are not those that are pinned.
+        WeightsFormatError: not safetensors, or not the tensors that the config describes.
+        HubError: the Hub cannot be reached, or refuses.
+        DeviceError: this machine has no such device.
+    """
+    from ganzoo.model import gan_from_bytes
+    from ganzoo.system.devices import find_device
+
+    target = find_device(device)
+    source = resolve(reference, access)
+    config, weights = source.read("config"), source.read("generator")
+    return gan_from_bytes(config, weights, source.reference, source.entry).to(target)
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What `pull` did for one reference."""
+
+    reference: str
+    """Pinned: a name with its version, or a repository with its commit."""
+    path: Path
+    """The generator's file in the store."""
+    sha256: str
+    """Digest of the generator's file."""
+    size: int
+    """Bytes of all files."""
+    written: int
+    """Files that were not in the store, or damaged."""
+
+
+def pull(reference: str, *, revision: str | None = None, force: bool = False, access: Access | None = None) -> Pulled:
+    """Put every file of weights into the store and verify it. Right files stay, damaged ones are replaced.
+
+    Args:
+        reference: a name or `hf:owner/repo[@revision]`.
+        revision: of a Hub repository, instead of one in the reference.
+        force: download all files again, and resolve the revision of a Hub repository again.
+        access: token, store and progress; None for GANZOO_HOME and the user's own token.
+
+    Raises UnknownNameError, BadReferenceError, MissingWeightsError, HubError, DigestMismatchError, StoreError.
+    """
+    source = _stored(reference, revision, access)
+    written = source.pull(force=force)
+    generator, size = source.file("generator"), sum(file.size for file in source.files)
+    return Pulled(source.reference, source.store.path(generator), generator.sha256, size, written)
+
+
+def planned(
+    reference: str, *, revision: str | None = None, force: bool = False, access: Access | None = None
+) -> list[RemoteFile]:
+    """Return the files that `pull` would download or copy. Raises as `pull` does."""
+    return _stored(reference, revision, access).missing(force=force)
+
+
+def stored(reference: str, access: Access | None = None) -> StoredSource:
+    """Return what a name or Hub reference pins, without downloading anything.
+
+    Raises UnknownNameError, BadReferenceError, MissingWeightsError.
+    """
+    source = _stored(reference, None, access)
+    _ = source.files  # of a repository that was never pulled, nothing is known
+    return source
+
+
+def _stored(reference: str, revision: str | None, access: Access | None) -> StoredSource:
+    if revision is not None:
+        base, _, stated = reference.partition("@")
+        if not reference.startswith("hf:") or stated not in ("", revision):
+            raise BadReferenceError(f"--revision does not go with {reference}.", hint="Write hf:owner/repo@revision.")
+        reference = f"{base}@{revision}"
+    source = resolve(reference, access)
+    if not isinstance(source, StoredSource):
+        raise BadReferenceError(
+            f"{reference} is a folder; the store holds named weights.", hint="`ganzoo list` shows the names."
+        )
+    return source
+
+
+def verify(
+    reference: str | os.PathLike[str], *, key: Path | None = None, access: Access | None = None
+) -> list[WeightsFile]:
+    """Hash every file of weights, check the tensors and build the model; return the files with their digests.
+
+    A folder has no manifest to compare with: its config and tensors are compared with the digests inside
+    model.safetensors. With a public key, the signature over all files is checked too. Raises what `load` raises, and
+    WeightsError.
+    """
+    from ganzoo.model import gan_from_bytes
+
+    source = resolve(reference, access)
+    contents = source.read_all()
+    by_role = {file.role: content for file, content in contents.items()}
+    gan_from_bytes(by_role["config"], by_role["generator"], source.reference)
+    if key is not None:
+        from ganzoo.hub.signing import check
+
+        signed = {file.path: content for file, content in contents.items()}
+        signature = signed.pop(SIGNATURE_NAME, None)
+        if signature is None:
+            raise WeightsError(
+                f"{reference} is not signed.", hint="Verify it without --key, or ask its owner to sign it."
+            )
+        check(signed, signature, key, str(reference))
+    return list(contents)
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What `remove` did for one reference."""
+
+    reference: str
+    was_stored: bool
+    """Whether any of its files was in the store."""
+    freed: int
+    """Bytes."""
+    shared_with: tuple[str, ...]
+    """References of other weights in the store that keep some of the files."""
+    is_bundled: bool
+    """Whether an installed package holds a copy, which stays."""
+
+
+def remove(sources: Sequence[StoredSource]) -> list[Removed]:
+    """Delete weights from the store, except files that other weights in the store need. Raises HubError, StoreError.
+
+    A Hub repository is forgotten too: the next pull resolves its revision again.
+    """
+    references = {source.reference for source in sources}
+    removed = []
+    for source in sources:
+        store = source.store
+        held = [file for file in source.files if store.holds_any(file)]
+        needed_by = _needed_by(store, references)
+        shared = [file for file in held if file.sha256 in needed_by]
+        freed = sum(store.remove(file) for file in held if file not in shared)
+        source.forget()
+        bundled = source.entry is not None and location(source.entry, store) == "bundled"
+        others = sorted({reference for file in shared for reference in needed_by[file.sha256]})
+        removed.append(Removed(source.reference, bool(held), freed, tuple(others), bundled))
+    return removed
+
+
+def _needed_by(store: Store, but: set[str]) -> dict[str, list[str]]:
+    """Return the references, by digest of a file, of all weights in the store that need it, some left out."""
+    from ganzoo.hub.records import all_snapshots
+
+    needed: dict[str, list[str]] = {}
+    pinned = [(str(entry.reference), entry.files) for entry in Zoo().entries if location(entry, store) == "store"]
+    pinned += [(str(snapshot.reference), snapshot.files) for snapshot in all_snapshots(store)]
+    for reference, files in pinned:
+        if reference not in but:
+            for file in files:
+                needed.setdefault(file.sha256, []).append(reference)
+    return needed
+
+
+def location(entry: WeightsEntry, store: Store | None = None) -> str:
+    """Return where an entry would be loaded from: `store`, `bundled`, or `missing`; hashes nothing."""
+    needed = [file for file in entry.files if file.role in NEEDED_ROLES]
+    store = store or Store()
+    if all(store.has(file) for file in needed):
+        return "store"
+    folder = entry.bundled_folder()
+    if folder is not None and all((folder / file.path).is_file() for file in needed):
+        return "bundled"
+    return "missing"

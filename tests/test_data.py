@@ -20,11 +20,12 @@ import pytest
 import torch
 
 from ganzoo.data import batches as batches_module
-from ganzoo.data import memory, open_batches, open_dataset, packed, packing, to_float
+from ganzoo.data import open_batches, open_dataset, packed, packing, to_float
 from ganzoo.data.batches import Batches
 from ganzoo.errors import DatasetError, MissingDatasetError, StoreError, UnknownNameError
 from ganzoo.registry import datasets
 from ganzoo.specs import ArrayData, DatasetSpec, SampleSpec, StreamedData
+from ganzoo.system import memory
 
 CPU = torch.device("cpu")
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from ganzoo import registry
+from ganzoo.cli import main
+from ganzoo.cli.output import out
+
+# The workers of pytest-xdist share the cores: torch, which reads this when it is imported, and every process that a
+# test starts take one thread each.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 DIGITS = Path(__file__).parent / "data" / "mnist"
 PHOTOGRAPHS = Path(__file__).parent / "data" / "cifar10"
@@ -21,6 +29,11 @@ TINY_MLP = {
     "discriminator_hidden": [8],
 }
 """An architecture config that trains in milliseconds."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run tests that are named one by one in this process: a worker takes seconds to start."""
+    return 0 if all("::" in argument for argument in config.args) else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -97,10 +110,41 @@ Ganzoo = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def ganzoo(tmp_path: Path) -> Ganzoo:
-    """Run the program in a process of its own, in an empty folder, without a terminal."""
-    cwd = tmp_path / "cwd"
-    cwd.mkdir()
+def cwd(tmp_path: Path) -> Path:
+    """The empty folder in which `ganzoo` and `ganzoo_process` run."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def ganzoo(cwd: Path) -> Ganzoo:
+    """Run a command in this process, without a terminal; keyword arguments are environment variables."""
+
+    def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        command, code = ["ganzoo", *map(str, arguments)], 0
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+            patch.chdir(cwd)
+            patch.setattr(sys, "argv", command)
+            patch.setattr(sys, "stdin", io.StringIO())
+            patch.setattr(os, "_exit", sys.exit)
+            for name in ("quiet", "silent"):
+                patch.setattr(out, name, False)
+            for name, value in {"COLUMNS": "200", **environment}.items():
+                patch.setenv(name, value)
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return subprocess.CompletedProcess(command, code, stdout.getvalue(), stderr.getvalue())
+
+    return run
+
+
+@pytest.fixture
+def ganzoo_process(cwd: Path) -> Ganzoo:
+    """Run a command in a process of its own: for what depends on the interpreter's start, its path or its end."""
 
     def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

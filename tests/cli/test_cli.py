@@ -1,4 +1,4 @@
-"""The program as a user meets it: a process, its exit code, its two streams."""
+"""The program as a user meets it: its exit code and its two streams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import Ganzoo, assert_two_lines, set_options
+from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines, set_options
 
 TINY = {"seed": 0, "steps": 20, "batch_size": 16, "config.generator_hidden": [8], "config.discriminator_hidden": [8]}
 
@@ -71,11 +71,11 @@ def test_show_tells_everything_of_one_name(ganzoo: Ganzoo, name: str) -> None:
     assert json.loads(ganzoo("show", name, "--json").stdout)
 
 
-def test_pull_prints_the_path_and_sample_writes_the_file(ganzoo: Ganzoo, tmp_path: Path) -> None:
-    pulled = ganzoo("pull", "mnist-mlp")
+def test_pull_prints_the_path_and_sample_writes_the_file(ganzoo_process: Ganzoo, tmp_path: Path) -> None:
+    pulled = ganzoo_process("pull", "mnist-mlp")
     assert pulled.returncode == 0
     assert Path(pulled.stdout.strip()).is_file()
-    sampled = ganzoo("sample", "mnist-mlp", "--num", "64", "--seed", "0", "--out", "digits.png")
+    sampled = ganzoo_process("sample", "mnist-mlp", "--num", "64", "--seed", "0", "--out", "digits.png")
     assert (sampled.returncode, sampled.stdout) == (0, "digits.png\n")
     with Image.open(tmp_path / "cwd" / "digits.png") as image:
         assert image.size[0] > 400
@@ -170,7 +170,10 @@ def test_settings_come_in_the_stated_order(ganzoo: Ganzoo, tmp_path: Path) -> No
     assert settings["seed"] == 5  # flag
 
 
-def test_a_plugins_architecture_trains_by_name(ganzoo: Ganzoo, install_plugin: object) -> None:
+def test_a_plugins_architecture_trains_by_name(
+    ganzoo: Ganzoo, ganzoo_process: Ganzoo, install_plugin: InstallPlugin
+) -> None:
+    without_plugin = os.environ.get("PYTHONPATH", "")
     source = """
 from dataclasses import dataclass
 from ganzoo.specs import ArchitectureSpec
@@ -192,14 +195,14 @@ LINES = ArchitectureSpec(
     build_generator=build_generator, build_discriminator=build_discriminator,
 )
 """
-    install_plugin("my-lines", {"ganzoo.architectures": {"lines": "my_lines:LINES"}}, {"my_lines.py": source})  # type: ignore[operator]
+    install_plugin("my-lines", {"ganzoo.architectures": {"lines": "my_lines:LINES"}}, {"my_lines.py": source})
     options = ["--set", "architecture=lines", "--set", 'config={"width": 12}', "--steps", "5", "--seed", "0"]
     result = ganzoo("train", "quadratic-mlp", "--out", "run", *options)
     assert result.returncode == 0, result.stderr
     assert json.loads(ganzoo("eval", "./run", "--json").stdout)["metrics"]
     wrong = ganzoo("train", "quadratic-mlp", "--out", "other", "--set", "architecture=lines", "--steps", "5")
     assert_two_lines(wrong, 2, "generator_hidden")
-    forgotten = ganzoo("sample", "./run", "--out", "x.png", PYTHONPATH="")
+    forgotten = ganzoo_process("sample", "./run", "--out", "x.png", PYTHONPATH=without_plugin)
     assert_two_lines(forgotten, 2, "no architecture named 'lines'")
 
 
@@ -261,7 +264,9 @@ def test_eval_reports_its_whole_protocol_beside_the_run(ganzoo: Ganzoo, tmp_path
     assert "lower is better" in table.stdout
 
 
-def test_published_numbers_are_found_again_and_others_are_not(ganzoo: Ganzoo, tmp_path: Path) -> None:
+def test_published_numbers_are_found_again_and_others_are_not(
+    ganzoo: Ganzoo, ganzoo_process: Ganzoo, tmp_path: Path
+) -> None:
     held = ganzoo("eval", "quadratic-mlp", "--check", "--json")
     assert held.returncode == 0, held.stderr
     assert all(row["holds"] for row in json.loads(held.stdout)["comparisons"])
@@ -274,17 +279,17 @@ def test_published_numbers_are_found_again_and_others_are_not(ganzoo: Ganzoo, tm
     curves[0]["metrics"][0]["value"] += 1
     (site / "weights_manifest.json").write_text(json.dumps({**manifest, "entries": curves}))
     for arguments in (("eval", "quadratic-mlp", "--check"), ("zoo", "measure", "--check")):
-        missed = ganzoo(*arguments, PYTHONPATH=str(site))
+        missed = ganzoo_process(*arguments, PYTHONPATH=str(site))
         assert missed.returncode == 1, missed.stderr
         assert "1 of 7 published numbers were not reproduced; curve-w1" in missed.stderr
         title, _, *rows = missed.stdout.splitlines()
         assert title == "quadratic-mlp@v1 under quadratic-exact-v2"
         assert [row.split()[-1] for row in rows] == ["no", *["yes"] * 6]
-    written = ganzoo("zoo", "measure", "--out", "boards", PYTHONPATH=str(site))
+    written = ganzoo_process("zoo", "measure", "--out", "boards", PYTHONPATH=str(site))
     assert written.stdout.split() == ["boards/leaderboard.md", "boards/leaderboard.csv"], written.stderr
     assert "| `quadratic-mlp@v1` |" in (tmp_path / "cwd" / "boards" / "leaderboard.md").read_text()
     assert len((tmp_path / "cwd" / "boards" / "leaderboard.csv").read_text().splitlines()) == 1 + 7
-    printed = ganzoo("zoo", "measure", PYTHONPATH=str(site))
+    printed = ganzoo_process("zoo", "measure", PYTHONPATH=str(site))
     assert "| `quadratic-mlp@v1` |" in printed.stdout
     assert not (tmp_path / "cwd" / "docs").exists()
 
@@ -309,7 +314,9 @@ def test_rm_asks_and_without_a_terminal_refuses(ganzoo: Ganzoo, home: Path) -> N
     assert list((home / "blobs").iterdir()) == []
 
 
-def test_bundle_enters_a_run_that_then_loads_by_name(ganzoo: Ganzoo, tmp_path: Path, install_plugin: object) -> None:
+def test_bundle_enters_a_run_that_then_loads_by_name(
+    ganzoo: Ganzoo, tmp_path: Path, install_plugin: InstallPlugin
+) -> None:
     package = tmp_path / "cwd" / "my_curves"
     package.mkdir()
     ganzoo("train", "quadratic-mlp", "--out", "short", "--steps", "30", "--seed", "0")
@@ -324,7 +331,7 @@ def test_bundle_enters_a_run_that_then_loads_by_name(ganzoo: Ganzoo, tmp_path: P
     assert (done.returncode, done.stdout) == (0, "quadratic-mlp@v7\n")
     again = ganzoo("zoo", "bundle", "run", package, "--version", "v7", "--license", "MIT")
     assert_two_lines(again, 2, "has quadratic-mlp@v7 already")
-    site = install_plugin("my-curves", {"ganzoo.weights": {"my-curves": "my_curves"}}, {"my_curves/__init__.py": ""})  # type: ignore[operator]
+    site = install_plugin("my-curves", {"ganzoo.weights": {"my-curves": "my_curves"}}, {"my_curves/__init__.py": ""})
     shutil.copytree(package, site / "my_curves", dirs_exist_ok=True)
     assert ganzoo("verify", "quadratic-mlp@v7").returncode == 0
     both = ganzoo("sample", "quadratic-mlp", "--out", "x.png")  # two packages now name a default
@@ -384,8 +391,8 @@ def test_data_prepare_packs_every_split(ganzoo: Ganzoo, digits: Path, home: Path
     assert "quadratic" in ganzoo("data", "list").stdout
 
 
-def test_debug_shows_the_traceback(ganzoo: Ganzoo) -> None:
-    assert "Traceback" in ganzoo("show", "nothing", GANZOO_DEBUG="1").stderr
+def test_debug_shows_the_traceback(ganzoo_process: Ganzoo) -> None:
+    assert "Traceback" in ganzoo_process("show", "nothing", GANZOO_DEBUG="1").stderr
 
 
 # --- bad input: the exit code, one line what, one line how to mend, nothing written ---

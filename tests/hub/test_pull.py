@@ -353,7 +353,7 @@ def test_a_token_never_follows_a_redirect_elsewhere(
     with pytest.raises(GanzooError):
         pull(REFERENCE)
     assert server.leaks() == []
-    server.mischief.planned.clear()
+    server.planned.clear()
     server.misbehave("GET */resolve/*", faults.Redirect(server.elsewhere), times=None)  # the HEAD is honest now
     with pytest.raises(GanzooError):
         pull(REFERENCE)

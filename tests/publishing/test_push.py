@@ -168,13 +168,13 @@ def test_private_never_writes_into_a_public_repository(user: HubServer, package:
     ids=repr,
 )
 def test_a_push_has_a_deadline_everywhere_and_the_program_ends(
-    user: HubServer, ganzoo: Ganzoo, folder: Path, pattern: str, fault: faults.Fault
+    user: HubServer, ganzoo_process: Ganzoo, folder: Path, pattern: str, fault: faults.Fault
 ) -> None:
     user.misbehave(pattern, fault, times=None)
     started = time.monotonic()
-    result = ganzoo("push", folder, NAME, "--license", "mit", "--yes", GANZOO_HUB_SECONDS="1")
+    result = ganzoo_process("push", folder, NAME, "--license", "mit", "--yes", GANZOO_HUB_SECONDS="1")
     assert_two_lines(result, 1)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
 
 
 def test_a_failed_first_push_leaves_no_repository(user: HubServer, package: Package) -> None:

@@ -1,0 +1,3 @@
+"""The local Hub."""
+
+from tests.hub.conftest import contents, published, server  # noqa: F401

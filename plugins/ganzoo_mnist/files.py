@@ -82,8 +82,8 @@ def _read_idx(path: Path, rank: int) -> NDArray[Any]:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        of_the_system = isinstance(error, OSError) and error.errno is not None  # gzip's own errors have no number
-        hint = hint_for(error) if of_the_system else _REPLACE
+        # gzip's own errors are OSErrors without a number.
+        hint = hint_for(error) if isinstance(error, OSError) and error.errno else _REPLACE
         raise DatasetError(f"cannot read {path}: {error}.", hint=hint) from error
     header = 4 + 4 * rank
     if len(content) < header or content[:4] != bytes((0, 0, _UINT8, rank)):

@@ -10,7 +10,7 @@
     config.json, model.safetensors, discriminator.safetensors, training.json
                             the newest checkpoint as a weights folder, for `load`, `sample` and `eval`
 
-Everything but metrics.jsonl is written atomically, so whatever is there is whole. metrics.jsonl is appended to without
+Everything but metrics.jsonl is written atomically: a file that is there is complete. metrics.jsonl is appended to without
 waiting for the disk, and read up to its first damaged line; lines after the newest checkpoint are dropped on resume.
 """
 

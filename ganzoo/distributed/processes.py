@@ -22,10 +22,11 @@ Result = TypeVar("Result")
 
 
 class Processes(ABC):
-    """A process and the others beside it. What is computed from the same inputs is the same on every rank.
+    """A process and the others beside it.
 
-    Methods that communicate must be called by all ranks in the same order; they raise
-    TrainingError when another process is gone.
+    Methods that communicate must be called by all ranks in the same order. They raise TrainingError when another
+    process is gone. Whatever all ranks compute from the same inputs may be taken to be the same on all of them, so that
+    decisions need no communication.
     """
 
     rank: int
@@ -59,8 +60,8 @@ class Processes(ABC):
     def shards(self, num: int, block: int) -> list[slice]:
         """Return which of `num` rows each rank takes: whole blocks, in order; later ranks may have none.
 
-        Whole blocks, because a net's numbers depend in their last bits on the size of its batch: a shard passed on in
-        blocks of this size gives the same numbers as one process does.
+        Whole blocks, because the size of a batch changes the last bits of a net's outputs: a shard computed in blocks
+        of this size has the same numbers as in one process.
         """
         blocks = -(-num // block)
         bounds = [min(num, -(-rank * blocks // self.world_size) * block) for rank in range(self.world_size + 1)]

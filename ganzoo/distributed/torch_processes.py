@@ -70,7 +70,7 @@ class TorchProcesses(Processes):
         return [means[index] for index in range(len(tensors))]
 
     def _mean(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Average tensors of one dtype as one flat buffer: an exchange costs about the same whatever its size."""
+        """Average tensors of one dtype as one flat buffer: one exchange instead of one for each parameter."""
         flat = tensors[0].new_empty(sum(tensor.numel() for tensor in tensors))
         pieces = flat.split([tensor.numel() for tensor in tensors])
         # On the meta device, empty_like gives the strides of a dense tensor without taking memory.

@@ -10,8 +10,9 @@
     config.json, model.safetensors, discriminator.safetensors, training.json
                             the newest checkpoint as a weights folder, for `load`, `sample` and `eval`
 
-Everything but metrics.jsonl is written atomically, so whatever is there is whole. metrics.jsonl is appended to without
-waiting for the disk, and read up to its first damaged line; lines after the newest checkpoint are dropped on resume.
+Everything but metrics.jsonl is written atomically: a file that is there is complete. Lines are added to metrics.jsonl
+without waiting for the disk, and it is read up to its first damaged line. On resume, lines after the newest checkpoint
+are dropped.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class Training:
                 path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
                 check_free(path)
                 request = {"path": str(path), "settings": resolved.to_json()}
-        # From here on, all processes know the same: only one has the user's seed, clock and configuration file.
+        # The only broadcast: seed, clock and configuration files are those of the main process.
         request = processes.broadcast(request)
         path, settings = Path(request["path"]), settings_from_json(request["settings"], "the main process")
 
@@ -120,7 +120,7 @@ class Training:
                 _refuse_changes(path, run.settings, resolved)
                 processes.check_batch(resolved.recipe.batch_size)
                 request = {"document": run.document, "settings": resolved.to_json()}
-        # Other machines may not see the folder: what the others know of the run, they know from the main process.
+        # The only broadcast: other machines may not see the run's folder.
         request = processes.broadcast(request)
         run, settings = Run(path, request["document"]), settings_from_json(request["settings"], "the main process")
 

@@ -1,7 +1,7 @@
 """One training step of a GAN, top to bottom: discriminator update, generator update, moving average.
 
 Notation as in the papers: x are real samples, z latents, G the generator and D the discriminator, whose outputs are
-logits. The formulas of the losses and regularizers stand in `ganzoo/losses.py`.
+logits. The formulas of the losses and regularizers are in `ganzoo/losses.py`.
 
 A step is a function of tensors that never looks at their values, for two reasons: reading a value makes the host wait
 for the device, and a step without such decisions can be recorded once and replayed (`ganzoo/training/engines`).
@@ -25,8 +25,8 @@ Fakes = tuple[Tensor, Tensor | None]
 def train_step(networks: Networks, inputs: StepInputs) -> None:
     """Update the generator once and the discriminator `discriminator_steps` times, in the recipe's order."""
     recipe, rates = networks.recipe, inputs.rates
-    # Made once, before either update, and with a graph of gradients for the generator's: what the discriminator learns
-    # from and what the generator learns by are then the same samples, as in the DCGAN example of pytorch/examples.
+    # Generated once, before the first update, and with gradients: the generator's update backpropagates through them,
+    # the discriminator's detaches them. The DCGAN example of pytorch/examples does the same.
     shared_fakes = make_fakes(networks, inputs.generator) if recipe.share_fakes else None
 
     if recipe.update_order == "generator_first":
@@ -57,7 +57,7 @@ def update_discriminator(
             fake, fake_labels = generate(networks.generator, inputs.latents, real_labels), real_labels
     else:
         fake, fake_labels = shared_fakes
-    fake = fake.detach().float()  # detached: this update is not to reach the generator
+    fake = fake.detach().float()  # this update must not reach the generator
     real, fake = _augmented(networks, real, inputs.augment, 0), _augmented(networks, fake, inputs.augment, 1)
 
     with networks.autocast():
@@ -169,5 +169,5 @@ def clip_weights(discriminator: nn.Module, bound: float) -> None:
 
 def score(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Return [4]: mean s(logit) of real samples and of fakes, mean sign of their logits."""
-    logits = torch.stack([real_logits, fake_logits])  # one tensor: small operations cost the same whatever their size
+    logits = torch.stack([real_logits, fake_logits])  # one tensor: for small operations, only their number counts
     return torch.cat([logits.sigmoid(), logits.sign()]).mean(1)

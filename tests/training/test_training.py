@@ -61,7 +61,7 @@ def outcome(run: Path) -> Outcome:
 
 @pytest.fixture
 def reference(tmp_path: Path, digits: Path) -> Outcome:
-    """The outcome of the run of TINY that nobody interrupted."""
+    """The outcome of the run of TINY that was not interrupted."""
     return outcome(train(tmp_path / "reference", digits).path)
 
 
@@ -157,7 +157,7 @@ def test_a_run_killed_at_a_random_moment_and_resumed_equals_the_uninterrupted_on
     assert not list(out.rglob("*.partial"))
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path: Path, digits: Path, reference: Outcome) -> None:
+def test_a_run_killed_before_its_first_checkpoint_starts_over(tmp_path: Path, digits: Path, reference: Outcome) -> None:
     job = Training.start("mnist-mlp", tmp_path / "run", [Layer("test", TINY)], digits)
     next(iter(job))
     assert ganzoo.resume(job.run.path).checkpoints.steps()
@@ -172,7 +172,7 @@ def test_a_half_written_line_and_checkpoint_are_passed_over(tmp_path: Path, digi
         file.write('{"step": 999, "lo')
     partial = job.run.path / "checkpoints" / ".step-00000060.safetensors.00000000.partial"
     partial.write_bytes(b"half")
-    other = job.run.path / ".pictures.00000000.partial"  # of somebody who samples into the run's folder
+    other = job.run.path / ".pictures.00000000.partial"  # of a program that samples into the run's folder
     other.mkdir()
     ganzoo.resume(job.run.path)
     assert outcome(job.run.path) == reference
@@ -413,7 +413,7 @@ def test_without_a_seed_a_random_one_is_taken_and_recorded(tmp_path: Path, digit
     assert len(seeds) == 2
 
 
-def test_nobody_but_the_owner_is_needed_to_read_a_run(tmp_path: Path, digits: Path) -> None:
+def test_a_run_can_be_read_by_others_than_its_owner(tmp_path: Path, digits: Path) -> None:
     run = train(tmp_path / "run", digits)
     (tmp_path / "usual").touch()
     usual = (tmp_path / "usual").stat().st_mode

@@ -248,7 +248,7 @@ def test_auto_precision_looks_at_the_device_and_the_nets(
     job = Training.start("quadratic-mlp", tmp_path / "run", [Layer("test", values)])
     assert job.run.settings.precision == expected
     list(job)
-    # What the run began with holds, whatever the machine that it goes on with.
+    # A resumed run keeps its precision, on any machine.
     monkeypatch.setattr(precision, "supports_bf16", lambda device: not fast)
     asked = {"steps": 2, "precision": "auto"}
     assert Training.resume(job.run.path, [Layer("test", asked)]).state.settings.precision == expected

@@ -1,1 +1,1 @@
-"""The Hugging Face Hub: weights in, verified byte by byte, and weights out."""
+"""The Hugging Face Hub: verified downloads, search, and signatures."""

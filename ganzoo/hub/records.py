@@ -55,16 +55,15 @@ def all_snapshots(store: Store) -> list[HubSnapshot]:
 def record_snapshot(
     store: Store, asked: HubReference, commit: HubReference, fetched: Sequence[WeightsFile]
 ) -> HubSnapshot:
-    """Record which commit a reference means, and its files unless they are recorded already. Raises StoreError."""
+    """Record which commit a reference means, and its files if they are not known yet. Raises StoreError."""
     path = _path(store, asked)
     record, before = _read(path), _read(path)
+    snapshot = find_snapshot(commit, store) or HubSnapshot(commit, tuple(fetched))
     record["revisions"][asked.revision or "main"] = commit.revision
-    record["commits"].setdefault(commit.revision, [asdict(file) for file in fetched])
+    record["commits"][commit.revision] = [asdict(file) for file in snapshot.files]
     if record != before:
         with store_errors(store.root):
             write_json(path, record)
-    snapshot = find_snapshot(commit, store)
-    assert snapshot is not None
     return snapshot
 
 
@@ -92,7 +91,8 @@ def repository_lock(store: Store, reference: HubReference) -> Iterator[None]:
             lock.acquire(timeout=allowed_seconds(3600))
         except Timeout:
             raise HubError(
-                f"another process has been fetching {reference.repo_id} for too long.", hint="Stop it, and try again."
+                f"another process has been downloading {reference.repo_id} for too long.",
+                hint="Stop it, and try again.",
             ) from None
     try:
         yield

@@ -138,7 +138,7 @@ def prepare(
         metrics = list(saved_metrics(source.folder, hashlib.sha256(contents[GENERATOR_NAME]).hexdigest()))
     chosen = license or source.license
     if not chosen or _LICENSE.fullmatch(chosen) is None:
-        problem = f"{chosen!r} is not a licence" if chosen else f"{where} does not state a licence"
+        problem = f"{chosen!r} is not a licence" if chosen else f"no licence is stated for {repo_id}"
         raise UsageError(f"{problem}.", hint="Pass one: --license mit (an SPDX identifier).")
     gan = gan_from_bytes(contents[CONFIG_NAME], contents[GENERATOR_NAME], where)
     if DISCRIMINATOR_NAME in contents:
@@ -221,14 +221,14 @@ def send(
 def _check_private(api: Any, repo_id: str, seconds: float) -> None:
     """Refuse to write private weights into a public repository. Raises HubError."""
     if not client.with_timeout(seconds, "asking", lambda: api.model_info(repo_id)).private:
-        raise HubError(f"{repo_id} is public already.", hint="Make it private on its page, or push without --private.")
+        raise HubError(f"{repo_id} is already public.", hint="Make it private on its page, or push without --private.")
 
 
 def _check_tag(api: Any, repo_id: str, tag: str, seconds: float) -> None:
     """Refuse a tag that an earlier commit has: others rely on it. Raises UsageError."""
     refs = client.with_timeout(seconds, "listing tags", lambda: api.list_repo_refs(repo_id))
     if any(ref.name == tag for ref in refs.tags):
-        raise UsageError(f"{repo_id} has a tag {tag!r} already.", hint="Choose the next --tag.")
+        raise UsageError(f"{repo_id} already has a tag {tag!r}.", hint="Choose the next --tag.")
 
 
 def _commit(api: Any, package: Package, message: str, create_pr: bool) -> Any:

@@ -113,7 +113,7 @@ class StoredSource(Source):
 
     @abstractmethod
     def pull(self, *, force: bool = False) -> int:
-        """Put every file into the store, verified, and return how many were absent or damaged."""
+        """Put every file into the store, verified, and return how many had to be downloaded or copied."""
 
     def forget(self) -> None:
         """Delete what the store knows about the weights, besides their files. Raises HubError, StoreError."""
@@ -136,9 +136,12 @@ class StoredSource(Source):
     def _provide(self, roles: frozenset[str]) -> None:
         """Download the files of these roles that are nowhere here, together, so that all of them arrive or none."""
         wanted = [file for file in self.files if file.role in roles]
-        if not all(self._is_here(file) for file in wanted):
-            with self._lock():
-                self._download([file for file in wanted if not self._is_here(file)])
+        if all(self._is_here(file) for file in wanted):
+            return
+        with self._lock():
+            absent = [file for file in wanted if not self._is_here(file)]  # asked again: another process may be faster
+            if absent:
+                self._download(absent)
 
     def _is_here(self, file: WeightsFile) -> bool:
         return self.store.holds_any(file)

@@ -117,7 +117,7 @@ def test_the_card_of_a_manifest_entry_carries_its_metrics_with_their_protocol() 
 
 
 def test_a_licence_is_required(folder: Path) -> None:
-    with pytest.raises(UsageError, match="does not state a licence") as caught:
+    with pytest.raises(UsageError, match="no licence is stated") as caught:
         prepare(folder, NAME)
     assert "--license" in caught.value.hint
 
@@ -142,7 +142,7 @@ def test_a_taken_tag_is_refused_before_anything_is_sent(user: HubServer, package
     send(package, tag="v1")
     before = user.repo(NAME).head().id
     changed = Package(NAME, package.gan, {**package.files, "README.md": package.files["README.md"] + b"\nMore.\n"})
-    with pytest.raises(UsageError, match="has a tag 'v1' already"):
+    with pytest.raises(UsageError, match="already has a tag 'v1'"):
         send(changed, tag="v1")
     assert user.repo(NAME).head().id == before
     with pytest.raises(UsageError, match="a pull request cannot have a tag"):
@@ -152,7 +152,7 @@ def test_a_taken_tag_is_refused_before_anything_is_sent(user: HubServer, package
 def test_private_never_writes_into_a_public_repository(user: HubServer, package: Package) -> None:
     user.add_repo(NAME, {"config.json": b"before"})
     before = user.repo(NAME).head().id
-    with pytest.raises(HubError, match="is public already"):
+    with pytest.raises(HubError, match="is already public"):
         send(package, private=True)
     assert user.repo(NAME).head().id == before
 

@@ -1,7 +1,7 @@
-"""Random changes of what the discriminator sees, real and generated alike, against overfitting on small datasets.
+"""Differentiable augmentations: random changes of all images that the discriminator sees, real and fake.
 
-They are differentiable, so that the generator learns through them (Zhao et al. 2020, arXiv:2006.10738), and made of
-products and selections without regard to values, so that a step with them can be recorded.
+They keep the discriminator from overfitting on small datasets; the generator learns through them (Zhao et al. 2020,
+arXiv:2006.10738). They use no branches on values, so that a step with them can be captured in a graph.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ import torch
 from torch import Tensor
 
 NUMBERS = 3
-"""Random numbers that each augmentation is given for each image."""
+"""How many random numbers each augmentation gets for each image."""
 
 TRANSLATION = 1 / 8
-"""Largest shift, as a share of height and width."""
+"""Largest shift, as a fraction of height and width."""
 CUTOUT = 1 / 2
-"""Height and width of the square that is cut out, as a share of the image's."""
+"""Height and width of the rectangle that is cut out, as a fraction of the image's."""
 
 Augmentation = Callable[[Tensor, Tensor], Tensor]
 """(images [batch, channels, height, width], numbers [batch, NUMBERS], uniform in [0, 1)) -> images."""
 
 
 def mirror(images: Tensor, numbers: Tensor) -> Tensor:
-    """Turn half of the images, left to right."""
+    """Flip half of the images horizontally."""
     return torch.where(numbers[:, 0].view(-1, 1, 1, 1) < 0.5, images.flip(3), images)
 
 
 def color(images: Tensor, numbers: Tensor) -> Tensor:
-    """Move brightness by at most 1/2, multiply saturation by 0 to 2 and contrast by 1/2 to 3/2."""
+    """Shift brightness by at most 1/2; multiply saturation by 0 to 2, and contrast by 1/2 to 3/2."""
     brightness, saturation, contrast = numbers.view(-1, NUMBERS, 1, 1, 1).unbind(1)
     images = images + (brightness - 0.5)
     images = torch.lerp(images.mean(1, keepdim=True), images, 2 * saturation)
@@ -37,32 +37,33 @@ def color(images: Tensor, numbers: Tensor) -> Tensor:
 
 
 def translation(images: Tensor, numbers: Tensor) -> Tensor:
-    """Move by at most an eighth of height and width, in whole pixels; what comes in is zero."""
+    """Shift by at most an eighth of height and width, in whole pixels; zeros come in at the edges."""
+    # Each image has a shift of its own; products with one 0/1 matrix per image and axis do them all at once.
     down = _shift(numbers[:, 0], images.shape[2]).to(images.dtype)
     right = _shift(numbers[:, 1], images.shape[3]).to(images.dtype)
     return down.unsqueeze(1) @ images @ right.transpose(1, 2).unsqueeze(1)
 
 
 def _shift(numbers: Tensor, side: int) -> Tensor:
-    """Return matrices [batch, side, side] that move the entries of a vector along it."""
-    most = int(side * TRANSLATION + 0.5)
-    moved = (numbers * (2 * most + 1)).floor() - most
-    places = torch.arange(side, device=numbers.device)
-    return places.view(-1, 1) == places + moved.view(-1, 1, 1)
+    """Return matrices [batch, side, side] that shift the entries of a vector."""
+    largest = int(side * TRANSLATION + 0.5)
+    shift = (numbers * (2 * largest + 1)).floor() - largest
+    positions = torch.arange(side, device=numbers.device)
+    return positions.view(-1, 1) == positions + shift.view(-1, 1, 1)
 
 
 def cutout(images: Tensor, numbers: Tensor) -> Tensor:
-    """Set a rectangle of half the height and width, centred anywhere, to zero."""
+    """Set a rectangle of half the height and width, centered anywhere, to zero."""
     inside = [_within(numbers[:, axis], images.shape[2 + axis]) for axis in (0, 1)]
     return images * ~(inside[0].view(-1, 1, images.shape[2], 1) & inside[1].view(-1, 1, 1, images.shape[3]))
 
 
 def _within(numbers: Tensor, side: int) -> Tensor:
-    """Return [batch, side]: which places are close to a random one."""
+    """Return bool [batch, side]: which positions lie within half a cutout of a random one."""
     length = int(side * CUTOUT + 0.5)
     first = (numbers * (side + 1 - length % 2)).floor() - length // 2
-    places = torch.arange(side, device=numbers.device)
-    return (places >= first.view(-1, 1)) & (places < first.view(-1, 1) + length)
+    positions = torch.arange(side, device=numbers.device)
+    return (positions >= first.view(-1, 1)) & (positions < first.view(-1, 1) + length)
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {

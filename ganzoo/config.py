@@ -215,9 +215,8 @@ def _unknown_key(key: str, source: str, document: Mapping[str, Any]) -> Settings
 def _checked(settings: TrainingSettings) -> TrainingSettings:
     """Hold the rules that join several fields."""
     recipe = settings.recipe
-    if recipe.share_fakes and (recipe.update_order != "generator_first" or recipe.discriminator_steps != 1):
+    if recipe.share_fakes and recipe.discriminator_steps != 1:
         raise SettingsError(
-            "share_fakes needs update_order='generator_first' and discriminator_steps=1.",
-            hint="Set share_fakes=false, or the other two.",
+            "share_fakes needs discriminator_steps=1.", hint="Set share_fakes=false, or discriminator_steps=1."
         )
     return settings

@@ -18,28 +18,28 @@ from ganzoo.errors import SettingsError, UnknownNameError
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialLoss:
-    """The two sides of one game."""
+    """The losses of the discriminator and of the generator that belong together."""
 
     name: str
     """As in `Recipe.loss`."""
     formula: str
-    """What D and G minimise."""
+    """What the discriminator D and the generator G minimise."""
     paper: str
     """Where it is from."""
     discriminator: Callable[[Tensor, Tensor, float], Tensor]
-    """(real logits, fake logits, label smoothing) -> the real half plus the fake half."""
+    """(real_logits, fake_logits, label_smoothing) -> loss_d, the real half plus the fake half."""
     generator: Callable[[Tensor, Tensor | None], Tensor]
-    """(fake logits, real logits or None) -> loss of the generator."""
+    """(fake_logits, real_logits or None) -> loss_g."""
     smoothable: bool = False
-    """Whether label smoothing has a meaning."""
+    """Whether the discriminator has a target for real samples, which label smoothing lowers."""
     paired: bool = False
-    """Whether the generator's side compares with real logits."""
+    """Whether the generator's loss compares fake logits with real ones."""
 
 
 def cross_entropy_discriminator(real: Tensor, fake: Tensor, smoothing: float) -> Tensor:
-    """-[(1-a) log s(r) + a log(1 - s(r))] - log(1 - s(f)), with the one-sided smoothing a.
+    """-[(1-a) log s(r) + a log(1 - s(r))] - log(1 - s(f)), with one-sided label smoothing a.
 
-    Smoothing of the real label only: Salimans et al., arXiv:1606.03498, section 3.4.
+    The label of real samples only: Salimans et al., arXiv:1606.03498, section 3.4.
     """
     # -log s(r) = softplus(-r) and -log(1 - s(r)) = softplus(r) = softplus(-r) + r.
     return (softplus(-real) + smoothing * real).mean() + softplus(fake).mean()
@@ -66,7 +66,7 @@ def least_squares_generator(fake: Tensor, real: Tensor | None) -> Tensor:
 
 
 def wasserstein_discriminator(real: Tensor, fake: Tensor, smoothing: float) -> Tensor:
-    """F - r: the critic's estimate of the distance, negated."""
+    """Minimise f - r, the discriminator's estimate of the distance, negated."""
     return fake.mean() - real.mean()
 
 
@@ -155,43 +155,50 @@ def get_loss(name: str, label_smoothing: float = 0.0) -> AdversarialLoss:
     return loss
 
 
-Critic = Callable[[Tensor], Tensor]
+Discriminator = Callable[[Tensor], Tensor]
 """Samples [batch, *shape] -> logits [batch]."""
 
 
 @dataclass(frozen=True)
-class Critics:
-    """The discriminator as a function of samples alone; a conditional one judges by the labels of its batch."""
+class Discriminators:
+    """One discriminator as a function of samples alone, its labels filled in where it is conditional."""
 
-    real: Critic
+    real: Discriminator
     """With the labels of the real samples."""
-    fake: Critic
-    """With the labels that the fakes were asked for."""
+    fake: Discriminator
+    """With the labels that the fakes were generated for."""
 
 
-def r1(critics: Critics, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
-    """|grad r|^2 / 2 at real samples: flat around the data (Mescheder et al., arXiv:1801.04406, equation 9)."""
-    return _squared_gradient(critics.real, real).mean() / 2
+def r1(discriminators: Discriminators, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
+    """|grad D(x)|^2 / 2 at real samples: flat around the data (Mescheder et al., arXiv:1801.04406, equation 9)."""
+    return _squared_gradient(discriminators.real, real).mean() / 2
 
 
-def r2(critics: Critics, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
-    """|grad f|^2 / 2 at fakes (Mescheder et al., arXiv:1801.04406, equation 10)."""
-    return _squared_gradient(critics.fake, fake).mean() / 2
+def r2(discriminators: Discriminators, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
+    """|grad D(G(z))|^2 / 2 at fakes (Mescheder et al., arXiv:1801.04406, equation 10)."""
+    return _squared_gradient(discriminators.fake, fake).mean() / 2
 
 
-def gradient_penalty(critics: Critics, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
-    """(|grad| - 1)^2 at random points between real and fake (Gulrajani et al., arXiv:1704.00028, equation 3)."""
+def gradient_penalty(discriminators: Discriminators, real: Tensor, fake: Tensor, epsilon: Tensor) -> Tensor:
+    """(|grad D(x^)| - 1)^2 at x^ = x + epsilon (G(z) - x), a random point on the line between a real and a fake sample.
+
+    Gulrajani et al., arXiv:1704.00028, equation 3. Their epsilon is our 1 - epsilon; both are uniform.
+    """
     epsilon = epsilon.view(-1, *[1] * (real.dim() - 1))
-    norm = _squared_gradient(critics.real, torch.lerp(real, fake, epsilon)).add(1e-12).sqrt()
+    interpolated = torch.lerp(real, fake, epsilon)
+    # 1e-12: the gradient of the root is infinite at zero.
+    norm = _squared_gradient(discriminators.real, interpolated).add(1e-12).sqrt()
     return (norm - 1).square().mean()
 
 
-def _squared_gradient(critic: Critic, samples: Tensor) -> Tensor:
-    """Squared norm of each sample's gradient of its logit, [batch], itself differentiable."""
+def _squared_gradient(discriminator: Discriminator, samples: Tensor) -> Tensor:
+    """Squared norm of the gradient of each sample's logit, [batch], itself differentiable."""
     samples = samples.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(samples).sum(), samples, create_graph=True)
+    # The gradient of the sum holds each sample's own gradient as long as no logit depends on another sample: penalties
+    # and batch normalization in the discriminator do not go together (Gulrajani et al., section 4).
+    (gradient,) = torch.autograd.grad(discriminator(samples).sum(), samples, create_graph=True)
     return gradient.flatten(1).square().sum(1)
 
 
-# Each is given `shares`, [batch], random numbers in [0, 1), whether it needs them or not.
 REGULARIZERS = {"r1": r1, "r2": r2, "gradient_penalty": gradient_penalty}
+"""Name -> (discriminators, real, fake, epsilon) -> scalar. Epsilon [batch] is uniform in [0, 1)."""

@@ -304,7 +304,11 @@ class Recipe:
     update_order: Literal["discriminator_first", "generator_first"] = "discriminator_first"
     """Which net is updated first in a step."""
     share_fakes: bool = False
-    """Whether both nets see the same fakes in a step (the generator must be updated first), or fresh ones each."""
+    """Whether both nets see the same fakes in a step, generated once before the first update, or each its own. Needs
+    discriminator_steps=1."""
+    drop_last: bool = True
+    """Whether the incomplete last batch of each epoch is left out, as in torch's DataLoader, or trained on. Steps with
+    it are taken without a recorded graph. Synthetic data has no epochs."""
     augment: tuple[str, ...] = ()
     """Names of augmentations in `ganzoo.augmentations`, in order: all that the discriminator sees is changed by them,
     real and generated, in both updates. Images only."""

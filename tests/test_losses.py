@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from ganzoo.errors import SettingsError, UnknownNameError
-from ganzoo.losses import LOSSES, REGULARIZERS, Critics, get_loss
+from ganzoo.losses import LOSSES, REGULARIZERS, Discriminators, get_loss
 
 REAL = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
 FAKE = torch.tensor([-3.0, 0.25, 1.0], dtype=torch.float64)
@@ -60,7 +60,7 @@ def test_regularizers_of_a_linear_critic_are_known() -> None:
         return x @ weight
 
     def value(name: str) -> float:
-        return float(REGULARIZERS[name](Critics(critic, critic), real, fake, torch.rand(5)))
+        return float(REGULARIZERS[name](Discriminators(critic, critic), real, fake, torch.rand(5)))
 
     assert value("r1") == pytest.approx(25 / 2)
     assert value("r2") == pytest.approx(25 / 2)
@@ -74,7 +74,7 @@ def test_r1_looks_at_real_samples_and_r2_at_fakes() -> None:
         return x.square().sum(1)
 
     def value(name: str) -> float:
-        penalty = REGULARIZERS[name](Critics(critic, critic), real, fake, torch.rand(4))
+        penalty = REGULARIZERS[name](Discriminators(critic, critic), real, fake, torch.rand(4))
         return penalty.item()
 
     assert value("r1") == pytest.approx(4**2 / 2)

@@ -1,7 +1,7 @@
-"""Batches for training: from data that is resident on the device, streamed from the disk, or drawn.
+"""Batches for training: from data that is resident on the device, streamed from disk, or synthetic.
 
-Where a set of batches stands is a small dictionary of tensors, so that a resumed run sees the very batches that an
-uninterrupted one would. Resident and streamed batches of one seed are the same.
+The position in the sequence of batches is a small dictionary of tensors, so that a resumed run sees the same batches as
+an uninterrupted one. Resident and streamed batches of one seed are the same.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ganzoo.data.rows import RowFile, resident
 from ganzoo.data.scaling import to_float
 from ganzoo.data.streaming import Prefetcher
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
-from ganzoo.errors import DatasetError
+from ganzoo.errors import DatasetError, SettingsError
 from ganzoo.specs import SyntheticData
 from ganzoo.system.memory import free_memory
 
-RESIDENT_SHARE = 0.4
-"""A dataset becomes resident when it takes no more than this part of the device's free memory."""
+MAX_RESIDENT_FRACTION = 0.4
+"""`auto` makes a dataset resident when it takes at most this fraction of the device's free memory."""
 
 Place = Literal["auto", "resident", "streamed"]
 
@@ -37,14 +37,15 @@ class Batch(NamedTuple):
     """int64 [batch], or None for a set without classes."""
 
 
-Staged = tuple[Tensor, ...]
-"""What the host knows of a batch: tensors on the device, of the same shapes for every batch."""
+PreparedBatch = tuple[Tensor, ...]
+"""Host-side part of a batch: tensors on the device, each with one row per sample of this rank."""
 
 
 class Batches(ABC):
-    """An endless sequence of batches that can be left and taken up again.
+    """An endless sequence of batches that can be left and continued.
 
-    A batch is made in two halves: `stage` is the host's work, `draw` is the device's and can be captured in a graph.
+    A batch is made in two halves: `prepare` runs on the host; `materialize` uses the device alone, so that a CUDA graph
+    can capture it.
     """
 
     place: str
@@ -52,26 +53,26 @@ class Batches(ABC):
 
     def next(self) -> Batch:
         """Return the next batch, on the device. Raises DatasetError when the disk fails."""
-        return self.draw(self.stage())
+        return self.materialize(self.prepare())
 
     @abstractmethod
-    def stage(self) -> Staged:
-        """Go on to the next batch and return what it is drawn from. Raises DatasetError when the disk fails."""
+    def prepare(self) -> PreparedBatch:
+        """Advance to the next batch and return its host-side part. Raises DatasetError when the disk fails."""
 
     @abstractmethod
-    def draw(self, staged: Staged) -> Batch:
-        """Return the batch that was staged."""
+    def materialize(self, prepared: PreparedBatch) -> Batch:
+        """Return the batch that was prepared."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Tensor]:
-        """Return where the sequence stands."""
+        """Return the position in the sequence."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue where another sequence of the same data, batch size and seed stood."""
+        """Continue from the position of another sequence with the same data, batch size and seed."""
 
     def close(self) -> None:  # noqa: B027
-        """Let go of files and threads; `stage` takes them up again."""
+        """Close files and threads; `prepare` opens them again."""
 
 
 def open_batches(
@@ -81,13 +82,22 @@ def open_batches(
     device: torch.device,
     place: Place = "auto",
     processes: Processes = SINGLE_PROCESS,
+    *,
+    drop_last: bool = True,
 ) -> Batches:
     """Return the training batches of a dataset.
 
-    `place` says whether samples lie on the device or are read from the packed copy as they are needed; `auto` streams
-    what would take more than 40 % of the device's free memory. `batch_size` is that of all ranks together, of which
-    each gets its part.
-    Raises DatasetError when the dataset is smaller than one batch.
+    Args:
+        dataset: what to train on.
+        batch_size: size of the global batch, of which each rank gets its rows.
+        seed: fixes the order of the samples.
+        device: where the batches are needed.
+        place: whether samples lie on the device or are read from the packed copy as they are needed; `auto` streams
+            what would take more than 40 % of the device's free memory.
+        processes: those that share each batch.
+        drop_last: whether to leave out the incomplete last batch of each epoch; synthetic data has no epochs.
+
+    Raises DatasetError when the dataset is smaller than one batch, SettingsError for a last batch that cannot be used.
     """
     if isinstance(dataset.data, SyntheticData):
         return DrawnBatches(dataset.data, batch_size, seed, device, processes)
@@ -97,50 +107,64 @@ def open_batches(
             f"{dataset.spec.name} {dataset.split} has {len(samples)} samples, fewer than one batch of {batch_size}.",
             hint=f"Set batch_size to {len(samples)} or less.",
         )
+    if not drop_last:
+        _check_last_batch(len(samples) % batch_size, processes)
     if place == "auto":
-        sharers = 1 if device.type == "cuda" else processes.local_world_size
-        place = "resident" if samples.nbytes * sharers <= RESIDENT_SHARE * free_memory(device) else "streamed"
+        # Processes on a CPU share its memory; on GPUs each has its own.
+        copies = 1 if device.type == "cuda" else processes.local_world_size
+        place = "resident" if samples.nbytes * copies <= MAX_RESIDENT_FRACTION * free_memory(device) else "streamed"
     device_labels = None if labels is None else resident(RowFile.of(labels), device)
     if place == "resident":
-        order = Order(len(samples), batch_size, seed, device, processes)
+        order = Order(len(samples), batch_size, seed, device, processes, drop_last=drop_last)
         return ResidentBatches(resident(RowFile.of(samples), device), device_labels, order)
-    order = Order(len(samples), batch_size, seed, torch.device("cpu"), processes)
+    order = Order(len(samples), batch_size, seed, torch.device("cpu"), processes, drop_last=drop_last)
     return StreamedBatches(RowFile.of(samples), device_labels, order, device)
 
 
-class Order:
-    """Which samples are in which batch: each epoch is a fresh permutation, its incomplete last batch left out.
+def _check_last_batch(size: int, processes: Processes) -> None:
+    """Refuse an incomplete last batch that the ranks cannot share evenly, or that batch normalization cannot use."""
+    if size % processes.world_size or size == 1:
+        why = "1 sample" if size == 1 else f"{size} samples, which {processes.world_size} processes cannot share evenly"
+        raise SettingsError(
+            f"the incomplete last batch of each epoch has {why}.", hint="Set drop_last=true, or another batch_size."
+        )
 
-    The permutation of an epoch follows from the seed alone, so a batch follows from its number, on every rank alike.
+
+class Order:
+    """Which samples are in which batch: each epoch is a new permutation.
+
+    The permutation of an epoch follows from the seed and the epoch's number alone. So any batch can be found by its
+    number: a resumed run needs to know nothing else, and all ranks agree without communication.
     """
 
     def __init__(
-        self, num: int, batch_size: int, seed: int, device: torch.device, processes: Processes = SINGLE_PROCESS
+        self,
+        num: int,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        processes: Processes = SINGLE_PROCESS,
+        *,
+        drop_last: bool = True,
     ) -> None:
-        self._num, self._batch_size, self._seed, self._device, self._processes = (
-            num,
-            batch_size,
-            seed,
-            device,
-            processes,
-        )
-        self._per_epoch = num // batch_size
+        self._num, self._batch_size, self._seed = num, batch_size, seed
+        self._device, self._processes = device, processes
+        self._per_epoch = num // batch_size if drop_last else -(-num // batch_size)
         self._epoch = -1
         self._permutation = torch.empty(0)
 
     def batch(self, number: int) -> Tensor:
-        """Return the indices int64 of this rank's part of a batch, on the order's device."""
+        """Return the indices int64 of this rank's rows of a batch, on the order's device."""
         epoch, position = divmod(number, self._per_epoch)
         if epoch != self._epoch:
             source = randomness.generator(self._seed, "order", epoch)
             self._epoch, self._permutation = epoch, torch.randperm(self._num, generator=source).to(self._device)
-        return self._processes.local_rows(
-            self._permutation[position * self._batch_size : (position + 1) * self._batch_size]
-        )
+        first = position * self._batch_size
+        return self._processes.local_rows(self._permutation[first : first + self._batch_size])
 
 
 class ResidentBatches(Batches):
-    """Whole dataset on the device. Where it stands is the number of batches taken."""
+    """The whole dataset on the device. The position is the number of batches taken."""
 
     place = "resident"
 
@@ -148,14 +172,14 @@ class ResidentBatches(Batches):
         self._samples, self._labels, self._order = samples, labels, order
         self._taken = 0
 
-    def stage(self) -> Staged:
+    def prepare(self) -> PreparedBatch:
         """Return the indices of the next batch."""
         self._taken += 1
         return (self._order.batch(self._taken - 1),)
 
-    def draw(self, staged: Staged) -> Batch:
+    def materialize(self, prepared: PreparedBatch) -> Batch:
         """Gather the samples of those indices."""
-        (index,) = staged
+        (index,) = prepared
         return Batch(to_float(self._samples[index]), None if self._labels is None else self._labels[index])
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -168,7 +192,7 @@ class ResidentBatches(Batches):
 
 
 class StreamedBatches(Batches):
-    """Samples read from the packed copy by a thread that is a few batches ahead; labels on the device."""
+    """Samples that a thread reads from the packed copy, a few batches ahead; labels on the device."""
 
     place = "streamed from disk"
 
@@ -177,8 +201,8 @@ class StreamedBatches(Batches):
         self._taken = 0
         self._prefetcher: Prefetcher | None = None
 
-    def stage(self) -> Staged:
-        """Return the next samples as they are on disk, and their labels. Raises DatasetError when the copy is gone."""
+    def prepare(self) -> PreparedBatch:
+        """Return the next samples as stored, and their labels. Raises DatasetError when the packed copy is gone."""
         if self._prefetcher is None:
             self._prefetcher = Prefetcher(
                 self._file, self._order.batch, self._taken, pinned=self._device.type == "cuda"
@@ -189,17 +213,18 @@ class StreamedBatches(Batches):
             self.close()
             raise
         self._taken += 1
-        # From memory that is not pinned a copy must be waited for: on MPS it reads what may have been freed.
+        # Only from pinned memory may the copy run behind the host's back: the allocator keeps pinned memory until the
+        # copy is done. On MPS, an unpinned source could be freed and reused while it is still being read.
         moved = samples.to(self._device, non_blocking=samples.is_pinned())
         return (moved,) if self._labels is None else (moved, self._labels[index.to(self._device)])
 
-    def draw(self, staged: Staged) -> Batch:
+    def materialize(self, prepared: PreparedBatch) -> Batch:
         """Scale the samples."""
-        samples, *labels = staged
+        samples, *labels = prepared
         return Batch(to_float(samples), labels[0] if labels else None)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the number of batches taken, whatever was read ahead."""
+        """Return the number of batches taken, not counting those read ahead."""
         return {"taken": torch.tensor(self._taken)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -215,7 +240,7 @@ class StreamedBatches(Batches):
 
 
 class DrawnBatches(Batches):
-    """Batches from a dataset's law, drawn on the device; where it stands is the generator's state."""
+    """Samples of a synthetic dataset, drawn as they are needed. The position is the state of the random generator."""
 
     place = "drawn"
 
@@ -230,13 +255,13 @@ class DrawnBatches(Batches):
         self._draw, self._batch_size, self._processes = data.draw, batch_size, processes
         self._source = randomness.generator(seed, "data", device=device)
 
-    def stage(self) -> Staged:
-        """Draw the next samples, all of them on every rank, and keep this one's: a law may need the host."""
+    def prepare(self) -> PreparedBatch:
+        """Draw the global batch on every rank and keep the own rows; here, because a draw may need the host."""
         return (self._processes.local_rows(self._draw(self._batch_size, self._source)),)
 
-    def draw(self, staged: Staged) -> Batch:
+    def materialize(self, prepared: PreparedBatch) -> Batch:
         """Return the samples."""
-        (samples,) = staged
+        (samples,) = prepared
         return Batch(samples, None)
 
     def state_dict(self) -> dict[str, Tensor]:

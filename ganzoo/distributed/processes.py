@@ -122,10 +122,6 @@ class Processes(ABC):
         with self.sharing_errors():
             return call()
 
-    def run_on_main(self, call: Callable[[], Result]) -> Result | None:
-        """Return what a call on the main rank returns, None on the others, sharing errors."""
-        return self.run_on_all(lambda: call() if self.is_main else None)
-
     def main_first(self, call: Callable[[], Result]) -> Result:
         """Return what a call on every rank returns, made on the first rank of each machine before the others.
 

@@ -1,4 +1,4 @@
-"""Batch normalization whose batch is that of all ranks together.
+"""Synchronized batch normalization: statistics over the global batch, that of all ranks together.
 
 `torch.nn.SyncBatchNorm` does the same, but on GPUs only.
 """
@@ -15,8 +15,8 @@ from ganzoo.distributed.processes import Processes
 
 
 def convert_sync_batch_norm(net: nn.Module, processes: Processes) -> None:
-    """Let the batch normalizations of a net take their statistics over all ranks; alone, leave it as it is."""
-    if processes.world_size == 1:
+    """Let the batch normalizations of a net take their statistics over all ranks."""
+    if processes.world_size == 1:  # torch's own computes the same, and faster
         return
     for module in net.modules():
         if isinstance(module, _BatchNorm):
@@ -25,12 +25,12 @@ def convert_sync_batch_norm(net: nn.Module, processes: Processes) -> None:
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Of any number of dimensions. In evaluation mode, and in all that it holds, what it was made from."""
+    """Batch normalization of any number of dimensions; in evaluation mode, the module that it was converted from."""
 
     processes: Processes
 
     def _check_input_dim(self, samples: Tensor) -> None:
-        """Take what comes: the module that it was made from is the net's choice."""
+        """Accept any number of dimensions: the net has chosen the module that this one was converted from."""
 
     def forward(self, samples: Tensor) -> Tensor:
         """Normalize each channel of samples [batch, channels, ...]. In training, every rank must call it."""
@@ -39,7 +39,7 @@ class SyncBatchNorm(_BatchNorm):
         exact = samples.float()
         num, mean, variance = moments_over_processes(exact, self.processes)
         if self.training and self.running_mean is not None:
-            self._follow(mean.detach(), variance.detach() * (num / (num - 1)))
+            self._update_running(mean.detach(), variance.detach() * (num / (num - 1)))  # unbiased, as torch's
         shape = (1, -1, *[1] * (samples.dim() - 2))
         normal = (exact - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
         if self.weight is not None:
@@ -47,26 +47,27 @@ class SyncBatchNorm(_BatchNorm):
         return normal.to(samples.dtype)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics towards those of a batch."""
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics towards those of a batch, as torch does."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        share: Any = (1 / self.num_batches_tracked).to(mean) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance, share)
+        weight: Any = (1 / self.num_batches_tracked).to(mean) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, weight)
+        self.running_var.lerp_(variance, weight)
 
 
 def moments_over_processes(samples: Tensor, processes: Processes) -> tuple[int, Tensor, Tensor]:
-    """Return how many values a channel has on all ranks, and their mean and variance, both [channels].
+    """Return the number of values of a channel on all ranks, and their mean and variance, both [channels].
 
-    Samples are [batch, channels, ...], and as many on every rank.
+    Samples are [batch, channels, ...], with the same batch size on every rank.
     """
     along = [dim for dim in range(samples.dim()) if dim != 1]
     variance, mean = torch.var_mean(samples, along, correction=0)
     own = torch.stack([mean, variance])
-    # Each rank fills its row and adds: so all have all rows after one exchange, and nothing cancels.
+    # An all-gather made of one differentiable sum: each rank fills its own row of a table of zeros. The variance of the
+    # means is then exact where a difference of mean squares would cancel.
     rows = nn.functional.pad(own[None], (0, 0, 0, 0, processes.rank, processes.world_size - 1 - processes.rank))
     means, variances = _Sum.apply(rows, processes).unbind(1)
     spread, joint_mean = torch.var_mean(means, 0, correction=0)
@@ -74,7 +75,10 @@ def moments_over_processes(samples: Tensor, processes: Processes) -> tuple[int, 
 
 
 class _Sum(torch.autograd.Function):
-    """Sum of a tensor over the ranks. What is differentiated is the sum of the losses of all of them."""
+    """Sum of a tensor over the ranks. What is differentiated is the sum of the losses of all ranks.
+
+    An input adds to the sum on every rank, so its gradient is the sum of the gradients of all ranks.
+    """
 
     @staticmethod
     def forward(context: Any, tensor: Tensor, processes: Processes) -> Tensor:
@@ -83,5 +87,5 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        # Itself differentiable, for the regularizers that differentiate gradients.
+        # Through `apply`, so that it can be differentiated again: R1 and the gradient penalty differentiate gradients.
         return _Sum.apply(gradient, context.processes), None

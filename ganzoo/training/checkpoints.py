@@ -1,4 +1,4 @@
-"""The newest few training states of a run, each one safetensors file that holds everything."""
+"""The newest few training states of a run, each in one safetensors file."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class Checkpoints:
         self.folder = folder
 
     def steps(self) -> list[int]:
-        """Return the steps that were saved, oldest first; a file counts once it has its name."""
+        """Return the steps that were saved, oldest first."""
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         return sorted(int(match[1]) for match in map(_NAME.fullmatch, names) if match is not None)
 
     def path(self, step: int) -> Path:
-        """Return the file of a step."""
+        """Return the path of a step's file."""
         return self.folder / f"step-{step:08d}.safetensors"
 
     def save(self, state: TrainingState, keep: int) -> None:
-        """Write the state, the whole file or none, and delete all but the newest `keep`. Raises OSError."""
+        """Write the state atomically, then delete all but the newest `keep`. Raises OSError."""
         write_atomically(self.path(state.step), serialize(state.tensors(), {"format": "pt"}))
         for step in self.steps()[:-keep]:
             self.path(step).unlink()
 
     def load_newest(self, state: TrainingState) -> None:
-        """Take up the newest state; without one, leave it at its beginning. Raises ResumeError."""
+        """Restore the newest state; without any, leave the given one as it is. Raises ResumeError."""
         steps = self.steps()
         if not steps:
             return
@@ -44,7 +44,5 @@ class Checkpoints:
             tensors, _ = deserialize(path.read_bytes(), path)
             state.load_tensors(tensors)
         except (OSError, WeightsFormatError, KeyError, RuntimeError, ValueError) as error:
-            older = f"; or delete {path} to go on from step {steps[-2]}" if len(steps) > 1 else ""
-            raise ResumeError(
-                f"the checkpoint {path} cannot be taken up: {error}", hint=f"Start anew{older}."
-            ) from error
+            older = f", or delete {path} to continue from step {steps[-2]}" if len(steps) > 1 else ""
+            raise ResumeError(f"cannot load the checkpoint {path}: {error}", hint=f"Start a new run{older}.") from error

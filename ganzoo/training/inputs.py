@@ -1,73 +1,77 @@
-"""What one step is fed with: real samples and random numbers, drawn in the order in which they are used.
+"""The inputs of one step: real samples and random numbers, drawn in the order in which they are used.
 
-It is made in two halves. `stage` is the host's work: which samples, which step size. `draw` is the device's: it gathers
-the samples and draws the random numbers, and a graph can capture it.
+They come about in two halves. `prepare_on_host` decides which samples and which learning rates, in ordinary Python;
+`materialize` gathers the samples and draws the random numbers, on the device alone. A CUDA graph captures the second
+half together with the step, and for every replay the first half only overwrites the tensors that it reads from.
 
-Every rank draws the random numbers of the joint batch and keeps its part: a run does not depend on how many there are.
+Every rank draws the random numbers of the global batch and keeps its rows, so that the numbers of a run do not depend
+on how many processes there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from ganzoo.augmentations import NUMBERS
-from ganzoo.data.batches import Batch, Staged
+from ganzoo.data.batches import Batch, PreparedBatch
 from ganzoo.randomness import draw_latents
 from ganzoo.specs import Adam
 from ganzoo.training.state import TrainingState
 
+AnyBatch = TypeVar("AnyBatch", Batch, PreparedBatch)
+
 
 class Rates(NamedTuple):
-    """How far things go in a step; each a tensor [], for it may differ from step to step."""
+    """Scalars that may differ from step to step; each a tensor []."""
 
     generator: Tensor
-    """Step size of the generator's optimizer."""
+    """Learning rate of the generator's optimizer."""
     discriminator: Tensor
-    """Step size of the discriminator's optimizer."""
+    """Learning rate of the discriminator's optimizer."""
     ema_weight: Tensor
     """1 - decay of the generator's moving average, 0 to 1."""
 
 
-class StagedInputs(NamedTuple):
-    """What the host knows of a step: tensors on the device, of the same shapes for every step."""
+class PreparedInputs(NamedTuple):
+    """The host's half: tensors on the device, of the same shapes for all steps with full batches."""
 
-    batches: tuple[Staged, ...]
+    batches: tuple[PreparedBatch, ...]
     """In the order in which they are used."""
     rates: Tensor
     """[3], the three of `Rates`."""
 
 
 class DiscriminatorInputs(NamedTuple):
-    """For one update of the discriminator."""
+    """Inputs of one update of the discriminator."""
 
     real: Batch
     latents: Tensor | None
-    """[batch, dim], of the fakes; None when it shares those of the generator's update."""
+    """[batch, dim], of the fakes; None when they are those of the generator's update."""
     epsilon: Tensor | None
-    """[batch], uniform in [0, 1), for regularizers; None without them."""
+    """[batch], uniform in [0, 1): interpolation coefficients of the gradient penalty; None without regularizers."""
     augment: Tensor | None
     """[batch, 2, augmentations, NUMBERS], uniform in [0, 1), for real samples and for fakes; None without any."""
 
 
 class GeneratorInputs(NamedTuple):
-    """For the update of the generator."""
+    """Inputs of the update of the generator."""
 
     real: Batch | None
     """For losses that compare with real samples; None for the others."""
     latents: Tensor
     """[batch, dim]."""
     labels: Tensor | None
-    """int64 [batch], which a conditional model is asked for; None for others."""
+    """int64 [batch], for which a conditional model generates; None for others."""
     augment: Tensor | None
     """As for the discriminator."""
 
 
 class StepInputs(NamedTuple):
-    """For one step."""
+    """Inputs of one step."""
 
     generator: GeneratorInputs
     discriminator: tuple[DiscriminatorInputs, ...]
@@ -75,87 +79,110 @@ class StepInputs(NamedTuple):
     rates: Rates
 
 
-def stage(state: TrainingState) -> StagedInputs:
-    """Do the host's half for the next step. Raises DatasetError when the disk fails."""
+def prepare_on_host(state: TrainingState) -> PreparedInputs:
+    """Return the host's half of the next step's inputs. Raises DatasetError when the disk fails."""
     recipe = state.settings.recipe
     num_batches = recipe.discriminator_steps + state.networks.loss.paired
-    batches = tuple(state.batches.stage() for _ in range(num_batches))
+    batches = tuple(state.batches.prepare() for _ in range(num_batches))
     left = 1 - state.step / recipe.steps
-    optimizers, decay = recipe.optimizers, recipe.ema_decay
     rates = [
-        _step_size(optimizers.generator, left),
-        _step_size(optimizers.discriminator, left),
-        0.0 if decay is None else 1 - _warmed_up(decay, state.step),
+        _learning_rate(recipe.optimizers.generator, left),
+        _learning_rate(recipe.optimizers.discriminator, left),
+        0.0 if recipe.ema_decay is None else 1 - _warmed_up(recipe.ema_decay, state.step),
     ]
-    return StagedInputs(batches, _on_device(rates, state.device))
+    return PreparedInputs(batches, _on_device(rates, state.device))
 
 
-def _on_device(numbers: list[float], device: torch.device) -> Tensor:
-    """Return numbers as a tensor; the host does not wait until they have arrived."""
-    if device.type == "cpu":
-        return torch.tensor(numbers, dtype=torch.float64)  # they are read as numbers there, and lose nothing
-    pinned = device.type == "cuda"
-    return torch.tensor(numbers, dtype=torch.float32, pin_memory=pinned).to(device, non_blocking=pinned)
-
-
-def _step_size(spec: Adam, left: float) -> float:
-    """Return the step size when this part of the steps is left, 0 to 1."""
+def _learning_rate(spec: Adam, left: float) -> float:
+    """Return the learning rate when this fraction of the steps is left."""
     return spec.learning_rate * (left if spec.decay == "linear" else 1)
 
 
 def _warmed_up(decay: float, step: int) -> float:
-    """Let the average forget the first, useless weights quickly: at most (1 + n) / (10 + n) after n steps."""
+    """Return the decay after n steps, at most (1 + n) / (10 + n): the average forgets the untrained weights quickly."""
     return min(decay, (1 + step) / (10 + step))
 
 
-def draw(state: TrainingState, staged: StagedInputs) -> StepInputs:
-    """Do the device's half."""
+def _on_device(numbers: list[float], device: torch.device) -> Tensor:
+    """Return numbers as a tensor; from pinned memory, so that the host does not wait until the copy has arrived."""
+    if device.type == "cpu":
+        return torch.tensor(numbers, dtype=torch.float64)  # read as Python numbers there, so nothing is rounded
+    pinned = device.type == "cuda"
+    return torch.tensor(numbers, dtype=torch.float32, pin_memory=pinned).to(device, non_blocking=pinned)
+
+
+def materialize(state: TrainingState, prepared: PreparedInputs) -> StepInputs:
+    """Do the device's half: return the inputs that were prepared."""
     recipe = state.settings.recipe
-    batches = iter([state.batches.draw(batch) for batch in staged.batches])
-    generator = None
+    batches, real = _by_net(state, [state.batches.materialize(batch) for batch in prepared.batches])
+    # The generator's batch is as large as the real one that it is compared with, else as the discriminator's last one.
+    size = len((batches[-1] if real is None else real).samples)
+
+    # The order of these lines is the order of the random numbers.
     if recipe.update_order == "generator_first":
-        generator = _for_generator(state, batches)
-    discriminator = tuple(_for_discriminator(state, batches) for _ in range(recipe.discriminator_steps))
-    if generator is None:
-        generator = _for_generator(state, batches)
-    of_generator, of_discriminator, of_average = staged.rates.unbind()
-    return StepInputs(generator, discriminator, Rates(of_generator, of_discriminator, of_average.float()))
+        generator = _for_generator(state, real, size)
+    discriminator = tuple(_for_discriminator(state, batch) for batch in batches)
+    if recipe.update_order == "discriminator_first":
+        generator = _for_generator(state, real, size)
+    generator_rate, discriminator_rate, ema_weight = prepared.rates.unbind()
+    return StepInputs(generator, discriminator, Rates(generator_rate, discriminator_rate, ema_weight.float()))
 
 
-def _for_generator(state: TrainingState, batches: Iterator[Batch]) -> GeneratorInputs:
+def _by_net(state: TrainingState, batches: Sequence[AnyBatch]) -> tuple[Sequence[AnyBatch], AnyBatch | None]:
+    """Return the batches of the discriminator's updates, and the one of the generator's where its loss needs one."""
+    if not state.networks.loss.paired:
+        return batches, None
+    if state.settings.recipe.update_order == "generator_first":
+        return batches[1:], batches[0]
+    return batches[:-1], batches[-1]
+
+
+def num_images(state: TrainingState, prepared: PreparedInputs) -> int:
+    """Return how many real samples the discriminator learns from in this step, on all ranks together."""
+    batches, _ = _by_net(state, prepared.batches)
+    return sum(len(batch[0]) for batch in batches) * state.processes.world_size
+
+
+def is_full(state: TrainingState, prepared: PreparedInputs) -> bool:
+    """Whether no batch of this step is the incomplete last one of an epoch: a recorded step takes full batches only."""
+    rows = state.settings.recipe.batch_size // state.processes.world_size
+    return all(len(batch[0]) == rows for batch in prepared.batches)
+
+
+def _for_generator(state: TrainingState, real: Batch | None, size: int) -> GeneratorInputs:
     classes = state.config.sample.classes
-    real = next(batches) if state.networks.loss.paired else None
-    latents, labels = _latents(state), None
+    latents, labels = _latents(state, size), None
     if classes is not None:
-        labels = _labels(state, len(classes)) if real is None else real.labels
-    return GeneratorInputs(real, latents, labels, _augment(state))
+        labels = _labels(state, size, len(classes)) if real is None else real.labels
+    return GeneratorInputs(real, latents, labels, _augment(state, size))
 
 
-def _for_discriminator(state: TrainingState, batches: Iterator[Batch]) -> DiscriminatorInputs:
-    recipe = state.settings.recipe
-    latents = None if recipe.share_fakes else _latents(state)
-    epsilon = _epsilon(state) if recipe.regularizers else None
-    return DiscriminatorInputs(next(batches), latents, epsilon, _augment(state))
+def _for_discriminator(state: TrainingState, real: Batch) -> DiscriminatorInputs:
+    recipe, size = state.settings.recipe, len(real.samples)
+    latents = None if recipe.share_fakes else _latents(state, size)
+    epsilon = _uniform(state, size) if recipe.regularizers else None
+    return DiscriminatorInputs(real, latents, epsilon, _augment(state, size))
 
 
-def _latents(state: TrainingState) -> Tensor:
-    recipe = state.settings.recipe
-    return state.processes.local_rows(draw_latents(recipe.latent, recipe.batch_size, state.latent_source))
+# --- random numbers of the global batch, of which each rank keeps `size` rows ---
 
 
-def _labels(state: TrainingState, classes: int) -> Tensor:
-    shape = (state.settings.recipe.batch_size,)
+def _latents(state: TrainingState, size: int) -> Tensor:
+    num = size * state.processes.world_size
+    return state.processes.local_rows(draw_latents(state.settings.recipe.latent, num, state.latent_source))
+
+
+def _labels(state: TrainingState, size: int, classes: int) -> Tensor:
+    shape = (size * state.processes.world_size,)
     return state.processes.local_rows(torch.randint(classes, shape, generator=state.latent_source, device=state.device))
 
 
-def _epsilon(state: TrainingState) -> Tensor:
-    batch_size = state.settings.recipe.batch_size
-    return state.processes.local_rows(torch.rand(batch_size, generator=state.latent_source, device=state.device))
+def _augment(state: TrainingState, size: int) -> Tensor | None:
+    names = state.settings.recipe.augment
+    return _uniform(state, size, 2, len(names), NUMBERS) if names else None
 
 
-def _augment(state: TrainingState) -> Tensor | None:
-    recipe = state.settings.recipe
-    if not recipe.augment:
-        return None
-    shape = (recipe.batch_size, 2, len(recipe.augment), NUMBERS)
+def _uniform(state: TrainingState, size: int, *shape: int) -> Tensor:
+    """Return random numbers in [0, 1), [size, *shape]."""
+    shape = (size * state.processes.world_size, *shape)
     return state.processes.local_rows(torch.rand(shape, generator=state.latent_source, device=state.device))

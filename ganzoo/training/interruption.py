@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop after the step at hand; a second one ends the program at once."""
+"""Ctrl-C and SIGTERM as a request to stop after the current step; a second one ends the program at once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from types import FrameType, TracebackType
 class Interruption:
     """While entered, turns the first SIGINT or SIGTERM into `requested`.
 
-    Handlers can only be set in the main thread; elsewhere it does nothing. A `patient` one takes later signals for the
-    same request: of several processes, each may get it from the terminal and from torchrun.
+    Handlers can only be set in the main thread; elsewhere it does nothing. When `patient`, later signals count as the
+    same request: of several processes, each may get it twice, from the terminal and from torchrun.
     """
 
     def __init__(self, *, patient: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Every tensor that an update writes: nets, moving average, optimizers, sums."""
+"""Every tensor that a step changes: both nets, the moving average, the optimizers, the running sums."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ from ganzoo.weights.building import build, discriminator_builder, generator_buil
 from ganzoo.weights.model_config import ModelConfig
 
 TRACKED = ("loss_d", "loss_g", "score_real", "score_fake", "sign_real", "sign_fake")
-"""What is averaged between two records; of the discriminator, the mean s(logit) and the mean sign of the logit."""
+"""What is summed over the steps of a record. Scores are mean s(logit), signs are mean sign(logit)."""
 
 
 class Networks(nn.Module):
-    """What one update reads and writes, besides its feed. As one module, its tensors can be swapped for others."""
+    """Generator, discriminator, the generator's moving average, both optimizers, and the running sums of a record.
+
+    One module, so that tracing can exchange all of its tensors at once and finds every tensor that a step changes.
+    """
 
     def __init__(
         self,
@@ -39,11 +42,12 @@ class Networks(nn.Module):
         recipe, seed = settings.recipe, settings.seed
         self.recipe, self.precision = recipe, settings.precision
         self.loss = get_loss(recipe.loss, recipe.label_smoothing)
-        # One pass over real and fake together is the same mathematics where no statistics cross the batch.
+        # One pass over real samples and fakes together gives the same logits unless the net takes statistics over the
+        # batch; it reads the weights once instead of twice.
         self.concat_real_fake = architectures.get(recipe.architecture).batch_independent
 
         source = f"recipe {recipe.name}"
-        # Convolutions run faster with the channels last; nets without them are not touched by it.
+        # Convolutions run faster with the channels last; weights of other layers stay as they are.
         placed: dict[str, Any] = {"device": device, "memory_format": torch.channels_last}
         generator = build(generator_builder(config, source), randomness.derive_seed(seed, "generator"))
         discriminator = build(discriminator_builder(config, source), randomness.derive_seed(seed, "discriminator"))
@@ -56,5 +60,5 @@ class Networks(nn.Module):
         self.sums: Tensor = nn.Buffer(torch.zeros(len(TRACKED), device=device))
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """Compute the products of the nets in the type that the settings name."""
+        """Return a context in which the nets compute in the dtype of the `precision` setting."""
         return autocast(self.precision, self.sums.device)

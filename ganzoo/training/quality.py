@@ -1,7 +1,7 @@
-"""How good a run's samples are while it trains: measured now and then, and the best weights kept.
+"""Evaluations during training; the weights of the best one are kept.
 
-best/           the weights of the best measurement so far, a weights folder as the run itself is
-best/best.json  which metric decided, under which protocol, its value and step
+best/           these weights: a weights folder, as the run itself is
+best/best.json  the metric and protocol that decided, its value and the step
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ganzoo.training.state import TrainingState
 
 
 def training_protocol(settings: TrainingSettings) -> EvaluationProtocol:
-    """Return the protocol that a run is measured under: the one that it names, else the dataset's cheap one.
+    """Return the protocol of a run's evaluations: the one in its settings, else the dataset's cheap one.
 
-    Raises UnknownNameError, EvaluationError, and SettingsError when `best_metric` is none of its metrics.
+    Raises UnknownNameError, EvaluationError, and SettingsError when `best_metric` is not one of its metrics.
     """
     dataset = registry.datasets.get(settings.recipe.dataset)
     cheap = [protocol.name for protocol in dataset.protocols if protocol.use == "training"]
@@ -39,10 +39,10 @@ def training_protocol(settings: TrainingSettings) -> EvaluationProtocol:
 
 
 def open_evaluator(state: TrainingState, data_dir: Path | None) -> Evaluator | None:
-    """Return what measures a run, None for one that is not to be measured.
+    """Return the evaluator of a run, None for a run without evaluations.
 
-    The untrained generator is measured once: what cannot be measured is found before hours of training. Raises what
-    `training_protocol` and measuring raise.
+    It evaluates the untrained generator once, so that an evaluation that cannot work fails before hours of training.
+    Raises what `training_protocol` and evaluating raise.
     """
     if state.settings.eval_every is None:
         return None
@@ -61,49 +61,58 @@ def _measure(evaluator: Evaluator, state: TrainingState) -> dict[str, float]:
     return {metric.name: metric.value for metric in evaluation.metrics}
 
 
-class Quality:
-    """Measures a run every `eval_every` steps and keeps its best weights."""
+class BestWeights:
+    """Evaluates a run every `eval_every` steps and keeps the weights of the best evaluation."""
 
     def __init__(self, run: Run, evaluator: Evaluator | None, step: int) -> None:
         self._run, self._evaluator, self._every = run, evaluator, run.settings.eval_every
-        self._best = math.inf
+        self._best: float | None = None
         if evaluator is None:
             return
         self.protocol = evaluator.protocol.name
         self._metric = registry.metrics.get(run.settings.best_metric or evaluator.protocol.metrics[0])
-        kept = self._kept()
-        # What won by another measure, or after the step that the run goes on from, is no rival.
-        if (kept.get("metric"), kept.get("protocol")) == (self._metric.name, self.protocol) and kept["step"] <= step:
-            self._best = self._badness(kept["value"])
+        kept = self._read_kept()
+        # Not comparable: a value of another metric or protocol, or one of a step that this run will take again.
+        if (
+            kept is not None
+            and (kept["metric"], kept["protocol"]) == (self._metric.name, self.protocol)
+            and kept["step"] <= step
+        ):
+            self._best = kept["value"]
 
     def is_due(self, step: int) -> bool:
-        """Whether samples are to be measured after this step."""
+        """Whether there is an evaluation after this step."""
         if self._evaluator is None or self._every is None:
             return False
         return step % self._every == 0 or step == self._run.settings.recipe.steps
 
-    def measure(self, state: TrainingState) -> dict[str, float]:
-        """Return metric name -> value for the generator of this moment; the best so far is kept in `best/`."""
+    def evaluate(self, state: TrainingState) -> dict[str, float]:
+        """Return metric name -> value for the current generator, after keeping its weights if it is the best so far."""
         assert self._evaluator is not None
         values = _measure(self._evaluator, state)
-        state.processes.run_on_main(lambda: self._keep_best(state, values[self._metric.name]))
+        value = values[self._metric.name]
+        with state.processes.on_main() as main:
+            if main and self._is_better(value):
+                self._keep(state, value)
         return values
 
-    def _keep_best(self, state: TrainingState, value: float) -> None:
-        if self._badness(value) >= self._best:
-            return
-        self._best = self._badness(value)
+    def _is_better(self, value: float) -> bool:
+        if self._best is None:
+            return True
+        return value < self._best if self._metric.better == "lower" else value > self._best
+
+    def _keep(self, state: TrainingState, value: float) -> None:
+        self._best = value
         self._run.save_weights(state, self._run.best_path)
         kept = {"metric": self._metric.name, "protocol": self.protocol, "value": value, "step": state.step}
         with writing(self._run.path):
             write_atomically(self._run.best_path / "best.json", (json.dumps(kept, indent=2) + "\n").encode())
 
-    def _kept(self) -> dict[str, Any]:
+    def _read_kept(self) -> dict[str, Any] | None:
+        """Return what best.json says; None without one, or for one that is damaged."""
         try:
-            kept: dict[str, Any] = json.loads((self._run.best_path / "best.json").read_text(encoding="utf-8"))
-            return kept if {"metric", "protocol", "value", "step"} <= kept.keys() else {}
-        except (OSError, ValueError, AttributeError):
-            return {}
-
-    def _badness(self, value: float) -> float:
-        return value if self._metric.better == "lower" else -value
+            kept = json.loads((self._run.best_path / "best.json").read_text(encoding="utf-8"))
+            number = math.isfinite(kept["value"]) and type(kept["step"]) is int
+            return kept if number and {"metric", "protocol"} <= kept.keys() else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            return None

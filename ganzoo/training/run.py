@@ -1,17 +1,17 @@
 """A run: one training on disk.
 
-    run.json                what was asked for (resolved settings), of which data, with which versions
-    metrics.jsonl           one record a line
-    charts.png              the records as charts, drawn with every picture
+    run.json                resolved settings, digest of the data, versions
+    metrics.jsonl           one record per line
+    charts.png              the records as charts, drawn with every sample picture
     samples/step-00002000.png
-    tensorboard/            the same as TensorBoard events, where the settings ask for them
+    tensorboard/            the same as TensorBoard events, if the settings ask for them
     checkpoints/step-00005000.safetensors   the whole training state; the newest few
-    best/                   the weights of the best evaluation, where `eval_every` asks for evaluations
+    best/                   the weights of the best evaluation, if the settings ask for evaluations
     config.json, model.safetensors, discriminator.safetensors, training.json
-                            the newest checkpoint as a weights folder, which `load`, `sample` and `eval` take
+                            the newest checkpoint as a weights folder, for `load`, `sample` and `eval`
 
-Everything but metrics.jsonl is written beside its place and moved; a checkpoint counts once its file has its name.
-Lines of metrics.jsonl behind the newest checkpoint are dropped when the run goes on.
+Everything but metrics.jsonl is written atomically, so whatever is there is whole. metrics.jsonl is appended to without
+waiting for the disk, and read up to its first damaged line; lines after the newest checkpoint are dropped on resume.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from ganzoo.config import TrainingSettings, settings_from_json
-from ganzoo.errors import ResumeError, SettingsError, TrainingError
+from ganzoo.errors import ResumeError, SettingsError, TrainingError, hint_for
 from ganzoo.model import DISCRIMINATOR_NAME, GENERATOR_NAME, TRAINING_NAME, save_nets
 from ganzoo.rendering import History
 from ganzoo.system.files import write_atomically
@@ -46,13 +46,13 @@ class RunData:
     """What a run is trained on."""
 
     digest: str
-    """sha256 of the split that is trained on."""
+    """sha256 of the training split."""
     folder: Path | None
-    """Where its files were given; None for the store's own."""
+    """The --data-dir that it came from; None for the store."""
 
 
 class Run:
-    """The folder of one training. Create it with `Run.create`, open it with `Run.open`."""
+    """The folder of one training. `Run.open` opens one; `Run.new(…).create()` makes one."""
 
     def __init__(self, path: Path, document: dict[str, Any]) -> None:
         self.path = path
@@ -69,30 +69,34 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     @classmethod
-    def create(cls, path: Path, settings: TrainingSettings, data: RunData, device: torch.device) -> Run:
-        """Make the folder of a new run, locked. Raises TrainingError when something is there already."""
-        document = {
-            "schema": SCHEMA_VERSION,
-            "settings": settings.to_json(),
-            "device_type": device.type,
-            "dataset_digest": data.digest,
-            "data_dir": _resolved(data.folder),
-            "created": _now(),
-            "versions": {"ganzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
-            "platform": platform.platform(),
-            "resumed": [],
-        }
-        with writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-        run = cls(path, document)
-        run.lock()
+    def new(cls, path: Path, settings: TrainingSettings, data: RunData, device: torch.device) -> Run:
+        """Describe a new run, on any rank; nothing is written."""
+        return cls(
+            path,
+            {
+                "schema": SCHEMA_VERSION,
+                "settings": settings.to_json(),
+                "device_type": device.type,
+                "dataset_digest": data.digest,
+                "data_dir": _resolved(data.folder),
+                "created": _now(),
+                "versions": {"ganzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
+                "platform": platform.platform(),
+                "resumed": [],
+            },
+        )
+
+    def create(self) -> None:
+        """Make the folder, locked. Raises TrainingError when it already holds something."""
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        self.lock()
         try:
-            check_free(path)
-            run._write_document()
+            check_free(self.path)
+            self._write_document()
         except BaseException:
-            run.unlock()
+            self.unlock()
             raise
-        return run
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -102,17 +106,21 @@ class Run:
             newer = document["schema"] > SCHEMA_VERSION
             run = None if newer else cls(path, document)
         except FileNotFoundError:
-            raise ResumeError(f"{path} is no run: it has no run.json.", hint="Name a folder that train made.") from None
+            raise ResumeError(
+                f"{path} is not a run: it has no run.json.", hint="Name a folder that ganzoo train has written."
+            ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SettingsError) as error:
-            raise ResumeError(f"{path}/run.json cannot be read: {error}.", hint="Restore it, or start anew.") from error
+            raise ResumeError(
+                f"cannot read {path}/run.json: {error}.", hint="Restore the file, or start a new run."
+            ) from error
         if run is None:
             raise ResumeError(f"{path} was written by a newer ganzoo.", hint="Update ganzoo.")
         return run
 
     def lock(self) -> None:
-        """Keep other processes from training into this folder, until `unlock` or the end of this process.
+        """Keep other programs from training into this folder, until `unlock` or the end of this process.
 
-        Raises TrainingError when one does already.
+        Raises TrainingError when another one is training into it.
         """
         with writing(self.path):
             try:
@@ -124,11 +132,11 @@ class Run:
                 ) from None
 
     def unlock(self) -> None:
-        """Let others have the folder."""
+        """Release the lock; does nothing where it is not held."""
         self._lock.release()
 
     def record_resumption(self, settings: TrainingSettings, data_dir: Path | None) -> None:
-        """Keep in run.json under which settings and where the run goes on."""
+        """Record in run.json when, with which settings and from which data the run continues."""
         self.settings, self.data_dir = settings, data_dir
         self.document["settings"] = settings.to_json()
         self.document["data_dir"] = _resolved(data_dir)
@@ -148,36 +156,48 @@ class Run:
         self.history.add(record)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the lines of metrics.jsonl; a half-written last one is left out."""
+        """Return the lines of metrics.jsonl up to the first damaged one.
+
+        A process that was killed leaves half a line; a power cut leaves zero bytes where lines were promised.
+        """
         try:
-            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").split("\n")
+            lines = (self.path / "metrics.jsonl").read_bytes().split(b"\n")
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines[:-1]]
+        records: list[dict[str, Any]] = []
+        for line in lines[:-1]:  # after the last newline there is nothing, or half a line
+            try:
+                record = json.loads(line)
+            except ValueError:
+                break
+            if not isinstance(record, dict) or type(record.get("step")) is not int:
+                break
+            records.append(record)
+        return records
 
     def drop_records_after(self, step: int) -> None:
-        """Forget the lines of steps that will be taken again."""
+        """Drop the lines of steps that will be taken again, and damaged ones."""
         kept = "".join(json.dumps(record) + "\n" for record in self.records() if record["step"] <= step)
         with writing(self.path):
             write_atomically(self.path / "metrics.jsonl", kept.encode())
 
     def sample_path(self, step: int) -> Path:
-        """Return where the picture of a step goes."""
+        """Return the path of the sample picture of a step."""
         return self.path / "samples" / f"step-{step:08d}.png"
 
     @property
     def best_path(self) -> Path:
-        """Where the weights of the best evaluation go."""
+        """Folder of the weights of the best evaluation."""
         return self.path / "best"
 
     @property
     def chart_path(self) -> Path:
-        """Where the charts go."""
+        """Path of the charts."""
         return self.path / "charts.png"
 
     @property
     def tensorboard_path(self) -> Path:
-        """Where TensorBoard's events go."""
+        """Folder of the TensorBoard events."""
         return self.path / "tensorboard"
 
     # --- checkpoints and weights ---
@@ -189,9 +209,9 @@ class Run:
         self.save_weights(state, self.path)
 
     def load(self, state: TrainingState) -> None:
-        """Take up the newest checkpoint, or the beginning when there is none. Raises ResumeError."""
+        """Restore the newest checkpoint; without any, start from the beginning. Raises ResumeError."""
         for folder in (self.path, self.checkpoints.folder, self.path / "samples", self.best_path):
-            for partial in folder.glob(".*.partial"):  # what a killed process was writing
+            for partial in folder.glob(".*.partial"):  # left by a killed process
                 if partial.is_file():
                     partial.unlink()
         self.checkpoints.load_newest(state)
@@ -199,19 +219,18 @@ class Run:
         self.history = History(self.records())
 
     def save_weights(self, state: TrainingState, folder: Path) -> None:
-        """Write both nets as a weights folder, which `load`, `sample` and `eval` take."""
+        """Write both nets as a weights folder, for `load`, `sample` and `eval`."""
         nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.networks.discriminator}
         save_nets(folder, state.config, nets)
         with writing(folder):
             write_atomically(folder / TRAINING_NAME, _json(self.training_record(state)))
 
     def training_record(self, state: TrainingState) -> dict[str, Any]:
-        """Return what a reader needs to know about how the weights came about."""
-        recipe = self.settings.recipe
+        """Return training.json: how the weights came about."""
         return {
             "steps": state.step,
-            "images": state.step * recipe.discriminator_steps * recipe.batch_size,
-            "batch_size": recipe.batch_size,
+            "images": state.images,
+            "batch_size": self.settings.recipe.batch_size,
             "seed": self.settings.seed,
             "precision": self.settings.precision,
             "device": _device_name(state.device),
@@ -226,29 +245,31 @@ class Run:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about a run's folder into one line and its mend."""
+    """Turn an error of the operating system about a run's folder into one line and how to fix it."""
     try:
         yield
     except OSError as error:
         raise TrainingError(
             f"cannot write to {path}: {error.strerror}.",
-            hint="Free some space, or choose another --out; a run goes on from its newest checkpoint with resume.",
+            hint=hint_for(error, "Free some disk space; ganzoo resume continues a run from its newest checkpoint."),
         ) from error
 
 
 def is_run(path: Path) -> bool:
-    """Whether a run was begun in a folder."""
+    """Whether a folder holds a run."""
     return (path / "run.json").is_file()
 
 
 def check_free(path: Path) -> None:
-    """Refuse a folder that holds something already. Raises TrainingError."""
+    """Refuse a folder that already holds something. Raises TrainingError."""
     held = [entry.name for entry in path.iterdir() if entry.name != LOCK_NAME] if path.is_dir() else []
     if held or (path.exists() and not path.is_dir()):
         is_run = "run.json" in held
         raise TrainingError(
             f"{path} already holds " + ("a run." if is_run else "something else."),
-            hint=f"ganzoo resume {path}, or choose another --out." if is_run else "Choose another --out.",
+            hint=f"Continue it with ganzoo resume {path}, or choose another --out."
+            if is_run
+            else "Choose another --out.",
         )
 
 

@@ -1,4 +1,4 @@
-"""A training from its request to its last record: settings resolved, data opened, folder locked."""
+"""From a request to the first step: settings resolved, data opened, folder locked. Then the loop runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ganzoo.training.quality import open_evaluator
 from ganzoo.training.run import Run, RunData, check_free, is_run
 from ganzoo.training.state import TrainingState, check_trainable
 from ganzoo.training.tensorboard import check_tensorboard
-from ganzoo.weights.model_config import ModelConfig, model_config
+from ganzoo.weights.model_config import model_config
 
 if TYPE_CHECKING:
     import torch
@@ -46,15 +46,15 @@ CHANGEABLE = frozenset(
         "tensorboard",
     }
 )
-"""Settings that may always change when a run goes on, because they do not change what was computed so far."""
+"""Settings that may always change when a run is resumed: no step depends on them."""
 
 
 OpenData = Callable[[DatasetSpec, str, Path | None], OpenedDataset]
-"""(dataset, split, data_dir) -> the split: `open_dataset`, or one that shows how far it is."""
+"""(dataset, split, data_dir) -> the split: `open_dataset`, or a function that also shows its progress."""
 
 
 class Training:
-    """A run that is locked and ready to go on: iterate over it to train, which unlocks it at the end."""
+    """A locked run with all that it needs to continue. Iterating over it trains, and unlocks it at the end."""
 
     def __init__(self, run: Run, state: TrainingState, evaluator: Evaluator | None = None) -> None:
         self.run, self.state, self.evaluator = run, state, evaluator
@@ -70,25 +70,30 @@ class Training:
         data_dir: Path | None = None,
         open_data: OpenData = open_dataset,
     ) -> Training:
-        """Resolve the settings, open the data, and make the run's folder last, so that a failure leaves none.
+        """Resolve the settings, open the data, and create the run's folder last, so that a failure leaves none.
 
         Raises UnknownNameError, SettingsError, DeviceError, DatasetError, TrainingError.
         """
         processes = init_processes()
-        path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
+        request = None
+        with processes.on_main() as main:
+            if main:
+                resolved = config.resolve(recipes.get(recipe), layers, seed=random_seed())
+                processes.check_batch(resolved.recipe.batch_size)
+                path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
+                check_free(path)
+                request = {"path": str(path), "settings": resolved.to_json()}
+        # From here on, all processes know the same: only one has the user's seed, clock and configuration file.
+        request = processes.broadcast(request)
+        path, settings = Path(request["path"]), settings_from_json(request["settings"], "the main process")
 
-        def settle() -> TrainingSettings:
-            settings = config.resolve(recipes.get(recipe), layers, seed=random_seed())
-            processes.check_batch(settings.recipe.batch_size)
-            check_free(path)
-            return settings
-
-        settings = _told_settings(processes, processes.run_on_main(settle))
         state, digest = _prepare(settings, data_dir, open_data, processes)
-        state.take_from_first()
+        state.copy_from_main()
         evaluator = open_evaluator(state, data_dir)
-        data = RunData(digest, data_dir)
-        run = _told_run(processes, processes.run_on_main(lambda: Run.create(path, state.settings, data, state.device)))
+        run = Run.new(path, state.settings, RunData(digest, data_dir), state.device)
+        with processes.on_main() as main:
+            if main:
+                run.create()
         return cls(run, state, evaluator)
 
     @classmethod
@@ -99,35 +104,46 @@ class Training:
         data_dir: Path | None = None,
         open_data: OpenData = open_dataset,
     ) -> Training:
-        """Take a run up at its newest checkpoint.
+        """Continue a run from its newest checkpoint.
 
-        Raises ResumeError when other settings, data or devices would make it another run; TrainingError when another
-        process is training it.
+        Raises ResumeError when other settings, data or devices would make it a different run; TrainingError when
+        another process is training it.
         """
         processes = init_processes()
-        run = _told_run(processes, processes.run_on_main(lambda: Run.open(path)))
+        request = None
+        with processes.on_main() as main:
+            if main:
+                run = Run.open(path)
+                resolved = config.resolve_again(run.settings, layers)
+                if resolved.precision == "auto":
+                    resolved = replace(resolved, precision=run.settings.precision)
+                _refuse_changes(path, run.settings, resolved)
+                processes.check_batch(resolved.recipe.batch_size)
+                request = {"document": run.document, "settings": resolved.to_json()}
+        # Other machines may not see the folder: what the others know of the run, they know from the main process.
+        request = processes.broadcast(request)
+        run, settings = Run(path, request["document"]), settings_from_json(request["settings"], "the main process")
 
-        def settle() -> TrainingSettings:
-            settings = config.resolve_again(run.settings, layers)
-            if settings.precision == "auto":
-                settings = replace(settings, precision=run.settings.precision)
-            _refuse_changes(path, run.settings, settings)
-            processes.check_batch(settings.recipe.batch_size)
-            return settings
-
-        settings = _told_settings(processes, processes.run_on_main(settle))
-        processes.run_on_all(lambda: _refuse_device(run, find_device(settings.device)))
-        processes.run_on_main(run.lock)
+        with processes.sharing_errors():
+            _refuse_device(run, find_device(settings.device))
+        with processes.on_main() as main:
+            if main:
+                run.lock()
         try:
             data_dir = data_dir or run.data_dir
             state, digest = _prepare(settings, data_dir, open_data, processes)
-            processes.run_on_all(lambda: _refuse_other_data(run, digest))
-            processes.run_on_main(lambda: run.load(state))
-            state.take_from_first()
-            processes.run_on_main(lambda: _refuse_fewer_steps(run, state.step, settings.recipe.steps))
+            with processes.sharing_errors():
+                _refuse_other_data(run, digest)
+            with processes.on_main() as main:
+                if main:
+                    run.load(state)
+                    _refuse_fewer_steps(run, state.step, settings.recipe.steps)
+            state.copy_from_main()
             evaluator = None if state.step == settings.recipe.steps else open_evaluator(state, data_dir)
             run.settings = settings
-            processes.run_on_main(lambda: run.record_resumption(settings, data_dir))
+            with processes.on_main() as main:
+                if main:
+                    run.record_resumption(settings, data_dir)
         except BaseException:
             run.unlock()
             raise
@@ -142,14 +158,14 @@ class Training:
         data_dir: Path | None = None,
         open_data: OpenData = open_dataset,
     ) -> Training:
-        """Start, or take up the run in `out` where torchrun may have started this command before.
+        """Start a run, or resume the one in `out` if torchrun may have started this command before.
 
-        Raises what `start` and `resume` raise, and TrainingError for a restart that cannot know its run.
+        Raises what `start` and `resume` raise, and TrainingError for a restart that has no way to know its run.
         """
         if num_restarts() and out is None:
             raise TrainingError(
-                "a restarted training does not know its run's folder.",
-                hint="Give --out together with torchrun --max-restarts; go on now with ganzoo resume RUN.",
+                "torchrun restarted this training, but it cannot know its run's folder without --out.",
+                hint="Use --out together with torchrun --max-restarts. To continue now: ganzoo resume RUN.",
             )
         if init_processes().broadcast(may_restart() and out is not None and is_run(out)):
             assert out is not None
@@ -170,53 +186,38 @@ class Training:
         return self.state.step >= self.run.settings.recipe.steps
 
 
-def _told_settings(processes: Processes, settings: TrainingSettings | None) -> TrainingSettings:
-    """Return the settings of the first rank."""
-    told = processes.broadcast(settings and settings.to_json())
-    return settings or settings_from_json(told, "the first process")
-
-
-def _told_run(processes: Processes, run: Run | None) -> Run:
-    """Return the run of the first rank; the others know it, and have no part in its folder."""
-    told = processes.broadcast(run and {"path": str(run.path), "document": run.document})
-    return run or Run(Path(told["path"]), told["document"])
-
-
 def _prepare(
     settings: TrainingSettings, data_dir: Path | None, open_data: OpenData, processes: Processes
 ) -> tuple[TrainingState, str]:
-    """Build the state of a run's beginning, and name the data by its digest."""
-
-    def check() -> tuple[torch.device, DatasetSpec, ModelConfig]:
+    """Return the state at a run's beginning, and the digest of the data."""
+    recipe = settings.recipe
+    with processes.sharing_errors():
         device = processes.device(settings.device)
         if settings.tensorboard:
             check_tensorboard()
-        spec = datasets.get(settings.recipe.dataset)
-        described = model_config(settings.recipe, spec.sample)
+        spec = datasets.get(recipe.dataset)
+        described = model_config(recipe, spec.sample)
         check_trainable(settings, described)
-        return device, spec, described
-
-    def build() -> TrainingState:
-        batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, device, settings.data, processes)
-        return TrainingState(settings, described, batches, device, processes)
-
-    device, spec, described = processes.run_on_all(check)
-    dataset = processes.main_first(lambda: open_data(spec, settings.recipe.split, data_dir))
-    return processes.run_on_all(build), dataset.digest
+    dataset = processes.main_first(lambda: open_data(spec, recipe.split, data_dir))
+    with processes.sharing_errors():
+        batches = open_batches(
+            dataset, recipe.batch_size, settings.seed, device, settings.data, processes, drop_last=recipe.drop_last
+        )
+        return TrainingState(settings, described, batches, device, processes), dataset.digest
 
 
 def _refuse_device(run: Run, device: torch.device) -> None:
     if device.type != run.device_type:
         raise ResumeError(
             f"{run.path} was trained on {run.device_type}, whose random numbers {device.type} cannot continue.",
-            hint=f"Resume with --device {run.device_type}, or train anew.",
+            hint=f"Resume with --device {run.device_type}, or start a new run.",
         )
 
 
 def _refuse_other_data(run: Run, digest: str) -> None:
     if digest != run.dataset_digest:
         raise ResumeError(
-            f"{run.path} was trained on other data: sha256 {run.dataset_digest[:12]}…, now {digest[:12]}….",
+            f"{run.path} was trained on different data: sha256 {run.dataset_digest[:12]}…, now {digest[:12]}….",
             hint="Pass the folder with the original files as --data-dir.",
         )
 
@@ -227,25 +228,25 @@ def _refuse_changes(path: Path, before: TrainingSettings, after: TrainingSetting
     if refused:
         listed = "; ".join(f"{key.removeprefix('recipe.')}: {old} -> {new}" for key, (old, new) in refused.items())
         raise ResumeError(
-            f"{path} cannot go on with other settings ({listed}).",
-            hint="Leave them out, or train anew with them.",
+            f"{path} cannot be resumed with different settings ({listed}).",
+            hint="Leave them out, or start a new run with them.",
         )
 
 
 def _may_change(key: str, values: tuple[Any, Any], settings: TrainingSettings) -> bool:
     optimizers = settings.recipe.optimizers
-    if key == "recipe.steps":  # a step size that goes down to zero at the last step would have gone down otherwise
+    if key == "recipe.steps":  # with linear decay, each step's learning rate depends on their number
         return optimizers.generator.decay == optimizers.discriminator.decay == "none"
-    if key == "engine":  # the others compute the same numbers
+    if key == "engine":  # eager and graph compute the same numbers
         return "compile" not in values
     return key in CHANGEABLE
 
 
-def _refuse_fewer_steps(run: Run, taken: int, asked: int) -> None:
-    if asked < taken:
+def _refuse_fewer_steps(run: Run, taken: int, requested: int) -> None:
+    if requested < taken:
         raise ResumeError(
-            f"{run.path} has taken {taken} steps already; {asked} are fewer.",
-            hint="Give more steps, or leave --steps out.",
+            f"{run.path} has already taken {taken} steps, more than {requested}.",
+            hint="Set more steps, or leave --steps out.",
         )
 
 
@@ -257,7 +258,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     on_record: Callable[[Record], None] | None = None,
 ) -> Run:
-    """Train a recipe to its end and return the run, whose path `ganzoo.load` takes.
+    """Train a recipe to its last step and return the run; `ganzoo.load(run.path)` loads the model.
 
     Neither the user's settings file nor GANZOO_ settings in the environment are read.
 
@@ -265,13 +266,13 @@ def train(
         recipe: name of an installed recipe.
         out: the run's folder, new or empty; default `runs/<recipe>-<time>`.
         data_dir: a folder with the dataset's files; default: downloaded into the store.
-        settings: dotted key -> value over the recipe's own, such as `{"steps": 1000, "seed": 0, "device": "cpu"}`.
-            A random seed is taken when none is given; the run records it.
+        settings: dotted key -> value, overriding the recipe, such as `{"steps": 1000, "seed": 0, "device": "cpu"}`.
+            Without a seed, a random one is used; the run records it.
         on_record: called with every `Record`.
 
     Raises:
         UnknownNameError, SettingsError, DeviceError: the request is wrong.
-        MissingDatasetError, DatasetError: the data cannot be had or read.
+        MissingDatasetError, DatasetError: the data cannot be found or read.
         TrainingError: the folder is in use or cannot be written; DivergedError: a loss became NaN or infinite.
     """
     job = Training.start(
@@ -284,7 +285,7 @@ def train(
 
 
 def resume(run: str | os.PathLike[str], *, on_record: Callable[[Record], None] | None = None) -> Run:
-    """Continue a run from its newest checkpoint to its end; on a CPU the result is that of an uninterrupted run.
+    """Continue a run from its newest checkpoint to its last step; on a CPU, with the result of an uninterrupted run.
 
     Raises ResumeError, and what `train` raises.
     """

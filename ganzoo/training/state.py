@@ -1,4 +1,4 @@
-"""All that a run is at one moment, and its form on disk."""
+"""The whole state of a run between two steps, and its form in a checkpoint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ganzoo.weights.model_config import ModelConfig
 
 
 def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
-    """Find what would keep a state from being built, before any data is fetched for it.
+    """Refuse settings that no state can be built from, before any data is downloaded for them.
 
     Raises UnknownNameError, SettingsError, PluginError.
     """
@@ -36,18 +36,26 @@ def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
         if name not in AUGMENTATIONS:
             raise UnknownNameError("augmentation", name, AUGMENTATIONS)
     if recipe.augment and config.sample.kind != "image":
-        raise SettingsError(f"augmentations change images, and {recipe.dataset} has none.", hint="Leave augment empty.")
+        raise SettingsError(
+            f"augmentations change images, but the samples of {recipe.dataset} are not images.",
+            hint="Leave augment empty.",
+        )
     if loss.paired and recipe.conditional and recipe.share_fakes:
         raise SettingsError(
             f"the loss {loss.name!r} pairs real and fake samples of one class, which shared fakes do not have.",
             hint="Set share_fakes=false.",
+        )
+    if loss.paired and recipe.share_fakes and not recipe.drop_last:
+        raise SettingsError(
+            f"the loss {loss.name!r} takes two real batches in a step, and shared fakes fit only one size.",
+            hint="Set share_fakes=false or drop_last=true.",
         )
     for builder in (generator_builder, discriminator_builder):
         outline(builder(config, f"recipe {recipe.name}"))
 
 
 class TrainingState:
-    """All that a run is at one moment: what it has learned, its random streams, where its data stand, its counters."""
+    """The networks, the random streams, the position in the data, and the counters of a run."""
 
     def __init__(
         self,
@@ -58,29 +66,26 @@ class TrainingState:
         processes: Processes = SINGLE_PROCESS,
     ) -> None:
         settings, seed = with_precision(settings, config, device), settings.seed
-        self.settings, self.config, self.batches, self.device, self.processes = (
-            settings,
-            config,
-            batches,
-            device,
-            processes,
-        )
+        self.settings, self.config, self.batches = settings, config, batches
+        self.device, self.processes = device, processes
         self.networks = Networks(settings, config, device, processes)
         self.latent_source = randomness.generator(seed, "latents", device=device)
         self._ambient = _seeded_ambient(randomness.derive_seed(seed, "ambient"), device)
         self.step = 0
+        self.images = 0
+        """Real samples that the discriminator has learned from."""
         self.seconds = 0.0
         self.summed_steps = 0
         self.summed_seconds = 0.0
 
     @property
     def trained_generator(self) -> nn.Module:
-        """The generator that is saved and sampled: the moving average where the recipe has one."""
+        """The generator that is saved and sampled: the moving average if the recipe has one."""
         return self.networks.generator if self.networks.generator_ema is None else self.networks.generator_ema
 
     @contextlib.contextmanager
     def ambient_randomness(self) -> Iterator[None]:
-        """Lend the global generators, which dropout reads, to this run; the caller's come back unchanged."""
+        """Give torch's global generators, which dropout reads, this run's states; restore the caller's at the end."""
         before = _ambient_state(self.device)
         _set_ambient(self._ambient, self.device)
         try:
@@ -103,6 +108,7 @@ class TrainingState:
             "ambient": self._ambient,
             "progress": {
                 "step": torch.tensor(self.step),
+                "images": torch.tensor(self.images),
                 "seconds": torch.tensor(self.seconds, dtype=torch.float64),
                 "sums": networks.sums,
                 "summed_steps": torch.tensor(self.summed_steps),
@@ -112,7 +118,7 @@ class TrainingState:
         return {f"{group}/{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Take up a state that `tensors` returned. Raises KeyError, RuntimeError or ValueError when it does not fit."""
+        """Restore what `tensors` returned. Raises KeyError, RuntimeError or ValueError when it does not fit."""
         networks, groups = self.networks, defaultdict[str, dict[str, Tensor]](dict)
         for path, tensor in tensors.items():
             group, _, name = path.partition("/")
@@ -127,16 +133,14 @@ class TrainingState:
         self.latent_source.set_state(groups["latents"]["generator"])
         self._ambient = groups["ambient"]
         progress = groups["progress"]
-        self.step = int(progress["step"])
+        self.step, self.images = int(progress["step"]), int(progress["images"])
         self.seconds = float(progress["seconds"])
-        if progress["sums"].shape != networks.sums.shape:
-            return  # an older ganzoo tracked other things: the next record means over the steps from here
         networks.sums.copy_(progress["sums"])
         self.summed_steps = int(progress["summed_steps"])
         self.summed_seconds = float(progress["summed_seconds"])
 
-    def take_from_first(self) -> None:
-        """Become what the first rank is, but for the global generators: dropout must not be the same on all ranks."""
+    def copy_from_main(self) -> None:
+        """Become what the main rank is, except for the global generators: each rank needs dropout of its own."""
         tensors = self.tensors()
         self.processes.broadcast_tensors_(list(tensors.values()))
         if self.processes.is_main:
@@ -146,7 +150,7 @@ class TrainingState:
         self._ambient = _seeded_ambient(seed, self.device)
 
 
-# --- the global generators, which modules such as dropout cannot be told to leave alone ---
+# --- torch's global generators: modules such as dropout cannot be given another one ---
 
 
 def _ambient_state(device: torch.device) -> dict[str, Tensor]:
@@ -167,7 +171,7 @@ def _set_ambient(state: dict[str, Tensor], device: torch.device) -> None:
 
 
 def _seeded_ambient(seed: int, device: torch.device) -> dict[str, Tensor]:
-    """Return the state of freshly seeded generators of the CPU and of this device, and no other's touched."""
+    """Return the states of newly seeded generators of the CPU and this device; all generators keep theirs."""
     before = _ambient_state(device)
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":

@@ -1,4 +1,11 @@
-"""The arithmetic of one update: tensors in, tensors changed. It decides nothing by their values."""
+"""One training step of a GAN, top to bottom: discriminator update, generator update, moving average.
+
+Notation as in the papers: x are real samples, z latents, G the generator and D the discriminator, whose outputs are
+logits. The formulas of the losses and regularizers stand in `ganzoo/losses.py`.
+
+A step is a function of tensors that never looks at their values, for two reasons: reading a value makes the host wait
+for the device, and a step without such decisions can be recorded once and replayed (`ganzoo/training/engines`).
+"""
 
 from __future__ import annotations
 
@@ -6,48 +13,51 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.augmentations import augment
-from ganzoo.distributed.processes import Processes
-from ganzoo.losses import REGULARIZERS, Critics
+from ganzoo.losses import REGULARIZERS, Discriminators
 from ganzoo.training.engines.fused_adam import FusedAdam, trainable
 from ganzoo.training.inputs import DiscriminatorInputs, GeneratorInputs, StepInputs
 from ganzoo.training.networks import Networks
 
+Fakes = tuple[Tensor, Tensor | None]
+"""G(z), samples [batch, *shape], and the labels int64 [batch] that they were generated for."""
 
-def update(networks: Networks, inputs: StepInputs) -> None:
-    """Update both nets once (the discriminator `discriminator_steps` times), in the recipe's order."""
-    recipe = networks.recipe
-    fakes = None
+
+def train_step(networks: Networks, inputs: StepInputs) -> None:
+    """Update the generator once and the discriminator `discriminator_steps` times, in the recipe's order."""
+    recipe, rates = networks.recipe, inputs.rates
+    # Made once, before either update, and with a graph of gradients for the generator's: what the discriminator learns
+    # from and what the generator learns by are then the same samples, as in the DCGAN example of pytorch/examples.
+    shared_fakes = make_fakes(networks, inputs.generator) if recipe.share_fakes else None
+
     if recipe.update_order == "generator_first":
-        fakes, loss_g = update_generator(networks, inputs.generator, inputs.rates.generator)
-    for part in inputs.discriminator:
-        shared = fakes if recipe.share_fakes else None
-        loss_d, scores = update_discriminator(networks, part, inputs.rates.discriminator, shared)
+        loss_g = update_generator(networks, inputs.generator, rates.generator, shared_fakes)
+    for discriminator_inputs in inputs.discriminator:
+        loss_d, scores = update_discriminator(networks, discriminator_inputs, rates.discriminator, shared_fakes)
     if recipe.update_order == "discriminator_first":
-        _, loss_g = update_generator(networks, inputs.generator, inputs.rates.generator)
+        loss_g = update_generator(networks, inputs.generator, rates.generator, shared_fakes)
+
     if networks.generator_ema is not None:
-        update_ema(networks.generator_ema, networks.generator, inputs.rates.ema_weight)
-    # Summed on the device: reading a number would make the host wait for it.
+        update_ema(networks.generator_ema, networks.generator, rates.ema_weight)
+    # Summed on the device; the host reads the sums when a record is due.
     networks.sums.add_(torch.cat([torch.stack([loss_d, loss_g]), scores]))
 
 
-Fakes = tuple[Tensor, Tensor | None]
-"""Generated samples [batch, *shape], and the labels int64 [batch] that they were asked for."""
-
-
 def update_discriminator(
-    networks: Networks, inputs: DiscriminatorInputs, learning_rate: Tensor, fakes: Fakes | None
+    networks: Networks, inputs: DiscriminatorInputs, learning_rate: Tensor, shared_fakes: Fakes | None
 ) -> tuple[Tensor, Tensor]:
-    """Real up, fake down. Returns the loss and the scores [4], both from before the update.
+    """Raise the logits of real samples and lower those of fakes. Returns loss_d and the scores [4] before the update.
 
-    Without given fakes it generates its own, of the labels of the real samples.
+    Without shared fakes, it generates its own, for the labels of the real samples.
     """
     recipe, discriminator = networks.recipe, networks.discriminator
     real, real_labels = inputs.real.samples, inputs.real.labels if recipe.conditional else None
-    if fakes is None:
+    if shared_fakes is None:
         assert inputs.latents is not None
         with torch.no_grad(), networks.autocast():
-            fakes = generate(networks.generator, inputs.latents, real_labels), real_labels
-    fake, fake_labels = fakes[0].detach().float(), fakes[1]
+            fake, fake_labels = generate(networks.generator, inputs.latents, real_labels), real_labels
+    else:
+        fake, fake_labels = shared_fakes
+    fake = fake.detach().float()  # detached: this update is not to reach the generator
     real, fake = _augmented(networks, real, inputs.augment, 0), _augmented(networks, fake, inputs.augment, 1)
 
     with networks.autocast():
@@ -57,59 +67,67 @@ def update_discriminator(
         else:
             real_logits = discriminate(discriminator, real, real_labels)
             fake_logits = discriminate(discriminator, fake, fake_labels)
-    loss = networks.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
+
+    # For `bce`: -log s(D(x)) - log(1 - s(D(G(z)))), where label smoothing lowers the target of real samples below 1.
+    loss_d = networks.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
     if recipe.discriminator_loss == "mean":
-        loss = loss / 2
-    critics = Critics(
+        loss_d = loss_d / 2
+    # R1 and R2 with weight gamma, the gradient penalty of WGAN-GP with weight lambda and interpolation coefficient
+    # epsilon. Outside of autocast: these differentiate the gradient itself, for which bfloat16 is too coarse.
+    discriminators = Discriminators(
         real=lambda samples: discriminate(discriminator, samples, real_labels),
         fake=lambda samples: discriminate(discriminator, samples, fake_labels),
     )
     for name, weight in recipe.regularizers.items():
-        # In full precision: these differentiate the gradient itself.
         assert inputs.epsilon is not None
-        loss = loss + weight * REGULARIZERS[name](critics, real, fake, inputs.epsilon)
+        loss_d = loss_d + weight * REGULARIZERS[name](discriminators, real, fake, inputs.epsilon)
 
-    _optimizer_step(discriminator, networks.discriminator_optimizer, loss, learning_rate, networks.processes)
+    _optimizer_step(networks, discriminator, networks.discriminator_optimizer, loss_d, learning_rate)
     if recipe.weight_clip is not None:
         clip_weights(discriminator, recipe.weight_clip)
-    return loss.detach(), score(real_logits.detach(), fake_logits.detach())
+    return loss_d.detach(), _scores(real_logits.detach(), fake_logits.detach())
 
 
-def score(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Return [4]: mean s(logit) of real and of fake samples, mean sign of their logits."""
-    logits = torch.stack([real_logits, fake_logits])  # as one tensor, for each operation costs the same however small
-    return torch.cat([logits.sigmoid(), logits.sign()]).mean(1)
-
-
-def update_generator(networks: Networks, inputs: GeneratorInputs, learning_rate: Tensor) -> tuple[Fakes, Tensor]:
-    """Make the discriminator mistake fakes for real. Returns the fakes, made before the update, and the loss."""
+def update_generator(
+    networks: Networks, inputs: GeneratorInputs, learning_rate: Tensor, shared_fakes: Fakes | None
+) -> Tensor:
+    """Raise the logits of fakes: make the discriminator take them for real. Returns loss_g before the update."""
+    fake, fake_labels = make_fakes(networks, inputs) if shared_fakes is None else shared_fakes
+    fake = _augmented(networks, fake, inputs.augment, 1)
     with networks.autocast():
-        fake = generate(networks.generator, inputs.latents, inputs.labels)
-    shown = _augmented(networks, fake, inputs.augment, 1)
-    with networks.autocast():
-        fake_logits = discriminate(networks.discriminator, shown, inputs.labels)
+        fake_logits = discriminate(networks.discriminator, fake, fake_labels)
     real_logits = None
-    if inputs.real is not None:
+    if inputs.real is not None:  # relativistic losses compare the two; real logits do not depend on the generator
         real = _augmented(networks, inputs.real.samples, inputs.augment, 0)
         with torch.no_grad(), networks.autocast():
-            real_logits = discriminate(networks.discriminator, real, inputs.labels)
-    loss = networks.loss.generator(fake_logits, real_logits)
-    _optimizer_step(networks.generator, networks.generator_optimizer, loss, learning_rate, networks.processes)
-    return (fake, inputs.labels), loss.detach()
+            real_logits = discriminate(networks.discriminator, real, fake_labels)
+
+    # For `bce`, the non-saturating -log s(D(G(z))).
+    loss_g = networks.loss.generator(fake_logits, real_logits)
+    _optimizer_step(networks, networks.generator, networks.generator_optimizer, loss_g, learning_rate)
+    return loss_g.detach()
 
 
-def _augmented(networks: Networks, samples: Tensor, numbers: Tensor | None, which: int) -> Tensor:
-    """Return what the discriminator gets to see of real samples (which = 0) or of fakes (1)."""
-    return samples if numbers is None else augment(samples.float(), networks.recipe.augment, numbers[:, which])
+@torch.no_grad()
+def update_ema(generator_ema: nn.Module, generator: nn.Module, weight: Tensor) -> None:
+    """Move the average towards the generator by a weight [], 1 - decay: parameters and running statistics.
+
+    Integers, such as the number of batches that a batch normalization has seen, are copied.
+    """
+    for average, new in zip(generator_ema.state_dict().values(), generator.state_dict().values(), strict=True):
+        if average.is_floating_point():
+            average.lerp_(new, weight.to(average.dtype))
+        else:
+            average.copy_(new)
 
 
-def _optimizer_step(
-    net: nn.Module, optimizer: FusedAdam, loss: Tensor, learning_rate: Tensor, processes: Processes
-) -> None:
-    """Update a net's parameters, and no other's: their gradients, averaged over the ranks, are all that is computed."""
-    parameters = trainable(net)
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-    optimizer.update(parameters, processes.all_reduce_mean(gradients), learning_rate)
+# --- parts of the updates ---
+
+
+def make_fakes(networks: Networks, inputs: GeneratorInputs) -> Fakes:
+    """Return G(z), through which gradients reach the generator."""
+    with networks.autocast():
+        return generate(networks.generator, inputs.latents, inputs.labels), inputs.labels
 
 
 def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:
@@ -119,24 +137,37 @@ def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Te
 
 
 def discriminate(discriminator: nn.Module, samples: Tensor, labels: Tensor | None) -> Tensor:
-    """Return logits [batch], in float32 whatever the precision of the products."""
+    """Return logits [batch], in float32 whatever the compute dtype: losses are float32 always."""
     logits: Tensor = discriminator(samples) if labels is None else discriminator(samples, labels)
     return logits.float()
 
 
+def _augmented(networks: Networks, samples: Tensor, numbers: Tensor | None, index: int) -> Tensor:
+    """Return what the discriminator sees of real samples (index 0) or fakes (index 1)."""
+    return samples if numbers is None else augment(samples.float(), networks.recipe.augment, numbers[:, index])
+
+
+def _optimizer_step(
+    networks: Networks, net: nn.Module, optimizer: FusedAdam, loss: Tensor, learning_rate: Tensor
+) -> None:
+    """Update the parameters of one net by the gradients of a loss, averaged over the processes.
+
+    `autograd.grad` and not `backward`: the other net's parameters get no gradients, and nothing has to be zeroed.
+    """
+    parameters = trainable(net)
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    optimizer.update(parameters, networks.processes.all_reduce_mean(gradients), learning_rate)
+
+
 @torch.no_grad()
-def clip_weights(critic: nn.Module, bound: float) -> None:
-    """Clip every parameter to [-bound, bound] (Arjovsky et al., arXiv:1701.07875, algorithm 1)."""
-    parameters: list[Tensor] = list(critic.parameters())
+def clip_weights(discriminator: nn.Module, bound: float) -> None:
+    """Clip every parameter to [-bound, bound] (WGAN: Arjovsky et al., arXiv:1701.07875, algorithm 1)."""
+    parameters: list[Tensor] = list(discriminator.parameters())
     torch._foreach_clamp_min_(parameters, -bound)
     torch._foreach_clamp_max_(parameters, bound)
 
 
-@torch.no_grad()
-def update_ema(average: nn.Module, net: nn.Module, weight: Tensor) -> None:
-    """Move the average towards the net by a weight []: parameters and running statistics; counters are copied."""
-    for old, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, weight.to(old.dtype))
-        else:
-            old.copy_(new)
+def _scores(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Return [4]: mean s(logit) of real samples and of fakes, mean sign of their logits."""
+    logits = torch.stack([real_logits, fake_logits])  # one tensor: small operations cost the same whatever their size
+    return torch.cat([logits.sigmoid(), logits.sign()]).mean(1)

@@ -1,10 +1,10 @@
-"""A run as TensorBoard events, where its settings ask for them: numbers, sample pictures, and the graphs of both nets.
+"""A run as TensorBoard events, if its settings ask for them: numbers, sample pictures, and the graphs of both nets.
 
     tensorboard/                 scalars of each record, each sample picture
     tensorboard/generator/       its graph (TensorBoard shows one graph for a folder)
     tensorboard/discriminator/   its graph
 
-Nothing here draws a random number or touches a net of the run: graphs are traced on copies.
+Nothing here changes a run: no random numbers are drawn, and graphs are traced on copies of the nets.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ _NO_SCALARS = frozenset({"step"})
 
 
 def check_tensorboard() -> None:
-    """Find before anything is trained that the package is there. Raises TrainingError."""
+    """Check that TensorBoard is installed. Raises TrainingError."""
     if find_spec("tensorboard") is None:
         raise TrainingError("TensorBoard events need the extra `logging`.", hint="pip install 'ganzoo[logging]'")
 
 
 class Events:
-    """The event files of a run; without a writer, everything asked of it is left undone."""
+    """The event files of a run; without a writer, its methods do nothing."""
 
     def __init__(self, run: Run, writer: SummaryWriter | None) -> None:
         self._run, self._writer = run, writer
 
     def add_record(self, record: Mapping[str, Any]) -> None:
-        """Write the numbers of a record, and see them on their way to the disk."""
+        """Write and flush the numbers of a record."""
         if self._writer is None:
             return
         with writing(self._run.path):
@@ -57,7 +57,7 @@ class Events:
             self._writer.flush()
 
     def add_picture(self, step: int) -> None:
-        """Write the sample picture of a step, as it was drawn."""
+        """Write and flush the sample picture of a step."""
         if self._writer is None:
             return
         with writing(self._run.path):
@@ -68,7 +68,7 @@ class Events:
 
 @contextlib.contextmanager
 def open_events(run: Run, state: TrainingState) -> Iterator[Events]:
-    """Open the event files of a run for the steps that are to come; what was written of later ones is taken back."""
+    """Open the event files of a run; events of steps that will be taken again are purged."""
     if not run.settings.tensorboard or not state.processes.is_main:
         yield Events(run, None)
         return
@@ -85,7 +85,7 @@ def open_events(run: Run, state: TrainingState) -> Iterator[Events]:
 
 
 def _add_graphs(run: Run, state: TrainingState) -> None:
-    """Write the graphs of both nets, once in the life of a run; of a net that cannot be traced, why."""
+    """Write the graphs of both nets, once per run; for a net that cannot be traced, write why."""
     sample, classes = state.config.sample, state.config.sample.classes
     labels = () if classes is None else (torch.zeros(_BATCH, dtype=torch.int64),)
     nets: dict[str, tuple[nn.Module, Tensor]] = {
@@ -105,8 +105,8 @@ def _add_graph(folder: Path, net: nn.Module, inputs: tuple[Tensor, ...]) -> None
     with (
         SummaryWriter(str(folder)) as writer,
         torch.random.fork_rng(devices=[]),
-        warnings.catch_warnings(action="ignore"),  # tracing is deprecated, and says so of every shape that it reads
-        contextlib.redirect_stdout(io.StringIO()),  # where failures are printed, but our stdout is data
+        warnings.catch_warnings(action="ignore"),  # tracing is deprecated, and warns at every shape that it reads
+        contextlib.redirect_stdout(io.StringIO()),  # add_graph prints failures there, but our stdout is data
     ):
         try:
             writer.add_graph(copy, inputs)

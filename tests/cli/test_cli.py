@@ -391,7 +391,7 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["train", "quadratic-mlp", "--precision", "fp8"], 2, "precision"),
         (["train", "quadratic-mlp", "--config", "none.toml"], 2, "cannot read none.toml"),
         (["train", "mnist-mlp", "--data-dir", "."], 1, "no MNIST train files"),
-        (["resume", "nothing"], 1, "is no run"),
+        (["resume", "nothing"], 1, "is not a run"),
         (["sample", "nothing", "--out", "x.png"], 2, "no weights named 'nothing'"),
         (["sample", "mnist-mlp", "--out", "x.jpeg"], 2, "names no known form"),
         (["sample", "mnist-mlp", "--out", "x.png", "--device", "cuda:99"], 2, "this machine has no cuda:99"),

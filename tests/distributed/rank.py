@@ -18,7 +18,7 @@ from ganzoo.distributed.sync_batch_norm import convert_sync_batch_norm
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.errors import DatasetError, EvaluationError, OtherProcessError, SettingsError
 from ganzoo.evaluation.measurement import Evaluator, evaluate_gan
-from ganzoo.losses import Critics, r1
+from ganzoo.losses import Discriminators, r1
 from ganzoo.registry import datasets
 from ganzoo.specs import EvaluationProtocol
 from tests.distributed.test_processes import CASES, train
@@ -58,13 +58,17 @@ def check_batch_norm(processes: Processes) -> None:
     shared = deepcopy(whole)
     convert_sync_batch_norm(shared, processes)
     assert list(shared.state_dict()) == list(whole.state_dict())
-    critics = [Critics(real=lambda x, net=net: net(x).squeeze(1), fake=lambda x: x) for net in (whole, shared)]
+    discriminators = [
+        Discriminators(real=lambda x, net=net: net(x).squeeze(1), fake=lambda x: x) for net in (whole, shared)
+    ]
     for _ in range(2):
         outputs = whole(samples), shared(processes.local_rows(samples))
         torch.testing.assert_close(outputs[1], processes.local_rows(outputs[0]), rtol=1e-3, atol=1e-5)
         losses = [
-            output.square().mean() + r1(critic, rows, rows, rows)
-            for output, critic, rows in zip(outputs, critics, (samples, processes.local_rows(samples)), strict=True)
+            output.square().mean() + r1(function, rows, rows, rows)
+            for output, function, rows in zip(
+                outputs, discriminators, (samples, processes.local_rows(samples)), strict=True
+            )
         ]
         expected = torch.autograd.grad(losses[0], list(whole.parameters()))
         found = processes.all_reduce_mean(torch.autograd.grad(losses[1], list(shared.parameters())))

@@ -42,7 +42,7 @@ TINY: dict[str, Any] = {
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "drawn": ("quadratic-mlp", {"ema_decay": 0.9, "optimizers.generator.decay": "linear", "eval_every": 15}),
-    "streamed": ("mnist-mlp", {"data": "streamed", "config.batch_norm": True}),
+    "streamed": ("mnist-mlp", {"data": "streamed", "config.batch_norm": True, "batch_size": 48, "drop_last": False}),
     "paired": (
         "mnist-mlp",
         {

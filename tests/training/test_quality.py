@@ -100,6 +100,17 @@ def test_what_won_by_another_measure_is_no_rival(tmp_path: Path) -> None:
     assert (kept["metric"], kept["step"]) == ("curve-modes", 80)
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"metric": "curve-w1", "protocol": "NAME", "value": "low", "step": 1}', '{"step": null}', "\0\0"],
+)
+def test_a_damaged_best_json_counts_as_none(tmp_path: Path, content: str) -> None:
+    run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=TINY)
+    (run.path / "best" / "best.json").write_text(content.replace("NAME", protocol_name()))
+    list(Training.resume(run.path, [Layer("test", {"steps": 80})]))
+    assert json.loads((run.path / "best" / "best.json").read_text())["step"] == 80
+
+
 def test_a_measured_record_names_its_protocol(tmp_path: Path) -> None:
     run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=TINY)
     named = {record["step"]: record.get("protocol") for record in run.records()}

@@ -14,11 +14,12 @@ from ganzoo import config, randomness
 from ganzoo.augmentations import AUGMENTATIONS
 from ganzoo.config import Layer
 from ganzoo.data import open_batches, open_dataset
-from ganzoo.losses import LOSSES, REGULARIZERS, Critics
+from ganzoo.losses import LOSSES, REGULARIZERS, Discriminators
 from ganzoo.registry import datasets, recipes
-from ganzoo.training.inputs import draw, stage
+from ganzoo.training.inputs import materialize, prepare_on_host
 from ganzoo.training.state import TrainingState
-from ganzoo.training.step import update, update_ema, update_generator
+from ganzoo.training.step import train_step as take_step
+from ganzoo.training.step import update_ema, update_generator
 from ganzoo.weights.model_config import model_config
 
 CPU = torch.device("cpu")
@@ -29,12 +30,13 @@ def make_state(digits: Path, recipe: str = "mnist-mlp", **values: Any) -> Traini
     settings = config.resolve(recipes.get(recipe), [Layer("test", {**TINY, **values})], seed=5)
     spec = datasets.get(settings.recipe.dataset)
     dataset = open_dataset(spec, "train", digits if spec.name == "mnist" else None)
-    batches = open_batches(dataset, settings.recipe.batch_size, settings.seed, CPU)
+    size, drop_last = settings.recipe.batch_size, settings.recipe.drop_last
+    batches = open_batches(dataset, size, settings.seed, CPU, drop_last=drop_last)
     return TrainingState(settings, model_config(settings.recipe, spec.sample), batches, CPU)
 
 
 def train_step(state: TrainingState) -> None:
-    update(state.networks, draw(state, stage(state)))
+    take_step(state.networks, materialize(state, prepare_on_host(state)))
     state.step += 1
 
 
@@ -98,6 +100,53 @@ def test_quadratic_mlp_updates_the_discriminator_first_with_fakes_of_its_own(dig
     assert_same_weights(state.networks.discriminator, discriminator)
 
 
+def test_fakes_of_the_discriminators_update_are_those_of_the_generators_after_it(digits: Path) -> None:
+    # As the DCGAN example of pytorch/examples does: one forward pass of the generator for both updates.
+    settings = {
+        "share_fakes": True,
+        "update_order": "discriminator_first",
+        "config.batch_norm": False,
+        "ema_decay": None,
+        "loss": "bce",
+        "discriminator_loss": "sum",
+    }
+    state, twin = (make_state(digits, **settings) for _ in range(2))
+    recipe = state.settings.recipe
+    generator, discriminator = twin.networks.generator, twin.networks.discriminator
+    optimizer_g = unfused(generator, recipe.optimizers.generator)
+    optimizer_d = unfused(discriminator, recipe.optimizers.discriminator)
+    passes: list[int] = []
+    state.networks.generator.register_forward_hook(lambda net, inputs, output: passes.append(len(output)))
+    for _ in range(5):
+        train_step(state)
+
+        real = twin.batches.next().samples
+        fake = generator(randomness.draw_latents(recipe.latent, 16, twin.latent_source))
+        optimizer_d.zero_grad()
+        LOSSES["bce"].discriminator(discriminator(real), discriminator(fake.detach()), 0.0).backward()
+        optimizer_d.step()
+        optimizer_g.zero_grad()
+        LOSSES["bce"].generator(discriminator(fake), None).backward()
+        optimizer_g.step()
+    assert passes == [16] * 5
+    assert_same_weights(state.networks.generator, generator)
+    assert_same_weights(state.networks.discriminator, discriminator)
+
+
+@pytest.mark.parametrize("share_fakes", [False, True])
+@pytest.mark.parametrize("update_order", ["generator_first", "discriminator_first"])
+def test_an_incomplete_batch_has_as_many_fakes(digits: Path, update_order: str, share_fakes: bool) -> None:
+    settings = {"update_order": update_order, "share_fakes": share_fakes, "augment": ["mirror"], "batch_size": 96}
+    state = make_state(digits, drop_last=False, conditional=True, **{**settings, "regularizers.gradient_penalty": 1.0})
+    sizes: list[int] = []
+    state.networks.generator.register_forward_hook(lambda net, inputs, output: sizes.append(len(output)))
+    for _ in range(4):
+        train_step(state)
+    per_step = 1 if share_fakes else 2
+    assert sizes == [size for size in (96, 96, 64, 96) for _ in range(per_step)]
+    assert state.networks.sums.isfinite().all()
+
+
 def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> None:
     settings = {
         "loss": "wasserstein",
@@ -141,8 +190,8 @@ def test_a_clipped_critic_is_clipped_after_each_of_its_updates(digits: Path) -> 
 def test_the_generators_update_leaves_no_gradient_in_the_discriminator(digits: Path) -> None:
     state = make_state(digits)
     before = deepcopy(state.networks.discriminator)
-    inputs = draw(state, stage(state))
-    update_generator(state.networks, inputs.generator, inputs.rates.generator)
+    inputs = materialize(state, prepare_on_host(state))
+    update_generator(state.networks, inputs.generator, inputs.rates.generator, None)
     assert all(parameter.grad is None for parameter in state.networks.discriminator.parameters())
     assert_same_weights(state.networks.discriminator, before)
 
@@ -202,9 +251,11 @@ def test_a_conditional_discriminator_judges_fakes_by_their_own_labels(
 ) -> None:
     seen: dict[str, torch.Tensor | None] = {}
 
-    def watch(critics: Critics, real: torch.Tensor, fake: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-        seen["fake"] = critics.fake(fake)
-        seen["real labels"] = critics.real(fake)
+    def watch(
+        discriminators: Discriminators, real: torch.Tensor, fake: torch.Tensor, shares: torch.Tensor
+    ) -> torch.Tensor:
+        seen["fake"] = discriminators.fake(fake)
+        seen["real labels"] = discriminators.real(fake)
         return real.sum() * 0
 
     monkeypatch.setitem(REGULARIZERS, "r2", watch)
@@ -219,7 +270,7 @@ def test_paired_losses_compare_samples_of_one_class(digits: Path, monkeypatch: p
     pairs = []
     discriminate = step.discriminate
     monkeypatch.setattr(
-        step, "judge", lambda net, samples, labels: (pairs.append(labels), discriminate(net, samples, labels))[1]
+        step, "discriminate", lambda net, samples, labels: (pairs.append(labels), discriminate(net, samples, labels))[1]
     )
     state = make_state(digits, loss="relativistic", conditional=True, share_fakes=False)
     train_step(state)

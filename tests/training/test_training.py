@@ -180,6 +180,54 @@ def test_a_half_written_line_and_checkpoint_are_passed_over(tmp_path: Path, digi
     assert other.is_dir()
 
 
+@pytest.mark.parametrize("damage", [b"\0" * 300 + b"\n", b"{\n", b"[1]\n", b'{"step": "x"}\n', b"\xff\xfe\n"])
+def test_a_damaged_record_ends_the_records_and_not_the_run(tmp_path: Path, digits: Path, damage: bytes) -> None:
+    job = Training.start("mnist-mlp", tmp_path / "run", [Layer("test", TINY)], digits)
+    job.should_stop = lambda: job.state.step == 45
+    list(job)
+    path = job.run.path / "metrics.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], damage, *lines[4:]]))
+    assert [record["step"] for record in Run.open(job.run.path).records()] == [7, 14, 21]
+    run = ganzoo.resume(job.run.path)
+    assert [record["step"] for record in run.records()] == [7, 14, 21, 49, 56, 60]
+
+
+INCOMPLETE: dict[str, Any] = {"batch_size": 48, "drop_last": False}  # 256 digits: 5 batches of 48 and one of 16
+
+
+def test_every_sample_of_an_epoch_is_trained_on(tmp_path: Path, digits: Path) -> None:
+    run = train(tmp_path / "run", digits, **INCOMPLETE, steps=12, log_every=6)
+    assert [record["images"] for record in run.records()] == [256, 512]
+    assert json.loads((run.path / "training.json").read_text())["images"] == 512
+    dropped = train(tmp_path / "dropped", digits, batch_size=48, steps=12, log_every=6)
+    assert [record["images"] for record in dropped.records()] == [288, 576]
+
+
+@pytest.mark.parametrize(("step", "place"), [(5, "resident"), (6, "streamed"), (20, "streamed")])
+def test_a_run_with_incomplete_batches_resumed_equals_the_uninterrupted_one(
+    tmp_path: Path, digits: Path, step: int, place: str
+) -> None:
+    expected = outcome(train(tmp_path / "whole", digits, **INCOMPLETE, steps=30).path)
+    layer = Layer("test", {**TINY, **INCOMPLETE, "steps": 30, "data": place})
+    job = Training.start("mnist-mlp", tmp_path / "run", [layer], digits)
+    job.should_stop = lambda: job.state.step == step
+    list(job)
+    ganzoo.resume(job.run.path)
+    assert outcome(job.run.path) == expected
+
+
+@pytest.mark.parametrize("engine", ["graph", "auto"])
+def test_incomplete_batches_go_past_a_recorded_step(tmp_path: Path, digits: Path, engine: str) -> None:
+    expected = outcome(train(tmp_path / "eager", digits, **INCOMPLETE, engine="eager").path)
+    job = Training.start(
+        "mnist-mlp", tmp_path / "run", [Layer("test", {**TINY, **INCOMPLETE, "engine": engine})], digits
+    )
+    list(job)
+    assert job.engine.name == ("graph" if engine == "graph" else "eager")  # auto: too few steps
+    assert outcome(job.run.path) == expected
+
+
 def test_a_run_killed_before_its_weights_were_written_writes_them(tmp_path: Path, digits: Path) -> None:
     run = train(tmp_path / "run", digits)
     (run.path / "model.safetensors").unlink()
@@ -225,7 +273,7 @@ def test_other_settings_are_refused_with_the_difference(tmp_path: Path, digits: 
     with pytest.raises(ResumeError, match="batch_size: 16 -> 8") as caught:
         Training.resume(run.path, [layer])
     assert "seed: 3 -> 9" in str(caught.value)
-    with pytest.raises(ResumeError, match="60 steps already; 50 are fewer"):
+    with pytest.raises(ResumeError, match="already taken 60 steps, more than 50"):
         Training.resume(run.path, [Layer("flags", {"steps": 50})])
     assert (run.path / "run.json").read_bytes() == before
 
@@ -236,7 +284,7 @@ def test_other_data_are_refused(tmp_path: Path, digits: Path) -> None:
     run = ganzoo.train("mnist-mlp", out=tmp_path / "run", data_dir=data, settings=TINY)
     for kind in ("images-idx3", "labels-idx1"):
         shutil.copy(digits / f"t10k-{kind}-ubyte.gz", data / f"train-{kind}-ubyte.gz")
-    with pytest.raises(ResumeError, match="trained on other data"):
+    with pytest.raises(ResumeError, match="trained on different data"):
         ganzoo.resume(run.path)
     assert Training.resume(run.path, data_dir=digits).finished
 
@@ -247,9 +295,9 @@ def test_a_damaged_checkpoint_is_named_with_a_way_out(tmp_path: Path, digits: Pa
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ResumeError, match="cannot be taken up") as caught:
+    with pytest.raises(ResumeError, match="cannot load the checkpoint") as caught:
         ganzoo.resume(run.path)
-    assert "go on from step 40" in caught.value.hint
+    assert "continue from step 40" in caught.value.hint
     path.unlink()
     ganzoo.resume(run.path)
     assert outcome(run.path) == reference
@@ -277,6 +325,8 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path, digits: Path) -> None:
         ("mnist-mlp", {"device": "cuda:7"}, True, DeviceError),
         ("mnist-mlp", {"device": "toaster"}, True, DeviceError),
         ("mnist-mlp", {"batch_size": 1000}, True, DatasetError),
+        ("mnist-mlp", {"batch_size": 51, "drop_last": False}, True, SettingsError),  # 256 = 5 * 51 + 1
+        ("mnist-mlp", {"loss": "relativistic", "drop_last": False}, True, SettingsError),
         ("mnist-mlp", {"loss": "hing"}, True, UnknownNameError),
         ("mnist-mlp", {"regularizers.r3": 1.0}, True, UnknownNameError),
         ("mnist-mlp", {"augment": ["colour"]}, True, UnknownNameError),
@@ -300,7 +350,7 @@ def test_what_cannot_start_leaves_no_folder(
 def test_a_state_that_could_not_be_taken_up_is_not_saved(tmp_path: Path) -> None:
     # The losses are still finite after two such steps, the optimizer's squared gradients no longer are.
     settings = {"seed": 0, "steps": 2, "optimizers.generator.learning_rate": 1e12}
-    with pytest.raises(DivergedError, match=r"optimizer/0/exp_avg_sq became NaN or infinite by step 2"):
+    with pytest.raises(DivergedError, match=r"generator_optimizer/0/exp_avg_sq became NaN or infinite by step 2"):
         ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=settings)
     assert Run.open(tmp_path / "run").checkpoints.steps() == []
 

@@ -1,1 +1,1 @@
-"""How a training step is executed: eagerly, as a recorded graph, or compiled."""
+"""Speed: how a step is handed to the device. The arithmetic is that of `ganzoo/training/step.py` in every engine."""

@@ -1,4 +1,10 @@
-"""A step captured in a CUDA graph: one launch for all of its kernels."""
+"""A step captured as a CUDA graph: one launch for all of its kernels.
+
+Launching a kernel costs the host some microseconds, more than many kernels of a small net take. A CUDA graph keeps the
+kernels with all their arguments, addresses included. Hence the rules here: everything that a step reads or writes stays
+at its address (the networks, the optimizers' moments, the prepared inputs, which each step's are copied into), and
+random numbers come from generators that are registered with the graph, which then advances them at every replay.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +12,12 @@ import torch
 from torch.utils import _pytree as pytree
 
 from ganzoo.errors import first_sentence
-from ganzoo.training.engines.tracing import Update
-from ganzoo.training.inputs import StagedInputs, draw
+from ganzoo.training.engines.tracing import TrainStep
+from ganzoo.training.inputs import PreparedInputs, materialize
 from ganzoo.training.state import TrainingState
 
 WARM_UP = 3
-"""Steps before the capture, in which libraries choose their kernels and take their workspaces."""
+"""Steps before the capture, in which libraries choose their kernels and allocate their workspaces."""
 
 
 class CaptureError(RuntimeError):
@@ -19,45 +25,45 @@ class CaptureError(RuntimeError):
 
 
 class CapturedStep:
-    """The device's half of a step. The first ones run as they are, then one is recorded, and replayed from there on."""
+    """The device's half of a step: runs as it is `WARM_UP` times, then is captured, and replayed from there on."""
 
-    def __init__(self, state: TrainingState, update: Update) -> None:
-        self._state, self._update = state, update
-        self._warm_ups = WARM_UP
+    def __init__(self, state: TrainingState, train_step: TrainStep) -> None:
+        self._state, self._train_step = state, train_step
+        self._warm_ups_left = WARM_UP
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self, staged: StagedInputs) -> None:
+    def __call__(self, prepared: PreparedInputs) -> None:
         """Take a step. Raises CaptureError."""
         with torch.cuda.device(self._state.device):
-            if self._warm_ups:
-                self._warm_ups -= 1
-                self._update(draw(self._state, staged))
+            if self._warm_ups_left:
+                self._warm_ups_left -= 1
+                self._train_step(materialize(self._state, prepared))
                 return
             if self._graph is None:
-                # Replays read staged feeds from this place.
-                self._staged: StagedInputs = pytree.tree_map(torch.clone, staged)
+                self._prepared: PreparedInputs = pytree.tree_map(torch.clone, prepared)
                 self._graph = self._capture()
-            for own, given in zip(pytree.tree_leaves(self._staged), pytree.tree_leaves(staged), strict=True):
+            for own, given in zip(pytree.tree_leaves(self._prepared), pytree.tree_leaves(prepared), strict=True):
                 own.copy_(given, non_blocking=True)
             self._graph.replay()
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._state.latent_source)
-        torch.cuda.empty_cache()  # the graph has memory of its own
+        torch.cuda.empty_cache()  # the graph gets a memory pool of its own and cannot use what is cached
         stream = torch.cuda.current_stream()
         try:
-            # The thread that reads batches ahead may take pinned memory meanwhile.
+            # Errors for this thread's forbidden calls only: the thread that reads batches ahead may allocate pinned
+            # memory meanwhile.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                self._update(draw(self._state, self._staged))
+                self._train_step(materialize(self._state, self._prepared))
         except Exception as error:
-            torch.cuda.set_stream(stream)
+            torch.cuda.set_stream(stream)  # a failed capture leaves its own stream current
             self._release_generators()
-            raise CaptureError(f"no graph can be captured of this recipe: {first_sentence(error)}") from error
+            raise CaptureError(f"this recipe cannot be captured: {first_sentence(error)}") from error
         return graph
 
     def _release_generators(self) -> None:
-        """Give the generators states of which no failed capture knows."""
+        """Give the generators new states: the old ones still count as part of the failed capture and refuse to draw."""
         own = torch.cuda.default_generators[torch.cuda.current_device()]
         for generator in (self._state.latent_source, own):
             generator.graphsafe_set_state(generator.clone_state())

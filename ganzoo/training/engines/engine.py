@@ -1,8 +1,8 @@
-"""How steps are carried out: the same arithmetic, handed to the device in the way that is fastest there.
+"""How steps are taken: the same arithmetic, handed to the device in different ways.
 
 eager     operation by operation
-graph     recorded once and replayed: on a GPU as a CUDA graph; elsewhere as bare operations, with the same numbers
-compile   fused by torch's compiler, which takes a while, rounds otherwise, and is never chosen by itself
+graph     recorded once and replayed: on a GPU as a CUDA graph; elsewhere as a list of operations, with the same numbers
+compile   fused by torch's compiler, which takes a while and rounds differently; never chosen by `auto`
 auto      eager or graph, whichever takes the first steps of the run faster
 """
 
@@ -10,137 +10,150 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from functools import partial
-from itertools import repeat
 
 import torch
 
 from ganzoo.errors import first_sentence
 from ganzoo.system.devices import synchronize
 from ganzoo.training.engines.cuda_graph import CapturedStep, CaptureError
-from ganzoo.training.engines.tracing import Update, compiled, traced
-from ganzoo.training.inputs import StagedInputs, StepInputs, draw, stage
+from ganzoo.training.engines.tracing import TrainStep, compiled, traced
+from ganzoo.training.inputs import PreparedInputs, StepInputs, is_full, materialize, num_images, prepare_on_host
 from ganzoo.training.state import TrainingState
-from ganzoo.training.step import update
+from ganzoo.training.step import train_step
 
 WARM_UP, TIMED = 5, 15
-"""Steps that `auto` takes in each way: first those that are not timed, then those whose median counts."""
-WORTH_SECONDS = 10.0
-"""`auto` stays eager when all steps that are left take no longer: recording takes a second or two."""
+"""Steps that `auto` takes with each candidate: the first ones are not timed, the median of the others decides."""
+MIN_SECONDS_LEFT = 10.0
+"""`auto` stays eager when the rest of the run takes less: recording takes a second or two."""
 
-Way = Callable[[StagedInputs], None]
-"""Carries out a step whose host's half is done."""
+StepFunction = Callable[[PreparedInputs], None]
+"""Takes a step whose inputs were prepared on the host."""
 
 
 class Engine:
-    """Takes the steps of a run."""
+    """Takes the steps of a run. Has two states: timing candidates (`auto` only), and chosen."""
 
     def __init__(self, state: TrainingState) -> None:
-        self._state = state
-        self._eager = self._direct(partial(update, state.networks))
-        self._ways = self._choose()
         self.name = ""
-        """The way that was chosen; empty while it is not known yet."""
+        """The engine that was chosen; empty while candidates are being timed."""
         self.reason = ""
-        """Why, where it is not simply what was asked for."""
+        """Why this one, unless it is simply the requested one."""
+        self._state = state
+        self._eager = self._direct(partial(train_step, state.networks))
+        self._requested = self._possible(state.settings.engine)
+        self._chosen: StepFunction | None = None
+        self._timed_eager = _Timed(self._eager, state.device)
+        self._timed_graph: _Timed | None = None
 
     def step(self) -> None:
         """Take one step. Raises DatasetError when the disk fails."""
-        self._staged = stage(self._state)
-        way = next(self._ways)
+        state = self._state
+        prepared = prepare_on_host(state)
+        # A recording has one shape: the incomplete last batch of an epoch goes past it, and is not timed either.
+        function = self._function(prepared) if is_full(state, prepared) else self._eager
         try:
-            way(self._staged)
+            function(prepared)
         except CaptureError as error:  # nothing was computed
-            self.name, self.reason, self._ways = "eager", str(error), repeat(self._eager)
-            self._eager(self._staged)
-        self._state.step += 1
-        self._state.summed_steps += 1
+            self._choose("eager", self._eager, str(error))(prepared)
+        state.step += 1
+        state.images += num_images(state, prepared)
+        state.summed_steps += 1
 
-    def _choose(self) -> Iterator[Way]:
-        """Yield the way of each step."""
-        asked, recorded = self._asked(), None
-        if asked == "auto":
-            recorded = yield from self._faster_graph()
-        elif asked != "eager":
-            recorded = self._record(asked)
-        self.name = "eager" if recorded is None else "graph" if asked == "auto" else asked
-        yield from repeat(recorded or self._eager)
+    def _function(self, prepared: PreparedInputs) -> StepFunction:
+        """Return what takes the next step: the chosen function, or the candidate that is being timed."""
+        if self._chosen is not None:
+            return self._chosen
+        if self._requested != "auto":
+            recorded = None if self._requested == "eager" else self._record(self._requested, prepared)
+            name = self._requested if recorded is not None else "eager"
+            return self._choose(name, recorded or self._eager, self.reason)
 
-    def _asked(self) -> str:
-        """Return the way that was asked for; of several processes, one that each of them takes without trials."""
-        asked = self._state.settings.engine
-        if self._state.processes.world_size == 1:
-            return asked
-        if asked != "eager" and self._state.device.type != "cuda":
-            self.reason = "only a CUDA graph can record what several processes exchange"
-            return "eager"
-        if asked == "compile":
-            self.reason = "torch's compiler does not see the other processes"
-        return "eager" if asked == "eager" else "graph"
-
-    def _faster_graph(self) -> Generator[Way, None, Way | None]:
-        """Try both on steps of the run, and return a recorded step where it is faster than an eager one."""
-        eager = _Timed(self._eager, self._state.device)
-        yield from repeat(eager, WARM_UP + TIMED)
-        steps_left = self._state.settings.recipe.steps - self._state.step
-        if steps_left * eager.typical < WORTH_SECONDS:
-            self.reason = "so few steps do not pay for a graph"
-            return None
-        recorded = self._record("graph")
-        if recorded is None:
-            return None
-        graph = _Timed(recorded, self._state.device)
-        yield from repeat(graph, WARM_UP + TIMED)
-        gain = eager.typical / graph.typical
+        if not self._timed_eager.complete:
+            return self._timed_eager
+        if self._timed_graph is None:
+            steps_left = self._state.settings.recipe.steps - self._state.step
+            if steps_left * self._timed_eager.median < MIN_SECONDS_LEFT:
+                return self._choose("eager", self._eager, "too few steps for a graph to pay off")
+            recorded = self._record("graph", prepared)
+            if recorded is None:
+                return self._choose("eager", self._eager, self.reason)
+            self._timed_graph = _Timed(recorded, self._state.device)
+        if not self._timed_graph.complete:
+            return self._timed_graph
+        gain = self._timed_eager.median / self._timed_graph.median
         if gain > 1:
-            self.reason = f"{gain:.2f} times as fast as eager here"
-            return recorded
-        self.reason = f"{1 / gain:.2f} times as fast as a graph here"
-        return None
+            return self._choose("graph", self._timed_graph.function, f"{gain:.2f} times as fast as eager here")
+        return self._choose("eager", self._eager, f"{1 / gain:.2f} times as fast as a graph here")
 
-    def _record(self, name: str) -> Way | None:
-        """Return the way of a recorded step; where there can be none, None, and the reason is kept."""
+    def _choose(self, name: str, function: StepFunction, reason: str) -> StepFunction:
+        self.name, self.reason, self._chosen = name, reason, function
+        self._timed_graph = None  # a rejected graph would keep its memory
+        return function
+
+    def _possible(self, requested: str) -> str:
+        """Return the requested engine, or with several processes one that all of them take without timing.
+
+        Times differ between processes, and so would their choice; but one process cannot replay what others compute
+        operation by operation, with exchanges in between.
+        """
+        if requested == "eager" or self._state.processes.world_size == 1:
+            return requested
+        if self._state.device.type != "cuda":
+            self.reason = "only a CUDA graph can record the exchanges between processes"
+            return "eager"
+        if requested == "compile":
+            self.reason = "torch's compiler cannot compile the exchanges between processes"
+        return "graph"
+
+    def _record(self, name: str, prepared: PreparedInputs) -> StepFunction | None:
+        """Return a recorded step; None, and the reason is kept, where the recipe cannot be recorded."""
         state, on_gpu = self._state, self._state.device.type == "cuda"
         if state.processes.world_size > 1:
-            return CapturedStep(state, partial(update, state.networks))
+            return CapturedStep(state, partial(train_step, state.networks))
         try:
-            # On a GPU too: what cannot be traced must not be captured.
-            recorded = {"graph": traced, "compile": compiled}[name](state.networks, self._example())
-        except Exception as error:  # whatever a net of a plugin does that torch cannot follow
-            self.reason = f"no {name} can be made of this recipe: {first_sentence(error)}"
+            # Traced on a GPU too: tracing finds what depends on values or changes from step to step. A capture would
+            # silently repeat the first step's.
+            recorded = {"graph": traced, "compile": compiled}[name](state.networks, self._example(prepared))
+        except Exception as error:  # a plugin's net may do anything that torch cannot trace
+            self.reason = f"this recipe cannot be recorded for {name}: {first_sentence(error)}"
             return None
         if not on_gpu:
             return self._direct(recorded)
-        return CapturedStep(state, recorded if name == "compile" else partial(update, state.networks))
+        return CapturedStep(state, recorded if name == "compile" else partial(train_step, state.networks))
 
-    def _example(self) -> StepInputs:
-        """Return a feed without going on in any random stream."""
+    def _example(self, prepared: PreparedInputs) -> StepInputs:
+        """Return inputs for tracing without advancing the random stream: the step itself draws from it again."""
         source = self._state.latent_source
         before = source.get_state()
-        inputs = draw(self._state, self._staged)
+        inputs = materialize(self._state, prepared)
         source.set_state(before)
         return inputs
 
-    def _direct(self, of: Update) -> Way:
-        return lambda staged: of(draw(self._state, staged))
+    def _direct(self, function: TrainStep) -> StepFunction:
+        return lambda prepared: function(materialize(self._state, prepared))
 
 
 class _Timed:
-    """A way that notes how long its steps take."""
+    """A candidate that notes how long its steps take."""
 
-    def __init__(self, way: Way, device: torch.device) -> None:
-        self._way, self._device = way, device
+    def __init__(self, function: StepFunction, device: torch.device) -> None:
+        self.function, self._device = function, device
         self._seconds: list[float] = []
 
-    def __call__(self, staged: StagedInputs) -> None:
+    def __call__(self, prepared: PreparedInputs) -> None:
         synchronize(self._device)
         started = time.perf_counter()
-        self._way(staged)
+        self.function(prepared)
         synchronize(self._device)
         self._seconds.append(time.perf_counter() - started)
 
     @property
-    def typical(self) -> float:
-        """Median of the seconds of a step, once it is warm."""
+    def complete(self) -> bool:
+        return len(self._seconds) == WARM_UP + TIMED
+
+    @property
+    def median(self) -> float:
+        """Seconds of a step, once it is warm."""
         return statistics.median(self._seconds[WARM_UP:])

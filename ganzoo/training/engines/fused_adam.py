@@ -1,4 +1,4 @@
-"""Adam over all parameters of a net in one operation, its moments as buffers."""
+"""Adam over all parameters of a net in one operation, with its moments as buffers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from ganzoo.specs import Adam
 class FusedAdam(nn.Module):
     """The moments of a net's trainable parameters, and the update that reads and writes them.
 
-    `torch.optim.Adam` does the same with the same operation, but decides on the host, parameter by parameter, what it
-    is about to do: on small nets that takes longer than the update, and a captured step cannot contain it.
+    `torch.optim.Adam(fused=True)` calls the same kernel, but decides on the host, parameter by parameter, what to do:
+    on small nets that takes longer than the kernel. As a module, its moments are found by `named_buffers` together with
+    all other tensors that a step changes, which recording needs.
     """
 
     def __init__(self, net: nn.Module, spec: Adam) -> None:
         super().__init__()
         parameters = trainable(net)
         if not parameters:
-            raise SettingsError(f"{type(net).__name__} has nothing to train.", hint="Use another config.")
+            raise SettingsError(f"{type(net).__name__} has no trainable parameters.", hint="Use another config.")
         self._spec = spec
         self.step: Tensor = nn.Buffer(torch.zeros((), device=parameters[0].device))
-        # They lie in memory as their parameters do, which the operation expects.
+        # zeros_like keeps the strides of the parameter, which the kernel expects of its moments.
         self._means = [f"mean_{index}" for index in range(len(parameters))]
         self._squares = [f"square_{index}" for index in range(len(parameters))]
         for mean, square, parameter in zip(self._means, self._squares, parameters, strict=True):
@@ -34,16 +35,16 @@ class FusedAdam(nn.Module):
 
     @torch.no_grad()
     def update(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
-        """Move the parameters against their gradients (Kingma and Ba, arXiv:1412.6980, algorithm 1)."""
+        """Update the parameters by their gradients (Kingma and Ba, arXiv:1412.6980, algorithm 1)."""
         self.step.add_(1)
         torch._fused_adam_(
             list(parameters),
-            [_laid_out_as(parameter, gradient) for parameter, gradient in zip(parameters, gradients, strict=True)],
+            [_with_strides_of(parameter, gradient) for parameter, gradient in zip(parameters, gradients, strict=True)],
             [self.get_buffer(name) for name in self._means],
             [self.get_buffer(name) for name in self._squares],
             [],
             [self.step] * len(parameters),
-            lr=learning_rate,
+            lr=learning_rate,  # a tensor: a captured step would repeat the value of a number
             beta1=self._spec.betas[0],
             beta2=self._spec.betas[1],
             weight_decay=self._spec.weight_decay,
@@ -60,17 +61,15 @@ class FusedAdam(nn.Module):
         return found
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up what `tensors` returned. Raises KeyError, RuntimeError."""
-        if "step" not in tensors and "0/step" in tensors:  # an older ganzoo counted for each parameter
-            tensors = {**tensors, "step": tensors["0/step"]}
+        """Restore what `tensors` returned. Raises KeyError, RuntimeError."""
         for name, tensor in self.tensors().items():
             tensor.copy_(tensors[name])
 
 
-def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """Return a gradient that lies in memory as its parameter does: the operation takes both for flat arrays.
+def _with_strides_of(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Return a gradient with the strides of its parameter: the kernel walks through both as flat arrays.
 
-    That of a gradient's own gradient may not: a convolution's comes with the channels first, whatever its weight.
+    They differ where a gradient was itself differentiated: that of a channels-last convolution comes channels first.
     """
     return gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
 
@@ -95,7 +94,7 @@ def adam_by_formula(
     eps: float,
     **unused: object,
 ) -> None:
-    """Do what the fused operation does in ordinary ones, from which a compiler makes its own loops."""
+    """Compute what the fused kernel does in elementary operations, which torch's compiler fuses into its own loops."""
     correction, root = 1 - beta1 ** steps[0], (1 - beta2 ** steps[0]).sqrt()
     for parameter, gradient, mean, square in zip(parameters, gradients, means, squares, strict=True):
         if weight_decay:

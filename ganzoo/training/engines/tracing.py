@@ -1,4 +1,9 @@
-"""An update as one flat list of tensor operations, without modules and without the search for gradients."""
+"""A step as one flat list of tensor operations: without modules, without Python's decisions, without autograd.
+
+`make_fx` runs the step once with tensors that have shapes but no contents, and writes down every operation that reaches
+torch's dispatcher, those of autograd's backward pass included. What remains is replayed without building a graph of
+gradients again, which is what most of a small net's step is spent on.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +19,16 @@ from torch.utils import _pytree as pytree
 from ganzoo.training.engines.fused_adam import adam_by_formula
 from ganzoo.training.inputs import StepInputs
 from ganzoo.training.networks import Networks
-from ganzoo.training.step import update
+from ganzoo.training.step import train_step
 
-Update = Callable[[StepInputs], None]
-"""Does to a learner what `update` does, with feeds of one shape."""
+TrainStep = Callable[[StepInputs], None]
+"""Does what `train_step` does to the networks, for inputs of one shape."""
 
 
-def traced(networks: Networks, example: StepInputs) -> Update:
-    """Return the operations of an update, to be called one after the other: the same ones, so the same numbers.
+def traced(networks: Networks, example: StepInputs) -> TrainStep:
+    """Return the operations of a step, to be called one after the other: the same ones, so the same numbers.
 
-    Nothing is computed here. Raises whatever torch raises for an update that depends on values, or that cannot be
-    followed.
+    Nothing is computed here. Raises whatever torch raises for a step that depends on values or cannot be traced.
     """
     graph = _trace(networks, example, decompose=False)
     tensors = _tensors(networks)
@@ -36,17 +40,18 @@ def traced(networks: Networks, example: StepInputs) -> Update:
     return replay
 
 
-def compiled(networks: Networks, example: StepInputs) -> Update:
-    """Return an update whose operations were fused into larger ones, which round otherwise.
+def compiled(networks: Networks, example: StepInputs) -> TrainStep:
+    """Return a step whose operations torch's compiler has fused into larger ones, which round differently.
 
-    Raises whatever torch raises, also when there is no compiler.
+    Raises whatever torch raises, also when there is no C++ compiler.
     """
     from torch import _inductor
     from torch._inductor import config
 
     graph = _trace(networks, example, decompose=True)
     tensors = _tensors(networks)
-    # Dropout reads the same generators as without compilation, so that a checkpoint has all there is to know.
+    # The compiler's own random numbers have a state that no checkpoint holds; with the fallback, dropout reads torch's
+    # generators as it does in the other engines.
     with torch.no_grad(), config.patch(fallback_random=True):
         run = _inductor.compile(graph, [tensor.detach().clone() for tensor in (*tensors, *_leaves(example))])
 
@@ -58,32 +63,35 @@ def compiled(networks: Networks, example: StepInputs) -> Update:
 
 
 def _trace(networks: Networks, example: StepInputs, *, decompose: bool) -> GraphModule:
-    """Return the operations of an update; its inputs are the learner's tensors, then the feed's.
+    """Return the operations of a step as a graph whose inputs are the tensors of the networks, then those of a step.
 
-    What an update would leave behind outside of these tensors stays in a copy. Raises RuntimeError when it keeps
-    anything there that the next update needs: a recorded one would not go on with it.
+    Raises RuntimeError for a net that keeps Python numbers between its calls: a replay would repeat the first ones.
     """
+    # On a copy: what a net keeps in its attributes while it is traced are tensors without contents.
     networks = deepcopy(networks)
-    graph, again = (_follow(networks, example, decompose=decompose) for _ in range(2))
+    # Twice: a net that counts its calls in Python gives two different graphs.
+    graph, again = (_make_graph(networks, example, decompose=decompose) for _ in range(2))
     if graph.code != again.code:
-        raise RuntimeError("a net computes something else in each step; numbers that change belong into a buffer")
+        raise RuntimeError("a net computes something different in each step; keep numbers that change in a buffer")
     return graph
 
 
-def _follow(networks: Networks, example: StepInputs, *, decompose: bool) -> GraphModule:
-    """Follow an update with tensors that have shapes and no contents."""
+def _make_graph(networks: Networks, example: StepInputs, *, decompose: bool) -> GraphModule:
     names = [f"networks.{name}" for name in _named(networks)]
-    leaves, form = pytree.tree_flatten(example)
+    leaves, structure = pytree.tree_flatten(example)
     step = _Step(networks)
 
     def flat(*tensors: Tensor) -> None:
         rest = iter(tensors[len(names) :])
-        inputs = pytree.tree_unflatten([next(rest) if isinstance(leaf, Tensor) else leaf for leaf in leaves], form)
+        inputs = pytree.tree_unflatten([next(rest) if isinstance(leaf, Tensor) else leaf for leaf in leaves], structure)
         swapped = dict(zip(names, tensors, strict=False))
         torch.func.functional_call(step, swapped, (inputs,))
+        # A replay writes into the tensors that it is given; one that a net puts in their place would be lost.
         for name, tensor in zip(names, tensors, strict=False):
             if swapped[name] is not tensor:
-                raise RuntimeError(f"{name.removeprefix('networks.')} is replaced instead of being changed in place")
+                raise RuntimeError(
+                    f"{name.removeprefix('networks.')} is replaced by a new tensor instead of being changed in place"
+                )
 
     table = {torch.ops.aten._fused_adam_.tensor_lr: adam_by_formula} if decompose else None
     with torch.enable_grad():
@@ -91,14 +99,14 @@ def _follow(networks: Networks, example: StepInputs, *, decompose: bool) -> Grap
 
 
 class _Step(nn.Module):
-    """An update as a module, so that all tensors of the learner can be swapped at once."""
+    """A step as a module, because `functional_call` exchanges the tensors of a module."""
 
     def __init__(self, networks: Networks) -> None:
         super().__init__()
         self.networks = networks
 
     def forward(self, inputs: StepInputs) -> None:
-        update(self.networks, inputs)
+        train_step(self.networks, inputs)
 
 
 def _named(networks: Networks) -> dict[str, Tensor]:

@@ -111,8 +111,9 @@ def main() -> None:
         )
         print(
             f"{place}, {num:,} images: {1 / statistics.median(clock):,.1f} steps/s ({1 / max(clock):,.1f} to "
-            f"{1 / min(clock):,.1f}), time × {wall_ratio:.3f}; {statistics.median(processor) * 1000:,.2f} ms of processor "
-            f"time per step, × {processor_ratio:.3f}; peak {peaks[place, num] / 2**20:,.0f} MiB"
+            f"{1 / min(clock):,.1f}), time × {wall_ratio:.3f}; "
+            f"{statistics.median(processor) * 1000:,.2f} ms of processor time per step, × {processor_ratio:.3f}; "
+            f"peak {peaks[place, num] / 2**20:,.0f} MiB"
         )
     for num in arguments.images:
         started = time.perf_counter()

@@ -2,9 +2,9 @@
 
     python docs/benchmarks/packing.py FOLDER [--num 200000] [--workers 1]
 
-FOLDER contains real images at any depth. They are copied repeatedly into a temporary folder with the official layout and
-`num` files. Prints images per second of wall-clock and processor time, the largest resident set of any process, and the
-digests of an uninterrupted packing and of one that was killed twice.
+FOLDER contains real images at any depth. They are copied repeatedly into a temporary folder with the official layout
+and `num` files. Prints images per second of wall-clock and processor time, the largest resident set of any process,
+and the digests of an uninterrupted packing and of one that was killed twice.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Baseline:
             scheduler.step()
         if self.generator_ema is not None and recipe.ema_decay is not None:
             decay = min(recipe.ema_decay, (1 + self.num_steps) / (10 + self.num_steps))
-            with torch.no_grad():
+            with torch.no_grad():  # in one call for all parameters, as torch.optim.swa_utils does
                 averages, values = self.generator_ema.parameters(), self.generator.parameters()
                 torch._foreach_lerp_(list(averages), list(values), 1 - decay)
         self.num_steps += 1

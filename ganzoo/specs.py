@@ -165,9 +165,9 @@ class Extractor:
     """uint8 [batch, channels, height, width] on the extractor's device -> `values`, float32 [batch, dim], and `logits`,
     float32 [batch, classes], where it has a classifier. Each image's row depends on no other image."""
     sha256: str
-    """Digest of its weights, 64 hex digits: numbers from other weights compare with none."""
+    """Digest of its weights, 64 hex digits: numbers from other weights are not comparable."""
     deviation: str | None = None
-    """How its weights depart from those that its name stands for, so that its numbers compare with none."""
+    """How its weights differ from those that its name stands for, which makes its numbers incomparable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,9 +179,9 @@ class ExtractorSpec:
     summary: str
     """One line: the net, what it was trained on."""
     resize: str
-    """How images are brought to the net's input; part of every number."""
+    """How images are resized to the net's input; part of every report."""
     batch_size: Annotated[int, Interval(ge=1, le=1 << 16)]
-    """Images in each pass, counted from the first one: fixed, so that no number depends on it."""
+    """Images per batch, counted from the first image; fixed, because it affects the last digits of features."""
     load: Callable[[torch.device, Path], Extractor]
     """(device, folder) -> the net. `folder` is its own place in the store, for weights that it downloads; it need not
     exist yet. Raises EvaluationError, saying how to get the weights, when they are not to be had."""
@@ -202,14 +202,14 @@ class EvaluationProtocol:
     seeds: Annotated[tuple[int, ...], Len(1)]
     """One evaluation per seed; the report gives mean and standard deviation over them."""
     split: str | None = None
-    """Split of the real set that metrics compare with; None when they know the true law."""
+    """Split of the real samples; None if the metrics know the true distribution."""
     num_real: Annotated[int, Gt(0)] | None = None
-    """Real samples, evenly spaced over the split; drawn from the law of an unlimited one. None: the whole split."""
+    """Real samples, evenly spaced over the split, or drawn if the dataset is unlimited. None: the whole split."""
     real_sha256: str | None = None
-    """Digest of the split, as `ganzoo data prepare` prints it; a measurement against other samples says so. None where
-    the split is not the same everywhere."""
+    """Digest of the split, as `ganzoo data prepare` prints it; other samples are reported as a deviation. None if the
+    split is not the same everywhere."""
     use: Literal["report", "training"] = "report"
-    """Whether it is for publishing, or cheap enough to be run again and again while training."""
+    """Whether it is for publishing, or cheap enough to be run repeatedly during training."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,7 @@ from ganzoo.weights.model_config import ModelConfig, model_config
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to do the work."""
+    """What is timed: a loop and its precision."""
 
     name: str
     """`baseline`, `eager`, `graph`, `compile` or `sample`."""

@@ -202,14 +202,14 @@ class EvaluationProtocol:
     seeds: Annotated[tuple[int, ...], Len(1)]
     """One evaluation per seed; the report gives mean and standard deviation over them."""
     split: str | None = None
-    """Split of the real set that metrics compare with; None when they know the true law."""
+    """Split of the real samples; None if the metrics know the true distribution."""
     num_real: Annotated[int, Gt(0)] | None = None
-    """Real samples, evenly spaced over the split; drawn from the law of an unlimited one. None: the whole split."""
+    """Real samples, evenly spaced over the split, or drawn if the dataset is unlimited. None: the whole split."""
     real_sha256: str | None = None
-    """Digest of the split, as `ganzoo data prepare` prints it; a measurement against other samples says so. None where
-    the split is not the same everywhere."""
+    """Digest of the split, as `ganzoo data prepare` prints it; other samples are reported as a deviation. None if the
+    split is not the same everywhere."""
     use: Literal["report", "training"] = "report"
-    """Whether it is for publishing, or cheap enough to be run again and again while training."""
+    """Whether it is for publishing, or cheap enough to be run repeatedly during training."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,8 @@ def assert_the_baseline_is_ours(recipe: str, **values: Any) -> None:
     described = model_config(settings.recipe, dataset.spec.sample)
 
     def batches() -> Batches:
-        return open_batches(dataset, settings.recipe.batch_size, settings.seed, CPU)
+        recipe = settings.recipe
+        return open_batches(dataset, recipe.batch_size, settings.seed, CPU, drop_last=recipe.drop_last)
 
     state = TrainingState(settings, described, batches(), CPU)
     state.networks.concat_real_fake = False  # so that dropout falls on the same units
@@ -101,6 +102,8 @@ def test_the_baseline_computes_the_same_step_for_every_recipe(recipe: str) -> No
         {"optimizers.generator.decay": "linear", "optimizers.discriminator.decay": "linear", "steps": 4},
         {"optimizers.generator.weight_decay": 0.1, "discriminator_loss": "mean", "label_smoothing": 0.1},
         {"update_order": "generator_first", "share_fakes": True, "ema_decay": None},
+        {"update_order": "discriminator_first", "share_fakes": True},
+        {"drop_last": False, "batch_size": 100},
         {"augment": ["color", "translation", "cutout"], "loss": "relativistic", "regularizers.r1": 1.0},
     ],
     ids=lambda values: ",".join(values),
@@ -190,7 +193,7 @@ def test_an_unavailable_engine_is_left_out_with_its_reason(monkeypatch: pytest.M
     monkeypatch.setattr("ganzoo.training.engines.engine.traced", refused)
     settings, _ = open_tiny("quadratic-mlp", device="cpu")
     runner = variants.start(variants.Variant("graph", "fp32"), variants.Workload(settings, None, 1))
-    assert runner.problem == "no graph can be made of this recipe: it depends on values"
+    assert runner.problem == "this recipe cannot be recorded for graph: it depends on values"
 
 
 def row(command: str) -> StartUp:

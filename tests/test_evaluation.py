@@ -11,11 +11,14 @@ import pytest
 import torch
 
 import ganzoo
+from ganzoo.distances import frechet_distance, neighbourhoods
 from ganzoo.errors import EvaluationError, MissingDatasetError, UnknownNameError
 from ganzoo.evaluation.extractors import Extractors
+from ganzoo.evaluation.features import ExtractedFeatures, extract
 from ganzoo.evaluation.measurement import GeneratedSamples, evaluate_gan, find_protocol
-from ganzoo.evaluation.real import RealSamples
-from ganzoo.registry import datasets, metrics
+from ganzoo.evaluation.real import Cache, RealSamples
+from ganzoo.metrics import feature_metrics
+from ganzoo.registry import datasets, extractors, metrics
 from ganzoo.specs import DatasetSpec, EvaluationProtocol, MetricInputs, SampleSpec, SyntheticData
 from ganzoo_quadratic import QUADRATIC
 from tests.test_model import make_gan
@@ -180,3 +183,32 @@ def test_measuring_leaves_the_callers_random_numbers_alone(digits: Path) -> None
     torch.manual_seed(0)
     evaluate_gan(make_gan(DIGITS), "gan", small, digits)
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_one_call_gives_an_extractor_its_five_metrics() -> None:
+    source = torch.Generator().manual_seed(0)
+    fake, real = (ExtractedFeatures("net", torch.randn(50, 4, generator=source), None) for _ in range(2))
+    seen: set[str] = set()
+
+    def features(extractor: str) -> ExtractedFeatures:
+        seen.add(extractor)
+        return fake
+
+    inputs = metric_inputs(features=features, real_features=lambda extractor: real, cached=Cache())
+    near = neighbourhoods(fake.values, real.values)
+    found = {metric.name: metric.compute(inputs) for metric in feature_metrics("faces-net", prefix="faces")}
+    assert found == {
+        "fd-faces": frechet_distance(fake.values, real.values),
+        "faces-precision": near.precision,
+        "faces-recall": near.recall,
+        "faces-density": near.density,
+        "faces-coverage": near.coverage,
+    }
+    assert seen == {"faces-net"}
+
+
+def test_tf32_may_be_chosen_by_its_new_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")  # reading the old switch now fails
+    spec = extractors.get("lenet-mnist")
+    images = torch.zeros(2, 1, 28, 28)
+    assert extract(spec, spec.load(torch.device("cpu"), Path()), images, torch.device("cpu")).values.shape == (2, 128)

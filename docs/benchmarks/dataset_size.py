@@ -1,12 +1,11 @@
-"""Whether steps take longer, or more memory, the larger the dataset is: packed copies of MNIST, over and over.
+"""Whether steps take longer, or more memory, with larger datasets: MNIST repeated many times.
 
     python docs/benchmarks/dataset_size.py --data-dir FOLDER [--images 60000 600000 6000000] [--resident-to 600000]
 
-Packs the images repeated until there are so many, in a temporary folder that needs 784 bytes for each, and trains
-`mnist-mlp` from each copy streamed, and from those up to `--resident-to` resident too, each in a process of its own;
-they take turns. Prints steps per second, processor time a step (all threads, which other programs on the machine
-disturb less), both against the smallest set in the same place, the most memory that the process ever had, and the
-seconds that the permutation at the beginning of an epoch takes.
+Packs repeated images in a temporary folder, 784 bytes each, and trains `mnist-mlp` on each packed copy: streamed, and
+up to `--resident-to` images also resident. Each case has its own process, and the cases alternate. Prints steps per
+second and processor time per step (of all threads; other programs disturb it less), both also relative to the smallest
+dataset in the same place, peak memory of the process, and how long the permutation at the start of an epoch takes.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ RECIPE = recipes.get("mnist-mlp")
 
 
 def repeated(num: int, data_dir: Path) -> DatasetSpec:
-    """Return a dataset of so many images."""
+    """Return a dataset with this many images."""
     spec = datasets.get(RECIPE.dataset)
 
     def load(*_: object) -> StreamedData:
@@ -55,13 +54,13 @@ def read(data_dir: Path, start: int, stop: int) -> ArrayData:
     return ArrayData(samples=np.asarray(data.samples)[np.arange(start, stop) % len(data.samples)])
 
 
-# --- in the process of a set ---
+# --- in the worker process ---
 
 engines: list[Engine] = []
 
 
 def start(num: int, data_dir: Path, place: str) -> None:
-    """Make ready to train."""
+    """Prepare the training."""
     torch.set_num_threads(1)
     settings = resolve(RECIPE, [Layer("here", {"engine": "graph", "precision": "fp32"})], seed=0)
     dataset = open_dataset(repeated(num, data_dir), "train")
@@ -71,7 +70,7 @@ def start(num: int, data_dir: Path, place: str) -> None:
 
 
 def timed(steps: int) -> tuple[float, float]:
-    """Return the seconds of a step, by the clock and of processors."""
+    """Return wall-clock and processor seconds per step."""
     started, processor = time.perf_counter(), time.process_time()
     for _ in range(steps):
         engines[0].step()
@@ -89,29 +88,32 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["GANZOO_HOME"] = home
-        seats: dict[tuple[str, int], ProcessPoolExecutor] = {}
+        workers: dict[tuple[str, int], ProcessPoolExecutor] = {}
         try:
             for num in arguments.images:
                 open_dataset(repeated(num, arguments.data_dir), "train")
                 for place in ("resident", "streamed") if num <= arguments.resident_to else ("streamed",):
-                    seats[place, num] = pool(1)
-                    seats[place, num].submit(start, num, arguments.data_dir, place).result()
-            found: dict[tuple[str, int], list[tuple[float, float]]] = {case: [] for case in seats}
+                    workers[place, num] = pool(1)
+                    workers[place, num].submit(start, num, arguments.data_dir, place).result()
+            found: dict[tuple[str, int], list[tuple[float, float]]] = {case: [] for case in workers}
             for _ in range(arguments.rounds):
-                for case, seat in seats.items():
-                    found[case].append(seat.submit(timed, arguments.steps).result())
-            peaks = {case: seat.submit(peak_resident_set).result() or 0 for case, seat in seats.items()}
+                for case, worker in workers.items():
+                    found[case].append(worker.submit(timed, arguments.steps).result())
+            peaks = {case: worker.submit(peak_resident_set).result() or 0 for case, worker in workers.items()}
         finally:
-            for seat in seats.values():
-                seat.shutdown(cancel_futures=True)
+            for worker in workers.values():
+                worker.shutdown(cancel_futures=True)
     for (place, num), times in sorted(found.items()):
         clock, processor = zip(*times, strict=True)
         pairs = list(zip(found[place, arguments.images[0]], times, strict=True))
-        slower, dearer = (statistics.median(ours[of] / first[of] for first, ours in pairs) for of in (0, 1))
+        wall_ratio, processor_ratio = (
+            statistics.median(ours[of] / first[of] for first, ours in pairs) for of in (0, 1)
+        )
         print(
             f"{place}, {num:,} images: {1 / statistics.median(clock):,.1f} steps/s ({1 / max(clock):,.1f} to "
-            f"{1 / min(clock):,.1f}), time × {slower:.3f}; {statistics.median(processor) * 1000:,.2f} ms of processor "
-            f"a step, × {dearer:.3f}; peak {peaks[place, num] / 2**20:,.0f} MiB"
+            f"{1 / min(clock):,.1f}), time × {wall_ratio:.3f}; "
+            f"{statistics.median(processor) * 1000:,.2f} ms of processor time per step, × {processor_ratio:.3f}; "
+            f"peak {peaks[place, num] / 2**20:,.0f} MiB"
         )
     for num in arguments.images:
         started = time.perf_counter()

@@ -1,10 +1,10 @@
-"""How fast MJSynth is packed from the official folder, in how much memory, and whether a killed packing goes on.
+"""How fast MJSynth is packed from the official folder, in how much memory, and whether packing continues after a kill.
 
     python docs/benchmarks/packing.py FOLDER [--num 200000] [--workers 1]
 
-FOLDER holds real images somewhere in it; they are copied, as often as it takes, into an official folder of `num` files
-in a temporary folder. Prints images per second of the clock and of the processors, the largest resident set of any
-process, and the digests of a packing that ran through and of one that was killed twice.
+FOLDER contains real images at any depth. They are copied repeatedly into a temporary folder with the official layout
+and `num` files. Prints images per second of wall-clock and processor time, the largest resident set of any process,
+and the digests of an uninterrupted packing and of one that was killed twice.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Every recipe, and the start of the program, measured on this machine and added to CSV files.
+"""Benchmark every recipe and the start of the program on this machine, and append the rows to CSV files.
 
     python docs/benchmarks/run.py FILE.csv DATA [--recipe NAME]... [--seconds 5] [--with-evaluation] [--device auto]
 
-DATA is a folder with the files of all datasets, or with a folder for each. Recipes whose data is not there are told of
-and left out. Start-up times go to `startup.csv` beside FILE.csv, unless recipes are named.
+DATA is a folder with the files of all datasets, or with one folder for each. Recipes without data there are reported
+and skipped. Start-up times go to `startup.csv` beside FILE.csv, unless recipes are named.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ganzoo.registry import recipes
 
 
 def bench(*arguments: str | Path) -> None:
-    """Run `ganzoo bench`, whose errors are for the reader."""
+    """Run `ganzoo bench`, which prints its own errors."""
     print("$ ganzoo bench", *arguments, file=sys.stderr, flush=True)
     subprocess.run([sys.executable, "-m", "ganzoo", "bench", *map(str, arguments)], check=False)
 
 
 def main() -> None:
-    """Measure."""
+    """Run the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("data", type=Path)

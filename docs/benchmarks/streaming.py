@@ -1,11 +1,11 @@
-"""Training speed from the disk against training from memory, in alternating rounds, on one core.
+"""Training speed from disk compared with training from memory, in alternating rounds, on one core.
 
     python docs/benchmarks/streaming.py RECIPE --data-dir FOLDER [--split train] [--gigabytes 2] [--set KEY=VALUE]
 
-Packs the split's samples over and over until the packed copy has that size. Before each round the system is told to
-forget the file (posix_fadvise), so that every sample of a streamed round comes from the disk, as it would when the set
-is many times larger than memory. Prints steps per second, processor time a step (all threads, which other programs on
-the machine disturb less), their ratio in each pair of rounds, and what is added to the resident set.
+Packs the split's samples repeatedly until the packed copy has that size. Before each round the file is dropped from the
+system's cache (posix_fadvise), so that every sample of a streamed round comes from the disk, as with a dataset much
+larger than memory. Prints steps per second, processor time per step (of all threads; other programs disturb it less),
+their ratio in each pair of rounds, and the growth of the resident set.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from ganzoo.specs import Adam, ArrayData, SyntheticData
 from ganzoo.weights.building import build, discriminator_builder, generator_builder
 from ganzoo.weights.model_config import ModelConfig
 
-Labels = tuple[Tensor, ...]
-"""The labels int64 [batch] of a conditional model; empty for others, so that nets are called with `*labels`."""
+Samples = tuple[Tensor, tuple[Tensor, ...]]
+"""Samples [batch, *shape] and, for a conditional model, their labels int64 [batch]: nets are called with `*labels`."""
 
 
 class Baseline:
@@ -57,33 +57,38 @@ class Baseline:
 
     def step(self) -> tuple[float, float]:
         """Update the generator once and the discriminator as often as the recipe says; return their last losses."""
-        recipe, fakes = self.recipe, None
-        if recipe.update_order == "generator_first":
-            loss_g, fakes = self._update_generator()
-        for _ in range(recipe.discriminator_steps):
-            loss_d = self._update_discriminator(fakes if recipe.share_fakes else None)
-        if recipe.update_order == "discriminator_first":
-            loss_g, _ = self._update_generator()
+        recipe, generator_first = self.recipe, self.recipe.update_order == "generator_first"
+        batches = [self._next_batch() for _ in range(recipe.discriminator_steps + self.loss.paired)]
+        paired = batches.pop(0 if generator_first else -1) if self.loss.paired else None
+        size = len((paired or batches[-1])[0])
+        shared_fakes = self._generate(size, paired) if recipe.share_fakes else None
+        if generator_first:
+            loss_g = self._update_generator(size, paired, shared_fakes)
+        for batch in batches:
+            loss_d = self._update_discriminator(batch, shared_fakes)
+        if not generator_first:
+            loss_g = self._update_generator(size, paired, shared_fakes)
         for scheduler in self.schedulers:
             scheduler.step()
         if self.generator_ema is not None and recipe.ema_decay is not None:
             decay = min(recipe.ema_decay, (1 + self.num_steps) / (10 + self.num_steps))
-            with torch.no_grad():
+            with torch.no_grad():  # in one call for all parameters, as torch.optim.swa_utils does
                 averages, values = self.generator_ema.parameters(), self.generator.parameters()
                 torch._foreach_lerp_(list(averages), list(values), 1 - decay)
         self.num_steps += 1
         return loss_d, loss_g
 
-    def _update_discriminator(self, fakes: tuple[Tensor, Labels] | None) -> float:
-        """Real up, fake down, on given fakes or fresh ones with the labels of the real samples."""
+    def _update_discriminator(self, batch: Samples, shared_fakes: Samples | None) -> float:
+        """Real up, fake down, on shared fakes or fresh ones with the labels of the real samples."""
         recipe, net = self.recipe, self.discriminator
-        real, real_labels = self._next_batch()
-        if fakes is None:
+        real, real_labels = batch
+        if shared_fakes is None:
             with torch.no_grad():
-                fakes = self.generator(self._latents(), *real_labels), real_labels
-        fake, fake_labels = fakes[0].detach(), fakes[1]
-        epsilon = self._uniform(recipe.batch_size) if recipe.regularizers else None
-        numbers = self._augmentation_numbers()
+                fake, fake_labels = self.generator(self._latents(len(real)), *real_labels), real_labels
+        else:
+            fake, fake_labels = shared_fakes[0].detach(), shared_fakes[1]
+        epsilon = self._uniform(len(real)) if recipe.regularizers else None
+        numbers = self._augmentation_numbers(len(real))
         real, fake = self._augmented(real, numbers, 0), self._augmented(fake, numbers, 1)
         loss = self.loss.discriminator(net(real, *real_labels), net(fake, *fake_labels), recipe.label_smoothing)
         if recipe.discriminator_loss == "mean":
@@ -100,40 +105,43 @@ class Baseline:
                 parameter.data.clamp_(-recipe.weight_clip, recipe.weight_clip)
         return loss.item()
 
-    def _update_generator(self) -> tuple[float, tuple[Tensor, Labels]]:
-        """Make the discriminator mistake fakes for real; return the loss and the fakes."""
-        real, labels = self._next_batch() if self.loss.paired else (None, ())
-        latents = self._latents()
-        if self.num_classes and real is None:
-            shape = (self.recipe.batch_size,)
-            labels = (torch.randint(self.num_classes, shape, generator=self.source, device=self.device),)
-        fake, numbers = self.generator(latents, *labels), self._augmentation_numbers()
+    def _update_generator(self, size: int, paired: Samples | None, shared_fakes: Samples | None) -> float:
+        """Make the discriminator mistake fakes for real."""
+        fake, labels = shared_fakes or self._generate(size, paired)
+        numbers = self._augmentation_numbers(size)
         fake_logits, real_logits = self.discriminator(self._augmented(fake, numbers, 1), *labels), None
-        if real is not None:
+        if paired is not None:
             with torch.no_grad():
-                real_logits = self.discriminator(self._augmented(real, numbers, 0), *labels)
+                real_logits = self.discriminator(self._augmented(paired[0], numbers, 0), *labels)
         loss = self.loss.generator(fake_logits, real_logits)
         self.optimizer_g.zero_grad()
         loss.backward()
         self.optimizer_g.step()
-        return loss.item(), (fake, labels)
+        return loss.item()
 
-    def _next_batch(self) -> tuple[Tensor, Labels]:
+    def _generate(self, size: int, paired: Samples | None) -> Samples:
+        """Return fakes with the labels of the real samples that they are paired with, or random ones."""
+        latents, labels = self._latents(size), () if paired is None else paired[1]
+        if self.num_classes and paired is None:
+            labels = (torch.randint(self.num_classes, (size,), generator=self.source, device=self.device),)
+        return self.generator(latents, *labels), labels
+
+    def _next_batch(self) -> Samples:
         """Return real samples and, for a conditional model, their labels."""
         samples, labels = next(self.batches)
         if not self.num_classes or labels is None:
             return samples.to(self.device), ()
         return samples.to(self.device), (labels.to(self.device),)
 
-    def _latents(self) -> Tensor:
-        return randomness.draw_latents(self.recipe.latent, self.recipe.batch_size, self.source)
+    def _latents(self, size: int) -> Tensor:
+        return randomness.draw_latents(self.recipe.latent, size, self.source)
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.source, device=self.device)
 
-    def _augmentation_numbers(self) -> Tensor | None:
-        recipe = self.recipe
-        return self._uniform(recipe.batch_size, 2, len(recipe.augment), NUMBERS) if recipe.augment else None
+    def _augmentation_numbers(self, size: int) -> Tensor | None:
+        names = self.recipe.augment
+        return self._uniform(size, 2, len(names), NUMBERS) if names else None
 
     def _augmented(self, samples: Tensor, numbers: Tensor | None, which: int) -> Tensor:
         """Return what the discriminator sees of real (0) or fake (1) samples."""
@@ -146,14 +154,14 @@ def _adam(net: nn.Module, spec: Adam) -> torch.optim.Adam:
     )
 
 
-def load_batches(dataset: OpenedDataset, batch_size: int) -> Iterator[Batch]:
-    """Yield shuffled batches on the CPU without end, without the incomplete last batch of an epoch."""
+def load_batches(dataset: OpenedDataset, batch_size: int, *, drop_last: bool = True) -> Iterator[Batch]:
+    """Yield shuffled batches on the CPU without end."""
     if isinstance(dataset.data, SyntheticData):
         source = randomness.generator(0, "bench")
         while True:
             yield Batch(dataset.data.draw(batch_size, source), None)
     items = _Items(dataset.data, images=dataset.spec.sample.kind == "image")
-    loader = DataLoader(items, batch_size=batch_size, shuffle=True, drop_last=True)
+    loader = DataLoader(items, batch_size=batch_size, shuffle=True, drop_last=drop_last)
     while True:
         for samples, labels in loader:
             yield Batch(samples, labels)

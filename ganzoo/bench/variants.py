@@ -30,7 +30,7 @@ from ganzoo.weights.model_config import ModelConfig, model_config
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to do the work."""
+    """What is timed: a loop and its precision."""
 
     name: str
     """`baseline`, `eager`, `graph`, `compile` or `sample`."""
@@ -103,7 +103,8 @@ class _Baseline(Runner):
         super().__init__(device)
         self.batch = settings.recipe.batch_size
         self.images_per_step = settings.recipe.discriminator_steps * self.batch
-        self._loop = Baseline(settings, config, load_batches(dataset, self.batch), device)
+        batches = load_batches(dataset, self.batch, drop_last=settings.recipe.drop_last)
+        self._loop = Baseline(settings, config, batches, device)
 
     def run(self, steps: int) -> None:
         for _ in range(steps):
@@ -117,7 +118,8 @@ class _Engine(Runner):
         super().__init__(device)
         self.batch = settings.recipe.batch_size
         self.images_per_step = settings.recipe.discriminator_steps * self.batch
-        batches = open_batches(dataset, self.batch, settings.seed, device, settings.data)
+        drop_last = settings.recipe.drop_last
+        batches = open_batches(dataset, self.batch, settings.seed, device, settings.data, drop_last=drop_last)
         self._state = TrainingState(settings, config, batches, device)
         self._engine = Engine(self._state)
         self.run(WARM_UP + 1)  # a capture may fail after its warm-up

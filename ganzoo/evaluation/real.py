@@ -70,9 +70,9 @@ class RealSamples:
         """Return the words of the whole split, in lower case. Raises EvaluationError without texts."""
         return self._vocabulary
 
-    def features(self, name: str) -> Features:
+    def features(self, extractor: str) -> Features:
         """Return the features of the real samples under an extractor, computed once for each store."""
-        return self.cached(f"features of {name}", lambda: self._stored_features(name))
+        return self.cached(f"features of {extractor}", lambda: self._stored_features(extractor))
 
     def _stored_features(self, name: str) -> Features:
         spec, extractor = self._extractors.get(name)

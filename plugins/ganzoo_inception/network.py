@@ -1,7 +1,6 @@
 """torch-fidelity's Inception as an extractor.
 
-Szegedy et al. 2015, arXiv:1512.00567; the trained graph of 2015-12-05 as torch-fidelity rebuilds it (Apache-2.0). On
-CUDA its convolutions use TF32 wherever torch does by default.
+Szegedy et al. 2015, arXiv:1512.00567; the trained graph of 2015-12-05 as torch-fidelity rebuilds it (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from ganzoo.specs import Extractor
 from ganzoo_inception.weights import URL, VARIABLE, Weights, find
 
 VALUES, LOGITS = "2048", "logits_unbiased"
-"""torch-fidelity's names of the layers; Inception Scores rest on the logits without their bias."""
+"""torch-fidelity's names of the layers; the Inception Score uses the logits without bias."""
 
 
 def load(device: torch.device, folder: Path) -> Extractor:
-    """Return the Inception on a device; `folder` is where its weights are kept when they must be downloaded.
+    """Return the Inception on a device; `folder` is for weights that must be downloaded.
 
     Raises EvaluationError.
     """
@@ -42,19 +41,19 @@ def load(device: torch.device, folder: Path) -> Extractor:
         logits = {"logits": found[LOGITS]} if LOGITS in found else {}
         return {"values": found[VALUES], **logits}
 
-    deviation = None if weights.pinned else f"{weights.path} does not hold the Inception weights that FID is made of"
+    deviation = None if weights.pinned else f"{weights.path} does not hold the Inception weights of FID"
     return Extractor(outputs=outputs, sha256=weights.sha256, deviation=deviation)
 
 
 def build(weights: Weights) -> Any:
     """Return torch-fidelity's module with the given weights, for inference. Raises EvaluationError."""
-    # Here: importing torch-fidelity imports torchvision, which takes longer than torch.
+    # Imported here because torch-fidelity imports torchvision, which takes longer than torch.
     from torch_fidelity.feature_extractor_inceptionv3 import BasicConv2d, FeatureExtractorInceptionV3
 
     tensors = dict(weights.tensors)
     if not weights.has_classifier:
         tensors |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
-    # The constructor unpickles what it is given, so it is given what was written here.
+    # The constructor unpickles its argument, so it gets a file that is written here.
     file = io.BytesIO()
     torch.save(tensors, file)
     file.seek(0)
@@ -64,10 +63,10 @@ def build(weights: Weights) -> Any:
             net = FeatureExtractorInceptionV3("inception-2015", layers, feature_extractor_weights_path=file)
     except RuntimeError as error:
         raise EvaluationError(
-            f"{weights.path} holds other tensors than the Inception of FID has.",
+            f"{weights.path} holds other tensors than the Inception of FID.",
             hint=f"Set {VARIABLE} to the Inception weights: {URL}",
         ) from error
-    # As the network does, but 1.3 times as fast; features differ by less than 1e-5.
+    # Fused layers are 1.3 times as fast; features differ by less than 1e-5.
     for module in net.modules():
         if isinstance(module, BasicConv2d):
             module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()

@@ -1,4 +1,4 @@
-"""The weights of the 2015 Inception: found, or downloaded, and told apart from any others.
+"""The weights of the 2015 Inception: found or downloaded, and identified by digest.
 
 Files are safetensors or `.pth`; a `.pth` is a pickle, of which only tensors are accepted (`weights_only`).
 """
@@ -27,24 +27,24 @@ VARIABLE = "GANZOO_INCEPTION_WEIGHTS"
 NAME = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{NAME}"
 OTHER_NAME = "pt_inception-2015-12-05-6726825d.pth"
-"""The name that pytorch-fid gives the same file in torch hub's cache."""
+"""pytorch-fid's name for the same file in torch hub's cache."""
 
 FILE_SHA256 = "6726825d"
-"""How the sha256 of the official file begins; its name says so."""
+"""Start of the official file's sha256, as in its name."""
 CONTENT_SHA256 = "c9ce7f36d5ee9536ecde7e5b5b679a59d152a85abff7981e0d6c0e5d706e3557"
-"""`content_sha256` of the official values, in whatever file."""
+"""`content_sha256` of the official values, whatever the file format."""
 
 SECONDS = 20.0
-"""How long a download may be silent."""
+"""Timeout of each read of the download."""
 MAX_BYTES = 200_000_000
-"""The official file has less than half of it."""
+"""Limit of the download; the official file has less than half of it."""
 
-HOW_TO_GET = f"Fetch {URL} on any machine, and set {VARIABLE} to the file."
+HOW_TO_GET = f"Download {URL} on any machine, and set {VARIABLE} to the file."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """What a file holds."""
+    """The contents of a file."""
 
     path: Path
     """Where it was found."""
@@ -53,19 +53,19 @@ class Weights:
     sha256: str
     """Of the values without the final layer, `content_sha256`."""
     pinned: bool
-    """Whether this is the official file, or holds its very values."""
+    """Whether this is the official file or has the same values."""
 
     @property
     def has_classifier(self) -> bool:
-        """Whether the final layer is there."""
+        """Whether the file has the final layer."""
         return "fc.weight" in self.tensors
 
 
 def find(folder: Path) -> Weights:
-    """Return the weights: those that GANZOO_INCEPTION_WEIGHTS names, else torch hub's, else those in `folder`.
+    """Return the weights from GANZOO_INCEPTION_WEIGHTS, else from torch hub's cache, else from `folder`.
 
-    When there are none they are downloaded into `folder`. Only a file that the user names may hold other values than
-    the official ones. Raises EvaluationError.
+    If there are none, they are downloaded into `folder`. Only the file in GANZOO_INCEPTION_WEIGHTS may differ from the
+    official values. Raises EvaluationError.
     """
     named = os.environ.get(VARIABLE)
     if named:
@@ -76,20 +76,20 @@ def find(folder: Path) -> Weights:
     if path is None:
         path = folder / NAME
         download(URL, path)
-    weights = read(path, f"Delete {path}, and it is fetched again.")
+    weights = read(path, f"Delete {path} to download it again.")
     if not weights.pinned:
         raise EvaluationError(
             f"{path} does not hold the Inception weights of 2015-12-05: it is damaged, or another network's.",
-            hint=f"Delete it, and it is fetched again; or set {VARIABLE} to the right file.",
+            hint=f"Delete it to download it again, or set {VARIABLE} to the right file.",
         )
     return weights
 
 
 def read(path: Path, hint: str) -> Weights:
-    """Read a weights file of either form. Raises EvaluationError."""
+    """Read a .safetensors or .pth file. Raises EvaluationError."""
     try:
         if not path.is_file():
-            raise EvaluationError(f"{path} is no file.", hint=hint)  # a FIFO could be waited for without end
+            raise EvaluationError(f"{path} is not a file.", hint=hint)  # reading a FIFO could block forever
         content = path.read_bytes()
     except OSError as error:
         raise EvaluationError(f"cannot read {path}: {error.strerror}.", hint=hint) from error
@@ -98,8 +98,8 @@ def read(path: Path, hint: str) -> Weights:
         raise EvaluationError(f"{path} is damaged: it holds NaN or infinite values.", hint=hint)
     found = content_sha256(tensors)
     official = hashlib.sha256(content).hexdigest().startswith(FILE_SHA256)
-    # Zeros stand in for a missing final layer where a reader insists on one; and a layer that is not in the digest is
-    # known only by the official file that it comes in.
+    # Some files have zeros in place of the final layer, for readers that require one. The digest does not cover that
+    # layer, so beside the official values it is trusted only in the official file.
     whole = {"fc.weight", "fc.bias"} <= tensors.keys() and bool(tensors["fc.weight"].any())
     if not whole or (found == CONTENT_SHA256 and not official):
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
@@ -108,7 +108,7 @@ def read(path: Path, hint: str) -> Weights:
 
 def _parse(content: bytes, path: Path, hint: str) -> dict[str, Tensor]:
     try:
-        # A safetensors file begins with its header's length in 8 bytes, whose first may be that of a pickle.
+        # A safetensors file starts with the length of its header in 8 bytes, the first of which may look like a pickle.
         if content[8:9] != b"{" and content.startswith((b"PK\x03\x04", b"\x80")):
             tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         else:
@@ -120,14 +120,14 @@ def _parse(content: bytes, path: Path, hint: str) -> dict[str, Tensor]:
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items()
     ):
-        raise EvaluationError(f"{path} holds something else than named tensors.", hint=hint)
+        raise EvaluationError(f"{path} does not contain named tensors.", hint=hint)
     return {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
 
 
 def content_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """Return the digest of names and raw bytes in the order of names, without the final layer.
+    """Return the digest of names and raw bytes, sorted by name, without the final layer.
 
-    Files with and without that layer give the same features, and so the same digest.
+    Files with and without that layer give the same features, and so have the same digest.
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -138,7 +138,7 @@ def content_sha256(tensors: Mapping[str, Tensor]) -> str:
 
 
 def download(url: str, path: Path, *, sha256: str = FILE_SHA256) -> None:
-    """Fetch a file whose sha256 begins as given: the whole file, or none. Raises EvaluationError within seconds."""
+    """Download a file whose sha256 starts as given, completely or not at all. Raises EvaluationError within seconds."""
     print(f"Downloading the Inception weights (95 MB) into {path.parent}.", file=sys.stderr)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     digest, size = hashlib.sha256(), 0
@@ -150,12 +150,12 @@ def download(url: str, path: Path, *, sha256: str = FILE_SHA256) -> None:
                 size += len(block)
                 file.write(block)
         if not digest.hexdigest().startswith(sha256):
-            raise EvaluationError(f"{url} sent another file, or only a part of it.", hint=HOW_TO_GET)
+            raise EvaluationError(f"{url} sent another file, or only part of it.", hint=HOW_TO_GET)
         partial.replace(path)
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise EvaluationError(
-            f"no Inception weights here, and they cannot be downloaded: {reason}.", hint=HOW_TO_GET
+            f"the Inception weights are not on this machine and cannot be downloaded: {reason}.", hint=HOW_TO_GET
         ) from error
     finally:
         partial.unlink(missing_ok=True)

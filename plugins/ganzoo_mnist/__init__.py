@@ -1,4 +1,4 @@
-"""MNIST handwritten digits: the dataset, its classifier and its metrics. The recipes are in `ganzoo_mnist.recipes`."""
+"""MNIST handwritten digits: the dataset, its classifier and metrics. The recipes are in `ganzoo_mnist.recipes`."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def edit_distance(first: str, second: str) -> int:
-    """Return the least number of inserted, deleted and replaced characters from one text to the other (Levenshtein)."""
+    """Return the least number of insertions, deletions and replacements between two texts (Levenshtein)."""
     above = list(range(len(second) + 1))
     for row, left in enumerate(first, start=1):
         current = [row]

@@ -1,4 +1,4 @@
-"""The metrics: shares, means and error rates over readings."""
+"""Metrics of the texts that the recogniser reads."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from ganzoo_ocr.recogniser import HEIGHT, WIDTH, Reading, read
 
 
 def words(inputs: MetricInputs) -> float:
-    """Share of the generated images that are read as a word of the dataset."""
+    """Share of generated images that are read as a word of the dataset."""
     return _share_of_words(inputs, _readings(inputs))
 
 
 def distinct_words(inputs: MetricInputs) -> float:
-    """Different words of the dataset that are read, for each generated image."""
+    """Count the different words of the dataset that are read, per generated image."""
     readings = _readings(inputs)
     return len({reading.text for reading in readings} & inputs.vocabulary()) / len(readings)
 
 
 def confidence(inputs: MetricInputs) -> float:
-    """Mean confidence in the generated images."""
+    """Mean confidence on the generated images."""
     return fmean(reading.confidence for reading in _readings(inputs))
 
 
 def real_words(inputs: MetricInputs) -> float:
-    """Share of the real images that are read as a word of the dataset."""
+    """Share of real images that are read as a word of the dataset."""
     return _share_of_words(inputs, _real_readings(inputs))
 
 
 def real_confidence(inputs: MetricInputs) -> float:
-    """Mean confidence in the real images."""
+    """Mean confidence on the real images."""
     return fmean(reading.confidence for reading in _real_readings(inputs))
 
 
 def real_exact(inputs: MetricInputs) -> float:
-    """Share of the real images that are read as what is written on them."""
+    """Share of real images that are read correctly."""
     return fmean(found == written for found, written in _real_pairs(inputs))
 
 
 def real_character_error_rate(inputs: MetricInputs) -> float:
-    """Edits between what is read and what is written on the real images, for each written character."""
+    """Edits between the text read and the text written on the real images, per written character."""
     pairs = _real_pairs(inputs)
     return sum(edit_distance(found, written) for found, written in pairs) / sum(len(written) for _, written in pairs)
 
@@ -66,12 +66,12 @@ def _real_readings(inputs: MetricInputs) -> Sequence[Reading]:
 
 
 def _real_pairs(inputs: MetricInputs) -> list[tuple[str, str]]:
-    """Return what is read and what is written, both in lower case, for each real image."""
+    """Return the text read and the text written, both in lower case, for each real image."""
     _check(inputs)
     texts = inputs.real_texts()
     if texts is None:
         raise EvaluationError(
-            "nobody knows what is written on these real images.", hint="Choose a metric that needs no texts."
+            "the dataset does not say what is written on its images.", hint="Choose a metric that needs no texts."
         )
     readings = _real_readings(inputs)
     return [(reading.text, text.lower()) for reading, text in zip(readings, texts, strict=True)]

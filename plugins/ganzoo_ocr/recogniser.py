@@ -1,4 +1,4 @@
-"""Word images -> what is read in them, with PP-OCRv6 (small) as the rapidocr package carries it."""
+"""Word images -> texts, with PP-OCRv6 (small) from the rapidocr package."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 MODEL = "PP-OCRv6_rec_small.onnx"
 SHA256 = "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884"
-"""rapidocr 3.9 and 3.10 carry this file; numbers from another one compare with none."""
+"""The file in rapidocr 3.9 and 3.10; numbers from another file are not comparable."""
 
 HEIGHT, WIDTH = 32, 128
 INPUT_SHAPE = [3, 48, 192]
-"""What images are resized to (bilinear): the recogniser's height and their own aspect, so nothing is padded."""
+"""Images are resized (bilinear) to the recogniser's height, keeping their aspect ratio, so nothing is padded."""
 
 MAX_THREADS = 8
 
@@ -34,18 +34,18 @@ _HINT = "Install it with: pip install 'ganzoo[ocr]'"
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read in one image."""
+    """The text read in one image."""
 
     text: str
-    """In lower case and without spaces; empty when nothing is read."""
+    """In lower case and without spaces; may be empty."""
     confidence: float
     """Mean probability of its characters, 0 to 1; 0 for an empty text."""
 
 
 def read(images: torch.Tensor) -> Sequence[Reading]:
-    """Read images in [-1, 1], float32 [num, 1, 32, 128], each by itself, so that no reading depends on another image.
+    """Read images in [-1, 1], float32 [num, 1, 32, 128], one at a time, so that no reading depends on another image.
 
-    Raises EvaluationError when the recogniser is not installed or is another one.
+    Raises EvaluationError when the pinned recogniser is not installed.
     """
     engine = _recogniser()
     grey = images[:, 0].add(1).mul(127.5).round().clamp(0, 255).byte().numpy()
@@ -61,7 +61,7 @@ def read(images: torch.Tensor) -> Sequence[Reading]:
 @cache
 def _recogniser() -> Any:
     try:
-        import onnxruntime  # noqa: F401 - rapidocr imports it late and does not ask for it
+        import onnxruntime  # noqa: F401 - rapidocr imports it late and does not require it
         from rapidocr import RapidOCR
     except ImportError as error:
         raise EvaluationError(f"reading words needs {error.name or 'rapidocr'}.", hint=_HINT) from error
@@ -70,7 +70,7 @@ def _recogniser() -> Any:
             "Global.log_level": "critical",
             "Rec.model_path": str(_model_path()),
             "Rec.rec_img_shape": INPUT_SHAPE,
-            # Images are read side by side instead: one of them is too small to share.
+            # Images are read in parallel instead: one image is too small for several threads.
             "EngineConfig.onnxruntime.intra_op_num_threads": 1,
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }
@@ -78,18 +78,18 @@ def _recogniser() -> Any:
 
 
 def _model_path() -> Path:
-    """Return the pinned model inside the installed package. Raises EvaluationError when it holds another one."""
+    """Return the pinned model inside the installed package. Raises EvaluationError when it has another one."""
     spec = find_spec("rapidocr")
     assert spec is not None
     assert spec.origin is not None
     path = Path(spec.origin).parent / "models" / MODEL
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
-        raise EvaluationError(f"the installed rapidocr does not hold the {MODEL} of these metrics.", hint=_HINT)
+        raise EvaluationError(f"the installed rapidocr does not contain {MODEL}, which these metrics need.", hint=_HINT)
     return path
 
 
 def versions() -> dict[str, str]:
-    """Return what readings depend on: the recogniser's sha256, and the versions of what runs it."""
+    """Return the recogniser's sha256 and the versions of the packages that run it."""
     from importlib.metadata import version
 
     return {"recogniser": SHA256, "rapidocr": version("rapidocr"), "onnxruntime": version("onnxruntime")}

@@ -1,4 +1,4 @@
-"""Exact metrics: the law of the curves is known, so no real samples are needed."""
+"""Exact metrics: the distribution of the curves is known, so no real samples are needed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ganzoo_quadratic.energy import energy_test
 from ganzoo_quadratic.law import draw_curves, family, fit_a
 
 NUM_TESTED = 2_000
-"""Generated curves, the first ones, and as many from the true law, in the two-sample test."""
+"""Curves on each side of the two-sample test: the first generated ones, and real ones."""
 NUM_PERMUTATIONS = 200
-LAW_SEED = 2013
-"""Seed of the curves from the true law and of the permutations."""
+REAL_SEED = 2013
+"""Seed of the real curves and of the permutations."""
 NUM_BINS = 10
 
 
 def wasserstein_of_a(inputs: MetricInputs) -> float:
-    """Wasserstein-1 distance between the empirical law of the fitted a and U(1, 2), exact.
+    """Wasserstein-1 distance between the empirical distribution of the fitted a and U(1, 2), exact.
 
     In one dimension it is the integral over u in (0, 1) of |Q(u) - (1 + u)|, Q the quantile function. On each
     ((i-1)/n, i/n) Q is the i-th smallest a, so each piece is the integral of |c - u| with c = a - 1.
@@ -30,7 +30,7 @@ def wasserstein_of_a(inputs: MetricInputs) -> float:
     left = torch.arange(num, dtype=torch.float64) / num
     right = (torch.arange(num, dtype=torch.float64) + 1) / num
     inside = ordered.clamp(left, right)
-    # |c - u| from left to right: to the kink and from it; outside the interval the kink is its nearer end.
+    # Integral of |c - u| up to the kink at u = c and after it; a kink outside the interval is its nearer end.
     pieces = ((inside - left) * (ordered - (left + inside) / 2).abs()) + (
         (right - inside) * (ordered - (right + inside) / 2).abs()
     )
@@ -55,14 +55,14 @@ def curves_in_band(inputs: MetricInputs) -> float:
 
 
 def bins_of_a(inputs: MetricInputs) -> float:
-    """Share of ten equal bins of [1, 2] that hold at least a tenth of their fair share of the fitted a."""
+    """Share of ten equal bins of [1, 2] that hold at least a tenth of the fitted a expected there."""
     curves, axes = _curves(inputs)
     counts = fit_a(curves, _x(axes)).histc(bins=NUM_BINS, min=1, max=2)
     return float((counts >= 0.1 * len(curves) / NUM_BINS).double().mean())
 
 
 def energy_distance(inputs: MetricInputs) -> float:
-    """Energy distance between generated curves and curves from the true law."""
+    """Energy distance between generated and real curves."""
     return _tested(inputs)[0]
 
 
@@ -80,7 +80,7 @@ def _tested(inputs: MetricInputs) -> tuple[float, float]:
         )
 
     def compute() -> tuple[float, float]:
-        generator = torch.Generator().manual_seed(LAW_SEED)
+        generator = torch.Generator().manual_seed(REAL_SEED)
         real = draw_curves(axes.x, NUM_TESTED, generator).double()
         return energy_test(curves[:NUM_TESTED], real, NUM_PERMUTATIONS, generator)
 

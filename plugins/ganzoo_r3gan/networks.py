@@ -46,7 +46,7 @@ class Generator(nn.Module):
         self.output = _initialized(convolution(widths[-1], sample.shape[0], 1))
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Generate."""
+        """Return images [batch, channels, height, width]."""
         images: Tensor = self.output(self.stages(self.basis(self.project(latents))))
         return images if self.training else images.clamp(-1, 1)
 
@@ -71,7 +71,7 @@ class Discriminator(nn.Module):
         self.output = _initialized(nn.Linear(widths[0], 1, bias=False))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Judge."""
+        """Return raw logits [batch]."""
         logits: Tensor = self.output(self.basis(self.stages(self.input(images))))
         return logits.squeeze(1)
 

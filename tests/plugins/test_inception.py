@@ -179,7 +179,7 @@ QUICK = EvaluationProtocol(
 )
 
 
-def test_other_weights_give_numbers_that_compare_with_none_and_edited_statistics_give_none(
+def test_other_weights_are_a_deviation_and_edited_statistics_are_refused(
     untrained: Path, digits: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GANZOO_INCEPTION_WEIGHTS", str(untrained))
@@ -318,7 +318,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, monkeypatch: pyt
 
 def test_a_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANZOO_INCEPTION_WEIGHTS", str(tmp_path / "nowhere.pth"))
-    with pytest.raises(EvaluationError, match=r"nowhere\.pth is no file"):
+    with pytest.raises(EvaluationError, match=r"nowhere\.pth is not a file"):
         INCEPTION_2015.load(CPU, tmp_path)
 
 
@@ -343,7 +343,7 @@ def test_the_address_is_that_of_torch_fidelity() -> None:
     assert weights.URL == URL_INCEPTION_V3
 
 
-def test_the_variable_is_no_training_setting() -> None:
+def test_the_variable_is_not_a_training_setting() -> None:
     assert environment_layer({"GANZOO_INCEPTION_WEIGHTS": "file.pth"}).values == {}
 
 

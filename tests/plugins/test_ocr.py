@@ -134,8 +134,8 @@ def test_other_samples_are_refused_before_anything_is_read(metric: MetricSpec, s
 
 
 @pytest.mark.parametrize("metric", [OCR_REAL_EXACT, OCR_REAL_CER], ids=lambda metric: metric.name)
-def test_real_images_without_texts_are_no_number(metric: MetricSpec) -> None:
-    with pytest.raises(EvaluationError, match="nobody knows what is written"):
+def test_real_images_without_texts_are_refused(metric: MetricSpec) -> None:
+    with pytest.raises(EvaluationError, match="does not say what is written"):
         metric.compute(inputs(noise(1), real_texts=lambda: None))
 
 
@@ -173,11 +173,11 @@ def test_a_missing_extra_is_one_line(package: str) -> None:
     )
 
 
-def test_another_recogniser_is_no_number(tmp_path: Path) -> None:
+def test_another_recogniser_is_refused(tmp_path: Path) -> None:
     for name, content in {"rapidocr": "class RapidOCR: ...", "onnxruntime": ""}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(content)
     assert python(f"import sys; sys.path.insert(0, {str(tmp_path)!r})" + READ_NOISE) == (
-        "the installed rapidocr does not hold the PP-OCRv6_rec_small.onnx of these metrics. "
+        "the installed rapidocr does not contain PP-OCRv6_rec_small.onnx, which these metrics need. "
         "Install it with: pip install 'ganzoo[ocr]'"
     )

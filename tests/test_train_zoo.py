@@ -60,6 +60,7 @@ def test_a_run_that_falls_short_is_measured_and_not_bundled(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_that_was_stopped_goes_on_and_is_bundled_when_it_reaches_its_goal(
     tool: ModuleType,
     arguments: list[str],

@@ -30,7 +30,7 @@ class Goal:
 
     name: str
     package: str
-    """Under plugins/: the package that ships the weights."""
+    """Under plugins/: the package that ships the weights, which is that of the dataset."""
     bounds: dict[str, dict[str, float]] = field(default_factory=dict)
     """Protocol -> metric -> the worst value that will do; a protocol without bounds is measured and stated only."""
 
@@ -76,11 +76,16 @@ class Trainer:
     settings: Sequence[str] = ()
     """`key=value` over the recipe's own, for trials: such runs are measured and never bundled."""
 
+    def data_of(self, goal: Goal) -> Path:
+        """Return the folder of a dataset's own, where there is one, or the one of all."""
+        own = self.data / goal.package.removeprefix("ganzoo_")
+        return own if own.is_dir() else self.data
+
     def bring_on(self, goal: Goal) -> str:
         """Do what is missing for one recipe, and say how it stands. Raises OutOfTimeError, CalledProcessError."""
         run = self.runs / f"{goal.name}-seed{self.seed}"
         self.train(goal, run)
-        misses = [miss for protocol, bounds in goal.bounds.items() for miss in self.measure(run, protocol, bounds)]
+        misses = [miss for protocol in goal.bounds for miss in self.measure(goal, run, protocol)]
         if misses:
             return "falls short: " + ", ".join(misses)
         if self.settings:
@@ -94,21 +99,21 @@ class Trainer:
             if record["steps"] == record["settings"]["recipe"]["steps"]:
                 return
         if (run / "run.json").is_file():
-            self.ganzoo("resume", run, "--no-live", "--data-dir", self.data)
+            self.ganzoo("resume", run, "--no-live", "--data-dir", self.data_of(goal))
             return
         settings = [word for setting in self.settings for word in ("--set", setting)]
-        where = ["--out", run, "--device", self.device, "--data-dir", self.data]
+        where = ["--out", run, "--device", self.device, "--data-dir", self.data_of(goal)]
         self.ganzoo("train", goal.name, *where, "--seed", self.seed, "--no-live", *settings)
 
-    def measure(self, run: Path, protocol: str, bounds: dict[str, float]) -> Iterator[str]:
+    def measure(self, goal: Goal, run: Path, protocol: str) -> Iterator[str]:
         """Measure a finished run once; yield every bound that it does not reach."""
         path, weights = run / "evaluations" / f"{protocol}.json", run / "model.safetensors"
         if not path.is_file() or path.stat().st_mtime < weights.stat().st_mtime:
-            where = ["--device", self.device, "--data-dir", self.data]
+            where = ["--device", self.device, "--data-dir", self.data_of(goal)]
             self.ganzoo("eval", run.resolve(), "--protocol", protocol, *where)
         found = {metric["name"]: metric for metric in self.measured(run, protocol)}
         print("  " + ", ".join(f"{name} {metric['value']:.4g}" for name, metric in found.items()), flush=True)
-        for name, bound in bounds.items():
+        for name, bound in goal.bounds[protocol].items():
             value = found[name]["value"]
             if value > bound if found[name]["better"] == "lower" else value < bound:
                 yield f"{name} {value:.4g}, wanted {bound:g}"
@@ -125,7 +130,7 @@ class Trainer:
                     return f"reaches its goal; {metric['name']} of {goal.name}@{entry['version']} is as good or better"
         version = f"v{len(entries) + 1}"
         protocols = [word for protocol in goal.bounds for word in ("--protocol", protocol)]
-        where = ["--manifest", self.manifest, "--data-dir", self.data]
+        where = ["--manifest", self.manifest, "--data-dir", self.data_of(goal)]
         self.ganzoo(
             *("bundle", run.resolve(), self.packages / goal.package, "--version", version, "--license", "MIT"),
             *(*where, *protocols),
@@ -202,7 +207,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the options."""
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     found.add_argument("names", nargs="*", metavar="NAME", help="recipes, or patterns such as 'mnist-*'; default: all")
-    found.add_argument("--data", type=Path, required=True, help="folder with the files of all datasets")
+    found.add_argument(
+        "--data", type=Path, required=True, help="folder with the files of all datasets, or a folder for each"
+    )
     found.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     found.add_argument("--seconds", type=float, default=540, help="when to stop (default 540)")
     found.add_argument("--seed", type=int, default=0, help="of the training (default 0); each has a run of its own")

@@ -146,9 +146,9 @@ MNIST_DCGAN = Recipe(
         "of Chen et al. 2016, arXiv:1606.03657; R1 of Mescheder et al. 2018, arXiv:1801.04406"
     ),
     notes=(
-        "A recipe of our own, small enough for a CPU. 28 pixels can be halved twice, so that each side of the game has "
-        "a fully connected layer where larger images have further convolutions; without the discriminator's, the "
-        "generator made the same image of every latent."
+        "A recipe of our own, small enough for a CPU. 28 pixels can be halved only twice, so each net has a fully "
+        "connected layer where larger images have further convolutions. Trials of 2,000 steps without the "
+        "discriminator's made the same image of every latent."
     ),
 )
 

@@ -17,9 +17,10 @@ from ganzoo import registry
 from ganzoo.cli import main
 from ganzoo.cli.output import out
 
-# The workers of pytest-xdist share the cores: torch, which reads this when it is imported, and every process that a
-# test starts take one thread each.
+# Both are read when torch and huggingface_hub are imported, and reach the processes that tests start. One thread each,
+# because the workers of pytest-xdist share the cores.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 DIGITS = Path(__file__).parent / "data" / "mnist"
 PHOTOGRAPHS = Path(__file__).parent / "data" / "cifar10"

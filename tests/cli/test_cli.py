@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ganzoo_quadratic
 from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines, set_options
 
 TINY = {"seed": 0, "steps": 20, "batch_size": 16, "config.generator_hidden": [8], "config.discriminator_hidden": [8]}
@@ -125,6 +127,7 @@ def in_terminal(*arguments: str) -> str:
     return written.decode()
 
 
+@pytest.mark.slow
 def test_without_out_a_terminal_gets_a_picture() -> None:
     shown = in_terminal("sample", "mnist-mlp", "--seed", "0", "-n", "16")
     assert shown.count("▀") > 1000
@@ -170,6 +173,7 @@ def test_settings_come_in_the_stated_order(ganzoo: Ganzoo, tmp_path: Path) -> No
     assert settings["seed"] == 5  # flag
 
 
+@pytest.mark.slow
 def test_a_plugins_architecture_trains_by_name(
     ganzoo: Ganzoo, ganzoo_process: Ganzoo, install_plugin: InstallPlugin
 ) -> None:
@@ -264,6 +268,7 @@ def test_eval_reports_its_whole_protocol_beside_the_run(ganzoo: Ganzoo, tmp_path
     assert "lower is better" in table.stdout
 
 
+@pytest.mark.slow
 def test_published_numbers_are_found_again_and_others_are_not(
     ganzoo: Ganzoo, ganzoo_process: Ganzoo, tmp_path: Path
 ) -> None:
@@ -314,12 +319,15 @@ def test_rm_asks_and_without_a_terminal_refuses(ganzoo: Ganzoo, home: Path) -> N
     assert list((home / "blobs").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_bundle_enters_a_run_that_then_loads_by_name(
-    ganzoo: Ganzoo, tmp_path: Path, install_plugin: InstallPlugin
+    ganzoo: Ganzoo, tmp_path: Path, install_plugin: InstallPlugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    short_recipe = dataclasses.replace(ganzoo_quadratic.QUADRATIC_MLP, steps=30)
+    monkeypatch.setattr(ganzoo_quadratic, "QUADRATIC_MLP", short_recipe)
     package = tmp_path / "cwd" / "my_curves"
     package.mkdir()
-    ganzoo("train", "quadratic-mlp", "--out", "short", "--steps", "30", "--seed", "0")
+    ganzoo("train", "quadratic-mlp", "--out", "short", "--steps", "20", "--seed", "0")
     short = ganzoo("zoo", "bundle", "short", package, "--version", "v7", "--license", "MIT")
     assert_two_lines(short, 2, "not trained as the recipe 'quadratic-mlp' says: steps")
     ganzoo("train", "quadratic-mlp", "--out", "run", "--seed", "0")
@@ -344,6 +352,7 @@ def test_train_says_which_engine_takes_the_steps(ganzoo: Ganzoo, digits: Path) -
     assert "\nengine eager: so few steps do not pay for a graph\n" in ganzoo("train", "mnist-mlp", *options).stderr
 
 
+@pytest.mark.slow
 def test_bench_compares_with_the_plain_loop(ganzoo: Ganzoo, digits: Path, tmp_path: Path) -> None:
     options = ["--data-dir", digits, "--rounds", "1", "--seconds", "0.01", "--device", "cpu", "--samples", "8"]
     options += ["--engine", "eager", "--precision", "fp32", "--precision", "bf16"]
@@ -359,6 +368,7 @@ def test_bench_compares_with_the_plain_loop(ganzoo: Ganzoo, digits: Path, tmp_pa
     assert len(rows) == len(speeds)
 
 
+@pytest.mark.slow
 def test_bench_shows_a_table(ganzoo: Ganzoo) -> None:
     options = ["--rounds", "1", "--seconds", "0.01", "--device", "cpu", "--engine", "graph", "--precision", "fp32"]
     result = ganzoo("-q", "bench", "quadratic-mlp", *options)
@@ -472,6 +482,7 @@ def test_a_corrupt_gz_is_two_lines(ganzoo: Ganzoo, digits: Path, tmp_path: Path)
     assert_nothing_written(tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_pull_at_once(tmp_path: Path, home: Path) -> None:
     command = [sys.executable, "-m", "ganzoo", "pull", "mnist-mlp"]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]

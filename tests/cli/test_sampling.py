@@ -22,6 +22,7 @@ from ganzoo.rendering.picture import to_pixels
 from tests.conftest import Ganzoo, assert_two_lines
 
 
+@pytest.mark.slow
 def test_many_pictures_are_the_samples_of_the_seed(ganzoo: Ganzoo, tmp_path: Path) -> None:
     result = ganzoo("sample", "mnist-mlp-small", "-n", "5000", "--seed", "0", "--out", "many", "--json")
     assert result.returncode == 0, result.stderr
@@ -84,6 +85,7 @@ def peak_mib(num: int, target: str, cwd: Path) -> float:
     return int(done.stdout.split()[-1]) / 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
 @pytest.mark.parametrize("name", ["{}.npy", "{}.safetensors", "{}/"])
 def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path, name: str) -> None:
@@ -99,6 +101,7 @@ def listen_to_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process")
 @pytest.mark.parametrize("options", [["--out", "x/"], ["--out", "x/", "--shard-size", "1000"], ["--out", "x.npy"]])
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, options: list[str]) -> None:

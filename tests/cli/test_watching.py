@@ -62,6 +62,7 @@ def train(out: Path, steps: int = 400) -> list[str]:
     return ["train", "quadratic-mlp", "--seed", "0", "--steps", str(steps), "--out", str(out), *options]
 
 
+@pytest.mark.slow
 def test_a_terminal_of_some_size_shows_samples_and_sparklines(tmp_path: Path) -> None:
     code, shown = in_terminal(110, 36, *train(tmp_path / "run"))
     assert code == 0
@@ -76,6 +77,7 @@ def test_a_terminal_of_some_size_shows_samples_and_sparklines(tmp_path: Path) ->
     assert shown.count("▀") > 1000  # the picture of the first part is there from the beginning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("columns", "lines", "option"), [(60, 40, "--live"), (110, 36, "--no-live")])
 def test_a_small_terminal_or_no_live_gets_the_bar(tmp_path: Path, columns: int, lines: int, option: str) -> None:
     code, shown = in_terminal(columns, lines, *train(tmp_path / "run", steps=40), option)
@@ -84,6 +86,7 @@ def test_a_small_terminal_or_no_live_gets_the_bar(tmp_path: Path, columns: int, 
     assert "━" in shown
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     code, shown = in_terminal(110, 36, *train(tmp_path / "run", steps=1_000_000), interrupt_after="score_fake")
     assert code == 130

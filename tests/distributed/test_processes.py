@@ -119,6 +119,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, st
     return folder / "run", stdout, stderr
 
 
+@pytest.mark.slow
 def test_two_processes_do_what_one_does_with_the_joint_batch(tmp_path: Path, digits: Path) -> None:
     process = torchrun(Path(__file__).with_name("rank.py"), tmp_path, digits)
     _, stderr = process.communicate(timeout=120)
@@ -128,6 +129,7 @@ def test_two_processes_do_what_one_does_with_the_joint_batch(tmp_path: Path, dig
         assert_same_run(tmp_path / name, alone.path)
 
 
+@pytest.mark.slow
 def test_one_process_writes_and_speaks(undisturbed: tuple[Path, str, str]) -> None:
     path, stdout, stderr = undisturbed
     assert stdout == f"{path}\n"
@@ -160,6 +162,7 @@ def worker(launcher: int, rank: int) -> int:
     raise AssertionError(f"no rank {rank}")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes in /proc")
 def test_a_killed_process_is_started_again_and_nothing_is_lost(
     tmp_path: Path, digits: Path, undisturbed: tuple[Path, str, str]
@@ -176,6 +179,7 @@ def test_a_killed_process_is_started_again_and_nothing_is_lost(
     assert [record["step"] for record in Run.open(tmp_path / "run").records()] == list(range(10, 301, 10))
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_another_number_of_processes(
     tmp_path: Path, digits: Path, undisturbed: tuple[Path, str, str]
 ) -> None:

@@ -131,6 +131,7 @@ def theirs(samples: Tensor, real: Tensor, weights_path: Path, folder: Path, **se
     return metrics
 
 
+@pytest.mark.slow
 def test_torch_fidelity_gives_the_same_numbers_for_folders_of_pngs(
     inputs: MetricInputs, untrained: Path, tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_torch_fidelity_gives_the_same_numbers_for_folders_of_pngs(
         assert value == pytest.approx(found[name], rel=1e-4, abs=1e-6), name
 
 
+@pytest.mark.slow
 def test_a_set_is_at_distance_zero_from_itself(inputs: MetricInputs) -> None:
     same = metric_inputs(features=inputs.features, real_features=inputs.features)
     assert FID.compute(same) == pytest.approx(0, abs=1e-6)
@@ -179,6 +181,7 @@ QUICK = EvaluationProtocol(
 )
 
 
+@pytest.mark.slow
 def test_other_weights_are_a_deviation_and_edited_statistics_are_refused(
     untrained: Path, digits: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +233,7 @@ def test_broken_samples_have_no_features(extractor: Extractor) -> None:
         extract(INCEPTION_2015, extractor, torch.full((2, 3, 8, 8), float("nan")), CPU)
 
 
+@pytest.mark.slow
 def test_weights_without_their_final_layer_give_no_inception_score(
     untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

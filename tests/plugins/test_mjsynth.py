@@ -543,6 +543,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGKILL, 2), (signal.SIGINT, 1)])
 def test_a_packing_that_was_stopped_goes_on_to_the_same_bytes(
     tmp_path: Path, number: signal.Signals, workers: int
@@ -558,7 +559,7 @@ def test_a_packing_that_was_stopped_goes_on_to_the_same_bytes(
     while not (journals := list(packed.glob(".*/journal.json"))):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
-        time.sleep(0.002)
+        time.sleep(0.005)
     helpers = children_of(process)
     process.send_signal(number)
     stderr = process.communicate()[1]

@@ -158,11 +158,13 @@ def python(code: str) -> str:
 
 
 @needs_ocr
+@pytest.mark.slow
 def test_reading_is_silent_and_asks_no_network() -> None:
     blocked = "import socket, sys\nsocket.getaddrinfo = socket.socket.connect = lambda *_: sys.exit('asked')"
     assert python(blocked + READ_NOISE) == "[Reading(text='', confidence=0.0)]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["rapidocr", "onnxruntime"])
 def test_a_missing_extra_is_one_line(package: str) -> None:
     if package == "onnxruntime":

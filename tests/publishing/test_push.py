@@ -84,6 +84,7 @@ def test_a_push_is_one_commit(user: HubServer, package: Package) -> None:
     assert len(user.repo(NAME).history()) == 2  # and the one that every repository begins with
 
 
+@pytest.mark.slow
 def test_a_run_is_pushed_with_its_discriminator_record_and_metrics(user: HubServer, ganzoo: Ganzoo) -> None:
     ganzoo("train", "quadratic-mlp", "--steps", "30", "--seed", "7", "--out", "run")
     ganzoo("eval", "./run")
@@ -157,6 +158,7 @@ def test_private_never_writes_into_a_public_repository(user: HubServer, package:
     assert user.repo(NAME).head().id == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "fault"),
     [
@@ -322,6 +324,7 @@ def test_a_push_that_fails_anywhere_leaves_the_repository_as_it_was(
     assert {name: repository.head().id for name, repository in user.repositories.items()} == before
 
 
+@pytest.mark.slow
 def test_a_push_killed_while_it_uploads_leaves_the_repository_as_it_was(user: HubServer, folder: Path) -> None:
     user.add_repo(NAME, {"config.json": b"before"})
     before = user.repo(NAME).head().id
@@ -384,6 +387,7 @@ def test_wrong_arguments_are_two_lines(ganzoo: Ganzoo, arguments: list[str]) -> 
     assert result.returncode in (1, 2)
 
 
+@pytest.mark.slow
 def test_the_whole_zoo_is_published_and_pinned(user: HubServer, tmp_path: Path) -> None:
     manifest = tmp_path / "weights_manifest.json"
     shutil.copy(ROOT / "weights_manifest.json", manifest)

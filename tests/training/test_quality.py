@@ -57,6 +57,7 @@ def test_a_resumed_run_measures_and_keeps_what_an_uninterrupted_one_does(tmp_pat
     assert (resumed.path / best).read_bytes() == (whole.path / best).read_bytes()
 
 
+@pytest.mark.slow
 def test_higher_can_be_better(tmp_path: Path) -> None:
     settings = {**TINY, "eval_protocol": "quadratic-exact-v2", "best_metric": "point-in-band"}
     run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=settings)

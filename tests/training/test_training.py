@@ -29,7 +29,7 @@ from ganzoo.errors import (
     UnknownNameError,
 )
 from ganzoo.training import Run, Training
-from tests.conftest import set_options
+from tests.conftest import DIGITS, set_options
 
 TINY: dict[str, Any] = {
     "seed": 3,
@@ -59,10 +59,23 @@ def outcome(run: Path) -> Outcome:
     return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}, timeless
 
 
-@pytest.fixture
-def reference(tmp_path: Path, digits: Path) -> Outcome:
-    """The outcome of the run of TINY that was not interrupted."""
-    return outcome(train(tmp_path / "reference", digits).path)
+def uninterrupted(folder: Path, **values: Any) -> Outcome:
+    """The outcome of a run that was not interrupted, which many tests compare with."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANZOO_HOME", str(folder / "home"))
+        return outcome(train(folder / "run", DIGITS, **values).path)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The outcome of the run of TINY."""
+    return uninterrupted(tmp_path_factory.mktemp("reference"))
+
+
+@pytest.fixture(scope="module")
+def long_reference(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The outcome of the run of LONG."""
+    return uninterrupted(tmp_path_factory.mktemp("long"), **LONG)
 
 
 def test_a_finished_run_is_a_weights_folder(tmp_path: Path, digits: Path) -> None:
@@ -133,17 +146,17 @@ def wait_for_lines(path: Path, num: int, process: subprocess.Popen[str]) -> None
     while not path.exists() or path.read_text().count("\n") < num:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 LONG = {"steps": 1000, "log_every": 4, "checkpoint_every": 25, "sample_every": 500}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(4))
 def test_a_run_killed_at_a_random_moment_and_resumed_equals_the_uninterrupted_one(
-    tmp_path: Path, digits: Path, attempt: int
+    tmp_path: Path, digits: Path, long_reference: Outcome, attempt: int
 ) -> None:
-    whole = outcome(train(tmp_path / "whole", digits, **LONG).path)
     out = tmp_path / "killed"
     chance = random.Random(attempt)
     process = start_process(out, digits, *set_options(LONG))
@@ -153,7 +166,7 @@ def test_a_run_killed_at_a_random_moment_and_resumed_equals_the_uninterrupted_on
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     ganzoo.resume(out)
-    assert outcome(out) == whole
+    assert outcome(out) == long_reference
     assert not list(out.rglob("*.partial"))
 
 
@@ -235,6 +248,7 @@ def test_a_run_killed_before_its_weights_were_written_writes_them(tmp_path: Path
     assert ganzoo.load(run.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, digits: Path, number: signal.Signals) -> None:
     out = tmp_path / "run"
@@ -355,6 +369,7 @@ def test_a_state_that_could_not_be_taken_up_is_not_saved(tmp_path: Path) -> None
     assert Run.open(tmp_path / "run").checkpoints.steps() == []
 
 
+@pytest.mark.slow
 def test_two_cannot_train_into_one_folder(tmp_path: Path, digits: Path) -> None:
     process = start_process(tmp_path / "run", digits, "--steps", "1000000")
     wait_for_lines(tmp_path / "run" / "metrics.jsonl", 1, process)

@@ -83,6 +83,7 @@ def differences(state: TrainingState, other: TrainingState) -> dict[str, float]:
     return {name: value for name, value in found.items() if value}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_graph_gives_the_very_numbers_of_the_eager_step(samples: dict[str, Path], case: str) -> None:
     recipe, values = CASES[case]
@@ -92,6 +93,7 @@ def test_a_graph_gives_the_very_numbers_of_the_eager_step(samples: dict[str, Pat
     assert differences(graph, eager) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="there is no compiler")
 def test_a_compiled_step_differs_by_rounding_alone(samples: dict[str, Path]) -> None:
     recipe, values = CASES["drawn data"]

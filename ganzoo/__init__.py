@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import GanzooError
+from ganzoo.version import __version__
 
 if TYPE_CHECKING:
     from ganzoo.evaluation.measurement import evaluate
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from ganzoo.rendering.sample import sample
     from ganzoo.sources import list_models, load, pull, verify
     from ganzoo.training import resume, train
-
-__version__ = "0.1.0"
 
 __all__ = [
     "GAN",

@@ -9,7 +9,7 @@ from importlib.metadata import Distribution, DistributionFinder
 from pathlib import Path
 from typing import Any
 
-from ganzoo import __version__
+from ganzoo.version import __version__
 
 
 class _Checkout(Distribution):

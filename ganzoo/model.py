@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ganzoo import __version__
 from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError, hint_for
 from ganzoo.randomness import interpolate_latents, latent_batches, random_seed, sample_latents
 from ganzoo.sampling import accelerated, best_batch_size
 from ganzoo.system.files import write_atomically
+from ganzoo.version import __version__
 from ganzoo.weights.building import build_with_weights, discriminator_builder, generator_builder, num_parameters
 from ganzoo.weights.layout import CONFIG_NAME, GENERATOR_NAME
 from ganzoo.weights.model_config import ModelConfig, parse_model_config

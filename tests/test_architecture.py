@@ -20,6 +20,7 @@ PLUGINS = ROOT / "plugins"
 
 ROOMS = [
     # what everything else speaks of
+    "version",
     "errors",
     "system",
     "specs",

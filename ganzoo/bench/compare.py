@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from ganzoo import __version__
 from ganzoo.bench.variants import BASELINE, SAMPLE, Variant, Workload, prepare
 from ganzoo.bench.worker import Worker, WorkerInfo
 from ganzoo.config import Layer, TrainingSettings, resolve_again
 from ganzoo.system.devices import supports_bf16
+from ganzoo.version import __version__
 
 EVALUATE_EVERY = 5000
 """Steps between two evaluations if the settings name none."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 
-from ganzoo import __version__
 from ganzoo.bench.machine import cpu_name
 from ganzoo.errors import GanzooError
+from ganzoo.version import __version__
 
 COMMANDS = (
     ("--version",),

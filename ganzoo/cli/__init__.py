@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from ganzoo import __version__
 from ganzoo.cli import (
     animate,
     bench,
@@ -31,6 +30,7 @@ from ganzoo.cli import (
 from ganzoo.cli.output import out
 from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError, hint_for
+from ganzoo.version import __version__
 
 app = typer.Typer(
     name="ganzoo",

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganzoo import __version__, registry
+from ganzoo import registry
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.errors import EvaluationError, UnknownNameError
@@ -24,6 +24,7 @@ from ganzoo.model import GAN
 from ganzoo.randomness import sample_latents
 from ganzoo.sources import load
 from ganzoo.specs import DatasetSpec, EvaluationProtocol, Features
+from ganzoo.version import __version__
 from ganzoo.weights.references import FolderReference, parse_reference
 
 BLOCK = 1024

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from ganzoo import __version__
 from ganzoo.errors import GanzooError, HubError, HubTimeoutError, MissingWeightsError, UsageError
+from ganzoo.version import __version__
 from ganzoo.weights.store import Store
 
 LIBRARY: dict[str, str] = {"library_name": "ganzoo", "library_version": __version__}

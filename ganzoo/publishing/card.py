@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganzoo import __version__
 from ganzoo.errors import GanzooError
 from ganzoo.registry import recipes
 from ganzoo.validation import plain
+from ganzoo.version import __version__
 from ganzoo.weights.manifest import measured
 from ganzoo.weights.model_config import ModelConfig
 

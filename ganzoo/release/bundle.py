@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganzoo import __version__
 from ganzoo.config import differences, settings_from_json
 from ganzoo.errors import GanzooError, SettingsError, UsageError, hint_for
 from ganzoo.evaluation.measurement import evaluate_gan
@@ -20,6 +19,7 @@ from ganzoo.registry import recipes
 from ganzoo.sources import load
 from ganzoo.system.files import write_atomically
 from ganzoo.validation import plain
+from ganzoo.version import __version__
 from ganzoo.weights.building import num_parameters
 from ganzoo.weights.layout import CONFIG_NAME, DISCRIMINATOR_NAME, FILES, TRAINING_NAME
 from ganzoo.weights.manifest import WeightsEntry, WeightsFile, read_manifest, write_manifest

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo import __version__
 from ganzoo.errors import BadReferenceError, UsageError, WeightsError
 from ganzoo.sources.kinds import EntrySource, FolderSource, HubSource, Source, StoredSource
+from ganzoo.version import __version__
 from ganzoo.weights.layout import NEEDED_ROLES, SIGNATURE_NAME
 from ganzoo.weights.manifest import WeightsEntry, WeightsFile, Zoo
 from ganzoo.weights.references import FolderReference, HubReference, ZooReference, parse_reference

@@ -29,7 +29,6 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from ganzoo import __version__
 from ganzoo.config import TrainingSettings, settings_from_json
 from ganzoo.errors import ResumeError, SettingsError, TrainingError, hint_for
 from ganzoo.model import save_nets
@@ -37,6 +36,7 @@ from ganzoo.rendering import History
 from ganzoo.system.files import write_atomically
 from ganzoo.training.checkpoints import Checkpoints
 from ganzoo.training.state import TrainingState
+from ganzoo.version import __version__
 from ganzoo.weights.layout import DISCRIMINATOR_NAME, GENERATOR_NAME, TRAINING_NAME
 
 SCHEMA_VERSION = 1

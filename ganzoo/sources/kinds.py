@@ -6,6 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 class Source(ABC):
     """Weights that a reference names, wherever they are."""
 
+    reference: str
+    """Their reference, pinned to a version or a commit where there is one."""
     entry: WeightsEntry | None = None
     """Their entry in a weights manifest."""
     folder: Path | None = None
@@ -32,11 +35,6 @@ class Source(ABC):
     """SPDX identifier."""
     metrics: Sequence[Mapping[str, Any]] = ()
     """Published metrics: name, value, std and protocol of each."""
-
-    @property
-    @abstractmethod
-    def reference(self) -> str:
-        """Their reference, pinned to a version or a commit where there is one."""
 
     @property
     @abstractmethod
@@ -60,10 +58,7 @@ class FolderSource(Source):
 
     def __init__(self, folder: Path) -> None:
         self.folder: Path = folder
-
-    @property
-    def reference(self) -> str:
-        return str(self.folder)
+        self.reference = str(folder)
 
     @property
     def files(self) -> tuple[WeightsFile, ...]:
@@ -104,8 +99,9 @@ _FOLDER_HINT = "Name a folder with a config.json and a model.safetensors."
 class StoredSource(Source):
     """Weights that are kept in the store, each file pinned by size and sha256."""
 
-    def __init__(self, access: Access) -> None:
-        self.access, self.store = access, access.store
+    def __init__(self, reference: str, repository: HubReference | None, access: Access) -> None:
+        self.reference, self.access, self.store = reference, access, access.store
+        self._repository = repository
 
     @abstractmethod
     def missing(self, *, force: bool = False) -> list[RemoteFile]:
@@ -150,12 +146,20 @@ class StoredSource(Source):
         # A damaged blob is an error, even if another copy would be right: it must not go unnoticed.
         return self.store.read(file, f"ganzoo pull {self.reference}")
 
-    @abstractmethod
     def _lock(self) -> AbstractContextManager[None]:
-        """Let one process at a time download from this repository."""
+        """Let one process at a time download from the repository."""
+        from ganzoo.hub.records import repository_lock
+
+        return nullcontext() if self._repository is None else repository_lock(self.store, self._repository)
+
+    def _download(self, files: Sequence[WeightsFile]) -> None:
+        from ganzoo.hub.download import RemoteFile, fetch
+
+        fetch(self._commit(), [RemoteFile.pinned(file) for file in files], self.access)
 
     @abstractmethod
-    def _download(self, files: Sequence[WeightsFile]) -> None: ...
+    def _commit(self) -> HubReference:
+        """Return the repository at the commit that has the files. Raises MissingWeightsError."""
 
 
 class EntrySource(StoredSource):
@@ -164,13 +168,10 @@ class EntrySource(StoredSource):
     entry: WeightsEntry
 
     def __init__(self, entry: WeightsEntry, access: Access) -> None:
-        super().__init__(access)
+        repository = None if entry.repo_id is None else parse_hub_reference(entry.repo_id)
+        super().__init__(str(entry.reference), repository, access)
         self.entry, self.license, self.metrics = entry, entry.license, entry.metrics
         self._bundled = entry.bundled_folder()
-
-    @property
-    def reference(self) -> str:
-        return str(self.entry.reference)
 
     @property
     def files(self) -> tuple[WeightsFile, ...]:
@@ -225,23 +226,13 @@ class EntrySource(StoredSource):
                 self.store.remove(file)
             raise
 
-    def _lock(self) -> AbstractContextManager[None]:
-        from ganzoo.hub.records import repository_lock
-
-        return nullcontext() if self.entry.repo_id is None else repository_lock(self.store, self._commit())
-
-    def _download(self, files: Sequence[WeightsFile]) -> None:
-        from ganzoo.hub.download import RemoteFile, fetch
-
-        fetch(self._commit(), [RemoteFile.pinned(file) for file in files], self.access)
-
     def _commit(self) -> HubReference:
-        if self.entry.repo_id is None or self.entry.revision is None:
+        if self._repository is None or self.entry.revision is None:
             raise MissingWeightsError(
                 f"{self.reference} is neither in the store nor bundled with an installed package, and not on the Hub.",
                 hint=f"Update the package that lists it ({self.entry.owner}).",
             )
-        return parse_hub_reference(f"{self.entry.repo_id}@{self.entry.revision}")
+        return replace(self._repository, revision=self.entry.revision)
 
 
 class HubSource(StoredSource):
@@ -250,13 +241,9 @@ class HubSource(StoredSource):
     def __init__(self, reference: HubReference, access: Access) -> None:
         from ganzoo.hub.records import find_snapshot
 
-        super().__init__(access)
         self._asked = reference
-        self._snapshot = find_snapshot(reference, self.store)
-
-    @property
-    def reference(self) -> str:
-        return str(self._asked if self._snapshot is None else self._snapshot.reference)
+        self._snapshot = find_snapshot(reference, access.store)
+        super().__init__(str(self._snapshot.reference if self._snapshot else reference), reference, access)
 
     @property
     def files(self) -> tuple[WeightsFile, ...]:
@@ -275,6 +262,7 @@ class HubSource(StoredSource):
             commit, missing = self._plan(force)
             fetched = fetch(commit, missing, self.access) if missing else ()
             self._snapshot = record_snapshot(self.store, self._asked, commit, fetched)
+        self.reference = str(commit)
         return len(missing)
 
     def forget(self) -> None:
@@ -304,13 +292,6 @@ class HubSource(StoredSource):
         else:
             super()._provide(roles)
 
-    def _lock(self) -> AbstractContextManager[None]:
-        from ganzoo.hub.records import repository_lock
-
-        return repository_lock(self.store, self._asked)
-
-    def _download(self, files: Sequence[WeightsFile]) -> None:
-        from ganzoo.hub.download import RemoteFile, fetch
-
+    def _commit(self) -> HubReference:
         assert self._snapshot is not None
-        fetch(self._snapshot.reference, [RemoteFile.pinned(file) for file in files], self.access)
+        return self._snapshot.reference

@@ -207,8 +207,12 @@ def test_one_call_gives_an_extractor_its_five_metrics() -> None:
     assert seen == {"faces-net"}
 
 
-def test_tf32_may_be_chosen_by_its_new_switch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")  # reading the old switch now fails
-    spec = extractors.get("lenet-mnist")
-    images = torch.zeros(2, 1, 28, 28)
-    assert extract(spec, spec.load(torch.device("cpu"), Path()), images, torch.device("cpu")).values.shape == (2, 128)
+def test_tf32_may_be_chosen_by_its_new_switch() -> None:
+    spec, cpu = extractors.get("lenet-mnist"), torch.device("cpu")
+    before = torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # reading the old switch now fails
+    try:
+        features = extract(spec, spec.load(cpu, Path()), torch.zeros(2, 1, 28, 28), cpu)
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
+    assert features.values.shape == (2, 128)

@@ -126,6 +126,7 @@ def test_the_plain_loop_reads_the_values_and_labels_that_we_train_on() -> None:
     assert torch.tensor(ordered(theirs, their_labels)).allclose(torch.tensor(ordered(ours, our_labels)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_race_measures_every_way_and_says_on_what() -> None:
     settings, _ = open_tiny("mnist-cgan", device="cpu", steps=7)
     told: list[str] = []
@@ -154,6 +155,7 @@ def test_a_race_measures_every_way_and_says_on_what() -> None:
     assert told[0] == "plain fp32: getting ready"
 
 
+@pytest.mark.slow
 def test_real_images_are_those_of_every_update_of_the_discriminator_and_an_evaluation_takes_its_time() -> None:
     settings, _ = open_tiny("quadratic-mlp", device="cpu", discriminator_steps=3, eval_every=10)
     request = Request(

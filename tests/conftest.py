@@ -123,13 +123,14 @@ def ganzoo(cwd: Path) -> Ganzoo:
     """Run a command in this process, without a terminal; keyword arguments are environment variables."""
 
     def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        assert "PYTHONPATH" not in environment, "Python reads it at its start: use ganzoo_process"
         command, code = ["ganzoo", *map(str, arguments)], 0
         stdout, stderr = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
             patch.chdir(cwd)
             patch.setattr(sys, "argv", command)
             patch.setattr(sys, "stdin", io.StringIO())
-            patch.setattr(os, "_exit", sys.exit)
+            patch.setattr(os, "_exit", sys.exit)  # main ends so where the Hub's client left threads behind
             for name in ("quiet", "silent"):
                 patch.setattr(out, name, False)
             for name, value in {"COLUMNS": "200", **environment}.items():

@@ -136,6 +136,7 @@ def test_the_baseline_reads_the_values_and_labels_that_we_train_on() -> None:
     assert torch.tensor(ordered(theirs, their_labels)).allclose(torch.tensor(ordered(ours, our_labels)), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_variant_is_measured_with_what_it_ran_on() -> None:
     settings, _ = open_tiny("mnist-cgan", device="cpu", steps=7)
     reported: list[str] = []
@@ -164,6 +165,7 @@ def test_every_variant_is_measured_with_what_it_ran_on() -> None:
     assert reported[0] == "baseline fp32: preparing"
 
 
+@pytest.mark.slow
 def test_real_images_are_those_of_every_update_of_the_discriminator_and_an_evaluation_takes_its_time() -> None:
     settings, _ = open_tiny("quadratic-mlp", device="cpu", discriminator_steps=3, eval_every=10)
     request = Request(

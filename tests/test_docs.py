@@ -59,6 +59,7 @@ def install_readme_plugin(install: InstallPlugin) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_readmes_commands_run_as_printed(
     ganzoo: Ganzoo, digits: Path, home: Path, install_plugin: InstallPlugin
 ) -> None:
@@ -66,7 +67,7 @@ def test_the_readmes_commands_run_as_printed(
     shutil.copytree(digits, home / "datasets" / "mnist" / "files")  # what the download would have put there
     assert len(commands()) >= 10
     elsewhere = [command for command in commands() if "you/my-gan" in " ".join(command) or command[0] == "import"]
-    assert len(elsewhere) == 3  # these need the Hub or somebody's file: tests/hub and test_importing.py run them
+    assert len(elsewhere) == 3  # they need the Hub or a file: tests/publishing and test_importing.py run them
     for command in commands():
         if command in elsewhere:
             continue
@@ -74,6 +75,7 @@ def test_the_readmes_commands_run_as_printed(
         assert result.returncode == 0, (command, result.stderr)
 
 
+@pytest.mark.slow
 def test_the_readmes_python_runs(tmp_path: Path) -> None:
     code = "\n".join(block for block in blocks("python") if "MY_GAN" not in block)
     assert "ganzoo.load" in code
@@ -83,13 +85,15 @@ def test_the_readmes_python_runs(tmp_path: Path) -> None:
 
 
 def test_every_option_that_the_readme_names_exists(ganzoo: Ganzoo) -> None:
+    pages = [ganzoo(name, "--help").stdout for name in ("train", "sample", "eval", "animate", "push", "import")]
     for option in set(re.findall(r"--[a-z][a-z-]+", README)):
-        pages = [ganzoo(name, "--help").stdout for name in ("train", "sample", "eval", "animate", "push", "import")]
         assert any(option in page for page in pages), option
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")], ids=str
+    "path",
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):

@@ -297,7 +297,7 @@ def test_tensors_that_the_config_does_not_ask_for_are_refused(tmp_path: Path) ->
             tensors[name] = tensors[name].double()
         _, metadata = deserialize(path.read_bytes(), path)
         path.write_bytes(serialize(tensors, metadata))
-        with pytest.raises(WeightsFormatError, match="does not match its config: tensor"):
+        with pytest.raises(WeightsFormatError, match="does not fit its config: tensor"):
             gan_from_bytes((path.parent / "config.json").read_bytes(), path.read_bytes(), path.parent)
 
 

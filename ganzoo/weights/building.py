@@ -88,7 +88,7 @@ def build_with_weights(
     found = {name: _shape_and_dtype(tensor) for name, tensor in tensors.items()}
     if expected != found:
         raise WeightsFormatError(
-            f"{where} does not match its config: {_first_difference(expected, found)}.",
+            f"{where} does not fit its config: {_first_difference(expected, found)}.",
             hint="Use the config.json that was written with these weights.",
         )
     module = build(builder, seed=0)

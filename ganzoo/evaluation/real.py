@@ -82,7 +82,7 @@ class RealSamples:
         # Each machine may have a store of its own, but all ranks must extract together.
         if any(processes.all_reduce_max([found is None])):
             computed = self._extractors.extract(name, self._samples)
-            facts = {"dataset": self._dataset.name, "split": self._protocol.split, "extractor": name}
+            facts: dict[str, Any] = {"dataset": self._dataset.name, "split": self._protocol.split, "extractor": name}
             facts |= {"digest": self._digest, "num": num}
             found = processes.main_first(lambda: read_stored(folder) or write_stored(folder, computed, facts))
         assert found is not None

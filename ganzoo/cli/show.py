@@ -40,7 +40,7 @@ def show(
     for index, section in enumerate(sections):
         if index:
             out.line("")
-        out.table(section.title, ["field", "value"], flat(_for_table(section.document)))
+        out.table(section.title, ["field", "value"], flat(_for_table(section)))
 
 
 class _Section(NamedTuple):
@@ -110,12 +110,12 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
     return {**settings.pop("recipe"), **settings, "seed": "random"}
 
 
-def _for_table(document: dict[str, Any]) -> dict[str, Any]:
-    """Shorten what is too long for a table: files and metrics become one row each, curves and classes are left out."""
-    shown = dict(document)
-    if "files" in shown:
+def _for_table(section: _Section) -> dict[str, Any]:
+    """Return a section's document with one row for each file and metric, and without curves and classes."""
+    shown = dict(section.document)
+    if section.kind in ("weights", "repository"):
         shown["files"] = {file["path"]: f"{file['size']} bytes, sha256 {file['sha256']}" for file in shown["files"]}
-    if "location" in shown:  # weights
+    if section.kind == "weights":
         shown["metrics"] = {
             f"{metric['name']} ({metric['protocol']})": measured(metric["value"], metric["std"], 5)
             for metric in shown["metrics"]

@@ -125,7 +125,7 @@ def test_an_architecture_alone_will_do(ganzoo: Ganzoo, tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "cwd" / "theirs.pth")
     nets = {"dataset": "mnist", "latent.dim": 3, "config.generator_hidden": [8], "config.discriminator_hidden": [8]}
     missing = ganzoo("import", "theirs.pth", "--architecture", "mlp")
-    assert_two_lines(missing, 2, "not known")
+    assert_two_lines(missing, 2, "architecture of the checkpoint is not known")
     wrong = ganzoo("import", "theirs.pth", "--architecture", "mlp", *set_options(nets))
     assert_two_lines(wrong, 1, "does not fit")  # made for 4 × 4 images, and MNIST's are 28 × 28
     assert not (tmp_path / "cwd" / "theirs").exists()

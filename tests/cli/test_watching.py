@@ -96,7 +96,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
 
 def test_animate_writes_what_the_suffix_says(ganzoo: Ganzoo, tmp_path: Path) -> None:
     made = ganzoo("animate", make_run(tmp_path / "run", range(2)), "--out", "run.webp", "--seconds", "1", "--json")
-    assert json.loads(made.stdout)["frames"] == 2
+    assert json.loads(made.stdout)["num_frames"] == 2
     with Image.open(tmp_path / "cwd" / "run.webp") as image:
         assert image.format == "WEBP"
 

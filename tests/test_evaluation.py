@@ -21,6 +21,7 @@ DIGITS = SampleSpec(kind="image", shape=(1, 28, 28))
 TINY = {"seed": 0, "steps": 1, "batch_size": 16, "config.generator_hidden": [8], "config.discriminator_hidden": [8]}
 
 
+@pytest.mark.slow
 def test_curves_are_measured_without_any_data(tmp_path: Path) -> None:
     run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=TINY)
     result = ganzoo.evaluate(run.path)

@@ -37,6 +37,7 @@ def metric_inputs(**members: Any) -> MetricInputs:
     return cast(MetricInputs, SimpleNamespace(**{**defaults, **members}))
 
 
+@pytest.mark.slow
 def test_curves_are_measured_without_any_data(tmp_path: Path) -> None:
     run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=TINY)
     result = ganzoo.evaluate(run.path)

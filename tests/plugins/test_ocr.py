@@ -62,6 +62,7 @@ def inputs(samples: torch.Tensor, shown: list[str] = TEXTS, written: list[str] |
 
 
 @needs_ocr
+@pytest.mark.slow
 def test_words_are_read_whatever_their_case() -> None:
     given = inputs(rendered(TEXTS))
     assert OCR_WORDS.compute(given) >= 0.9
@@ -171,6 +172,7 @@ def test_a_missing_extra_is_one_line(package: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_another_recogniser_is_no_number(tmp_path: Path) -> None:
     for name, content in {"rapidocr": "class RapidOCR: ...", "onnxruntime": ""}.items():
         (tmp_path / name).mkdir()

@@ -67,6 +67,7 @@ def test_two_singular_gaussians_that_do_not_lie_along_the_axes() -> None:
     assert frechet_distance_of_gaussians(mean1, c1, mean2, c2) == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num1", "num2"), [(300, 400), (40, 400), (400, 40), (40, 30)])
 def test_torch_fidelity_gives_the_same_distances(num1: int, num2: int) -> None:
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric

@@ -71,7 +71,10 @@ def test_the_readmes_commands_run_as_printed(
     for command in commands():
         if command in elsewhere:
             continue
-        result = ganzoo(*command, GANZOO_STEPS="5") if command[0] == "train" else ganzoo(*command)
+        if command[0] == "train":
+            result = ganzoo(*command, GANZOO_STEPS="5")
+        else:
+            result = ganzoo(*("500" if word == "50000" else word for word in command))
         assert result.returncode == 0, (command, result.stderr)
 
 

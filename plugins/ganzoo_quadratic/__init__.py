@@ -153,7 +153,7 @@ QUADRATIC_RELATIVISTIC = Recipe(
     regularizers={"r1": 0.1, "r2": 0.1},
     optimizers=Optimizers(generator=_RELATIVISTIC_ADAM, discriminator=_RELATIVISTIC_ADAM),
     batch_size=64,
-    steps=40_000,
+    steps=20_000,
     ema_decay=0.999,
     source="the loss and penalties of Huang et al. 2025, arXiv:2501.05441, on the nets of quadratic-mlp",
     notes=(

@@ -254,6 +254,7 @@ def whole_mirror(python: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(TORCHVISION_CIFAR10, "tgz_md5", md5(archive))
 
 
+@pytest.mark.slow
 def test_a_download_is_unpacked_and_read(tmp_path: Path, whole_mirror: None, capfd: pytest.CaptureFixture[str]) -> None:
     data = load(tmp_path / "store", download=True)
     assert len(data.samples) == 40
@@ -319,6 +320,7 @@ def digests(run: Path) -> dict[str, str]:
     return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_and_a_resumed_run_gives_the_same_bytes(name: str, photographs: Path, tmp_path: Path) -> None:
     run = ganzoo.train(name, out=tmp_path / "run", data_dir=photographs, settings=TINY)

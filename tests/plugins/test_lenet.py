@@ -188,6 +188,7 @@ def test_a_second_evaluation_does_not_run_the_extractor_on_real_images(
     assert values[0] == values[1] > 0
 
 
+@pytest.mark.slow
 def test_training_the_net_twice_gives_the_same_bytes(
     tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

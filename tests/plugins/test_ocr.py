@@ -66,6 +66,7 @@ def inputs(
 
 
 @needs_ocr
+@pytest.mark.slow
 def test_words_are_read_whatever_their_case() -> None:
     given = inputs(rendered(TEXTS))
     assert OCR_WORDS.compute(given) >= 0.9
@@ -175,6 +176,7 @@ def test_a_missing_extra_is_one_line(package: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_another_recogniser_is_refused(tmp_path: Path) -> None:
     for name, content in {"rapidocr": "class RapidOCR: ...", "onnxruntime": ""}.items():
         (tmp_path / name).mkdir()

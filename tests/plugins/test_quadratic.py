@@ -134,6 +134,7 @@ def test_the_p_value_agrees_with_a_loop_over_relabellings() -> None:
     assert p == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_the_two_sample_test_accepts_the_true_law(seed: int) -> None:
     given = inputs(drawn(2_000, seed))
@@ -151,6 +152,7 @@ def wrong_laws() -> dict[str, torch.Tensor]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", wrong_laws())
 def test_the_two_sample_test_rejects_a_wrong_law(name: str) -> None:
     given = inputs(wrong_laws()[name])

@@ -238,6 +238,7 @@ def checkpoint(job: Training) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not name.endswith("seconds")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_run_left_in_the_middle_and_resumed_gives_the_same_bytes(
     precision: str, photographs: Path, tmp_path: Path

@@ -148,6 +148,7 @@ def test_every_typeface_has_every_letter() -> None:
         assert len(inks) > 45  # a missing letter would be the same box as another; some faces share a few
 
 
+@pytest.mark.slow
 def test_every_word_of_the_list_stands_out_from_its_ground() -> None:
     words = [word.upper() if index % 2 else word for index, word in enumerate(lexicon())]
     images, widths = render(words, styles(len(words)), seeded(0))

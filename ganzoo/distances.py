@@ -27,7 +27,9 @@ def gaussian(features: Tensor) -> tuple[Tensor, Tensor]:
     """
     if len(features) < 2 or not features.isfinite().all():
         raise EvaluationError("a Fréchet distance needs at least two samples, all finite.", hint="Take more samples.")
+    # The distance is a small difference of large sums, of which float32 would lose digits.
     features = features.double()
+    # torch.cov returns a scalar for a single feature.
     return features.mean(0), torch.atleast_2d(torch.cov(features.T))
 
 
@@ -38,9 +40,11 @@ def frechet_distance_of_gaussians(mean1: Tensor, covariance1: Tensor, mean2: Ten
     seconds for 2048 features, where the eigenvalues of C1 C2 itself take half a minute.
     """
     factor = _factor(covariance1)
+    # AB and BA have the same eigenvalues except zeros: with A = F and B = Fᵀ C2, those of C1 C2. Only rounding makes
+    # one of them negative.
     cross = torch.linalg.eigvalsh(factor.T @ covariance2 @ factor).clamp(min=0).sqrt().sum()
     distance = (mean1 - mean2).square().sum() + covariance1.trace() + covariance2.trace() - 2 * cross
-    return max(0.0, float(distance))
+    return max(0.0, float(distance))  # rounding may leave equal Gaussians slightly below zero
 
 
 def _factor(covariance: Tensor) -> Tensor:
@@ -50,6 +54,7 @@ def _factor(covariance: Tensor) -> Tensor:
         return factor
     # Singular, as with fewer samples than features.
     values, vectors = torch.linalg.eigh(covariance)
+    # The threshold of numpy.linalg.matrix_rank: smaller eigenvalues are rounding errors of zero.
     kept = values > values[-1].clamp(min=0) * len(values) * torch.finfo(values.dtype).eps
     return vectors[:, kept] * values[kept].sqrt()
 
@@ -85,6 +90,8 @@ def _unbiased_mmd(x: Tensor, y: Tensor) -> float:
     def kernel(a: Tensor, b: Tensor) -> Tensor:
         return (a @ b.T / dim + 1).double().pow_(3)
 
+    # Without the diagonal, the similarity of each sample to itself. This makes the estimate unbiased, and it is why it
+    # can be negative for two samples of one distribution.
     within = sum(float(matrix.sum() - matrix.diagonal().sum()) for matrix in (kernel(x, x), kernel(y, y)))
     return within / (num * (num - 1)) - 2 * float(kernel(x, y).mean())
 
@@ -116,14 +123,14 @@ def neighbourhoods(fake: Tensor, real: Tensor, *, k: int = 5) -> Neighbourhoods:
     center = real.mean(0)
     fake, real = fake - center, real - center
     real_radii, fake_radii = _radii(real, k), _radii(fake, k)
-    inside_real = torch.zeros(len(fake))
+    inside_real = torch.zeros(len(fake))  # [num_fake]: real balls that hold each fake
     inside_fake, covered = [], []
     for rows, radii in zip(real.split(_ROWS), real_radii.split(_ROWS), strict=True):
-        distances = torch.cdist(rows, fake)
+        distances = torch.cdist(rows, fake)  # [rows, num_fake]
         holds = distances <= radii.unsqueeze(1)
         inside_real += holds.sum(0)
         covered.append(holds.any(1))
-        inside_fake.append((distances <= fake_radii).any(1))
+        inside_fake.append((distances <= fake_radii).any(1))  # each fake's own radius, along columns
     return Neighbourhoods(
         precision=float((inside_real > 0).float().mean()),
         recall=float(torch.cat(inside_fake).float().mean()),
@@ -163,5 +170,6 @@ def inception_score(logits: Tensor, *, splits: int = 10) -> float:
 
 
 def _score(log_p: Tensor) -> float:
+    # log p(y), the mean of p(y|x) over the split, computed from logarithms so that small probabilities do not vanish.
     marginal = log_p.logsumexp(0) - math.log(len(log_p))
     return float((log_p.exp() * (log_p - marginal)).sum(1).mean().exp())

@@ -47,16 +47,20 @@ def cross_entropy_discriminator(real: Tensor, fake: Tensor, smoothing: float) ->
 
 def non_saturating_generator(fake: Tensor, real: Tensor | None) -> Tensor:
     """-log s(f): the generator makes the discriminator say "real"."""
+    # Gradient by f: s(f) - 1, close to -1 for a fake that is recognised as one, where the generator has most to learn.
     return softplus(-fake).mean()
 
 
 def saturating_generator(fake: Tensor, real: Tensor | None) -> Tensor:
     """log(1 - s(f)): the generator maximises the discriminator's own loss."""
+    # Gradient by f: -s(f). It vanishes where the discriminator is sure of a fake, which is why the non-saturating form
+    # is the usual one (Goodfellow et al., section 3).
     return -softplus(fake).mean()
 
 
 def least_squares_discriminator(real: Tensor, fake: Tensor, smoothing: float) -> Tensor:
     """((r - (1-a))^2 + f^2) / 2."""
+    # The 0-1 coding of the paper: target 0 for fakes, 1 for real samples, and 1 for fakes in the generator's loss.
     return ((real - (1 - smoothing)).square().mean() + fake.square().mean()) / 2
 
 
@@ -67,6 +71,7 @@ def least_squares_generator(fake: Tensor, real: Tensor | None) -> Tensor:
 
 def wasserstein_discriminator(real: Tensor, fake: Tensor, smoothing: float) -> Tensor:
     """Minimise f - r, the discriminator's estimate of the distance, negated."""
+    # Not bounded below: without a Lipschitz constraint the discriminator lowers it by scaling its own weights.
     return fake.mean() - real.mean()
 
 
@@ -77,11 +82,14 @@ def wasserstein_generator(fake: Tensor, real: Tensor | None) -> Tensor:
 
 def hinge_discriminator(real: Tensor, fake: Tensor, smoothing: float) -> Tensor:
     """max(0, 1 - r) + max(0, 1 + f)."""
+    # No gradient from samples beyond the margin of 1. The generator's half has no margin: it is -f, as for Wasserstein.
     return relu(1 - real).mean() + relu(1 + fake).mean()
 
 
 def relativistic_discriminator(real: Tensor, fake: Tensor, smoothing: float) -> Tensor:
     """-log s(r - f): each real sample should look more real than the fake beside it."""
+    # Entry i of one batch against entry i of the other. Only differences count: a constant added to all logits changes
+    # neither loss, so the sign of a logit alone means little.
     return softplus(fake - real).mean()
 
 
@@ -185,17 +193,20 @@ def gradient_penalty(discriminators: Discriminators, real: Tensor, fake: Tensor,
     Gulrajani et al., arXiv:1704.00028, equation 3. Their epsilon is our 1 - epsilon; both are uniform.
     """
     epsilon = epsilon.view(-1, *[1] * (real.dim() - 1))
-    interpolated = torch.lerp(real, fake, epsilon)
+    interpolated = torch.lerp(real, fake, epsilon)  # real at 0, fake at 1
     # 1e-12: the gradient of the root is infinite at zero.
+    # The labels are those of the real samples; fakes have the same ones unless the recipe shares fakes.
     norm = _squared_gradient(discriminators.real, interpolated).add(1e-12).sqrt()
     return (norm - 1).square().mean()
 
 
 def _squared_gradient(discriminator: Discriminator, samples: Tensor) -> Tensor:
     """Squared norm of the gradient of each sample's logit, [batch], itself differentiable."""
+    # A leaf of its own: the gradient is taken at the samples, and nothing flows back into what made them.
     samples = samples.detach().requires_grad_()
     # The gradient of the sum holds each sample's own gradient as long as no logit depends on another sample: penalties
     # and batch normalization in the discriminator do not go together (Gulrajani et al., section 4).
+    # create_graph: the penalty is a function of this gradient, and the update differentiates it once more.
     (gradient,) = torch.autograd.grad(discriminator(samples).sum(), samples, create_graph=True)
     return gradient.flatten(1).square().sum(1)
 

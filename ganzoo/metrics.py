@@ -54,6 +54,7 @@ def _frechet_distance(extractor: str, inputs: MetricInputs) -> float:
     from ganzoo.distances import frechet_distance_of_gaussians
 
     fake, real = inputs.features(extractor), inputs.real_features(extractor)
+    # Means and covariances of real samples are stored; reading them is enough, the features themselves stay unread.
     return frechet_distance_of_gaussians(fake.mean, fake.covariance, real.mean, real.covariance)
 
 

@@ -115,6 +115,7 @@ class GAN:
         Raises:
             UsageError: num or batch_size below 1, or labels that the model does not have; before the first batch.
         """
+        # Not a generator function itself: arguments are checked at the call, and only the samples are lazy.
         num = _whole(num, "the number of samples", 1)
         size = self.batch_size if batch_size is None else _whole(batch_size, "batch_size", 1)
         latents = latent_batches(self.config.latent, num, _seed(seed), size)
@@ -153,6 +154,8 @@ class GAN:
         first, chosen = _seed(seed), self.labels(num, labels)
         latents = [sample_latents(self.config.latent, num, first + key) for key in range(keys)]
         for frame in range(frames):
+            # Frame t lies at t * keys / frames on the loop: the integer part is the seed it comes from, the rest its
+            # share of the way to the next one. The remainder by keys closes the loop.
             key, share = divmod(frame * keys / frames, 1)
             start, end = latents[int(key)], latents[(int(key) + 1) % keys]
             yield self.generate(interpolate_latents(self.config.latent, start, end, share), chosen)
@@ -164,12 +167,14 @@ class GAN:
         parts = zip(latents.split(size), chosen, strict=False)
         return torch.cat(list(self._generated(parts, len(latents) // size)))
 
+    # On a generator function, torch turns gradients off only while a batch is computed, not while the caller has it.
     @torch.no_grad()
     def _generated(self, inputs: Iterable[tuple[Tensor, Tensor | None]], num_full: int) -> Iterator[Tensor]:
         """Yield the samples of each batch of latents and labels; `num_full` batches have the full size."""
         run = None
         for latents, labels in inputs:
             arguments = [part.to(self.device) for part in (latents, labels) if part is not None]
+            # The first batch is also the example from which a CUDA graph is captured.
             if run is None:
                 run = accelerated(self.generator, arguments, num_full)
             yield run(*arguments)
@@ -184,6 +189,7 @@ class GAN:
         if labels is None:
             return torch.arange(num) % len(classes)
         try:
+            # as_tensor accepts True and 1.5 as labels too, and `long` would silently make classes of them.
             given = torch.as_tensor(labels)
             chosen = given.expand(num) if given.ndim == 0 else given
             whole = not (chosen.is_floating_point() or chosen.is_complex() or chosen.dtype == torch.bool)
@@ -251,6 +257,7 @@ class GAN:
         access = Access(store=store, token=token, offline=local_files_only)
         if Path(name).is_dir():
             return ganzoo.load(Path(name), device=device)
+        # Exactly one slash means owner/repo. Names in the zoo have none, and ./x is a folder that does not exist.
         reference = f"hf:{name}" if name.count("/") == 1 and not name.startswith((".", "hf:", "/")) else name
         if revision is not None:
             reference = f"{reference}@{revision}"
@@ -292,6 +299,7 @@ class GAN:
 def _whole(value: object, what: str, least: int) -> int:
     """Return an integer, numpy's and torch's too. Raises UsageError for another type or a smaller one."""
     try:
+        # `index` takes integers of numpy and torch and refuses 3.0, but it would also take True, as 1.
         number = least - 1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = least - 1
@@ -309,6 +317,8 @@ def save_nets(folder: Path, config: ModelConfig, nets: Mapping[str, nn.Module]) 
 
     Raises StoreError.
     """
+    # Two files cannot be replaced in one step. The digest in the header ties them together, so that a mixture of old
+    # and new is noticed on loading instead of sampling with the wrong description.
     content = config.to_bytes()
     metadata = {
         "format": "pt",
@@ -340,7 +350,9 @@ def gan_from_bytes(config: bytes, weights: bytes, where: Path | str, entry: Weig
         )
     try:
         builder = generator_builder(described, place)
+        # In evaluation mode: batch normalization would otherwise make a sample depend on the others of its batch.
         generator = build_with_weights(builder, tensors, place).eval().requires_grad_(False)
+        # The digest is that of the bytes just parsed; a file read a second time might be another one.
         return GAN(generator, described, entry, hashlib.sha256(weights).hexdigest())
     except SettingsError as error:
         raise WeightsFormatError(str(error), hint=error.hint) from error

@@ -23,8 +23,9 @@ def random_seed() -> int:
 
 def derive_seed(seed: int, *path: str | int) -> int:
     """Return the seed of a named stream; different paths are independent."""
+    # Hashed, not counted: if streams took seed, seed + 1, …, the second stream of run 0 would be the first of run 1.
     text = "/".join(str(part) for part in (seed, *path))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1  # 63 bits: never negative as an int64
 
 
 def generator(seed: int, *path: str | int, device: torch.device | str = "cpu") -> torch.Generator:
@@ -39,7 +40,7 @@ def draw_latents(latent: LatentSpec, num: int, source: torch.Generator) -> torch
     import torch
 
     if latent.distribution == "uniform":
-        return torch.rand(num, latent.dim, generator=source, device=source.device).mul_(2).sub_(1)
+        return torch.rand(num, latent.dim, generator=source, device=source.device).mul_(2).sub_(1)  # [0, 1) -> [-1, 1)
     return torch.randn(num, latent.dim, generator=source, device=source.device)
 
 
@@ -55,6 +56,8 @@ def latent_batches(latent: LatentSpec, num: int, seed: int, size: int) -> Iterat
     """
     import torch
 
+    # Whole blocks are drawn, and rows that a batch leaves over begin the next one. Drawing `size` rows at a time would
+    # tie the numbers to the batch size: on a CPU, a short torch.randn is not the beginning of a longer one.
     source = generator(seed, "sample")
     drawn = torch.empty(0, latent.dim)
     for start in range(0, num, size):
@@ -78,7 +81,9 @@ def interpolate_latents(latent: LatentSpec, start: torch.Tensor, end: torch.Tens
         return straight
     start_length, end_length = start.norm(dim=1, keepdim=True), end.norm(dim=1, keepdim=True)
     start, end = start / start_length, end / end_length
+    # Rounding can put the cosine just outside [-1, 1], where acos is NaN.
     angle = (start * end).sum(1, keepdim=True).clamp(-1, 1).acos()
+    # sin((1 - t) a) / sin(a) p + sin(t a) / sin(a) q, on the unit sphere.
     turned = (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / angle.sin()
     # Between parallel or opposite latents no turn is defined.
     return torch.where(angle.sin() > 1e-4, turned * torch.lerp(start_length, end_length, share), straight)

@@ -64,6 +64,7 @@ def _origin(distribution: Distribution) -> Origin:
     return Origin(metadata["Name"], metadata["Version"])
 
 
+# The argument is only the cache's key. One entry is enough: metadata of folders that have changed is stale.
 @lru_cache(maxsize=1)
 def _installed(folders: object) -> dict[str, list[EntryPoint]]:
     """Return the entry points of each group; the metadata is read again only when the folders change."""
@@ -140,11 +141,13 @@ def _load(entry: EntryPoint, kind: str, spec_type: type[Spec]) -> Spec:
         raise broken(f"failed to load {kind} {entry.name!r}: {type(error).__name__}: {error}") from error
     if not isinstance(spec, spec_type):
         raise broken(f"registers a {type(spec).__name__} as {kind} {entry.name!r}, not {spec_type.__name__}.")
+    # An older contract is fine; a newer one may count on something that this version does not do.
     if spec.api_version > API_VERSION:
         raise broken(
             f"wrote {kind} {entry.name!r} for plugin API {spec.api_version}, but this ganzoo has {API_VERSION}.",
             hint="Update ganzoo: pip install --upgrade ganzoo",
         )
+    # Runs and weights record spec.name, and are looked up under it again.
     if spec.name != entry.name:
         raise broken(f"registers {kind} {spec.name!r} under the name {entry.name!r}; the names must be equal.")
     return spec

@@ -42,20 +42,25 @@ class CapturedGenerator:
 
     def __init__(self, generator: nn.Module, inputs: Sequence[Tensor]) -> None:
         self._generator, self._device = generator, inputs[0].device
+        # A graph keeps addresses, not values: it always reads these tensors, into which each call copies its inputs.
         self._inputs = [value.clone() for value in inputs]
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
+            # On a stream of its own, as torch asks for warm-ups before a capture. The two waits order it with the work
+            # that was queued before and that follows.
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 for _ in range(_WARM_UPS):
                     generator(*self._inputs)
             torch.cuda.current_stream().wait_stream(side)
+            # Forbidden calls of other threads are not errors: they may allocate memory during the capture.
             with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._output: Tensor = generator(*self._inputs)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Return samples, cloned from the graph's output, which the next call overwrites."""
+        # The last batch is usually shorter, and a graph has one shape.
         if [value.shape for value in inputs] != [static.shape for static in self._inputs]:
             return self._generator(*inputs)
         with torch.cuda.device(self._device):

@@ -38,13 +38,14 @@ class Baseline:
         self.recipe, self.device, self.batches = recipe, device, batches
         self.num_classes = len(config.sample.classes or ())
         self.loss = get_loss(recipe.loss, recipe.label_smoothing)
+        # The seeds of our nets, so that a test can compare losses and weights after whole steps.
         seeds = [randomness.derive_seed(settings.seed, net) for net in ("generator", "discriminator")]
         self.generator = build(generator_builder(config, source), seeds[0]).to(device)
         self.discriminator = build(discriminator_builder(config, source), seeds[1]).to(device)
         self.optimizer_g = _adam(self.generator, recipe.optimizers.generator)
         self.optimizer_d = _adam(self.discriminator, recipe.optimizers.discriminator)
         self.schedulers = [
-            LambdaLR(optimizer, lambda step: 1 - step / recipe.steps)
+            LambdaLR(optimizer, lambda step: 1 - step / recipe.steps)  # called with the steps taken so far
             for optimizer, spec in (
                 (self.optimizer_g, recipe.optimizers.generator),
                 (self.optimizer_d, recipe.optimizers.discriminator),
@@ -58,6 +59,7 @@ class Baseline:
     def step(self) -> tuple[float, float]:
         """Update the generator once and the discriminator as often as the recipe says; return their last losses."""
         recipe, generator_first = self.recipe, self.recipe.update_order == "generator_first"
+        # As many batches as our step takes, and the same ones of them for the same update.
         batches = [self._next_batch() for _ in range(recipe.discriminator_steps + self.loss.paired)]
         paired = batches.pop(0 if generator_first else -1) if self.loss.paired else None
         size = len((paired or batches[-1])[0])
@@ -73,6 +75,7 @@ class Baseline:
         if self.generator_ema is not None and recipe.ema_decay is not None:
             decay = min(recipe.ema_decay, (1 + self.num_steps) / (10 + self.num_steps))
             with torch.no_grad():  # in one call for all parameters, as torch.optim.swa_utils does
+                # Parameters only, which is also torch's default (use_buffers=False).
                 averages, values = self.generator_ema.parameters(), self.generator.parameters()
                 torch._foreach_lerp_(list(averages), list(values), 1 - decay)
         self.num_steps += 1
@@ -86,6 +89,7 @@ class Baseline:
             with torch.no_grad():
                 fake, fake_labels = self.generator(self._latents(len(real)), *real_labels), real_labels
         else:
+            # Detached: the generator's update still needs their graph, which a backward pass through it would free.
             fake, fake_labels = shared_fakes[0].detach(), shared_fakes[1]
         epsilon = self._uniform(len(real)) if recipe.regularizers else None
         numbers = self._augmentation_numbers(len(real))
@@ -97,6 +101,7 @@ class Baseline:
         for name, weight in recipe.regularizers.items():
             assert epsilon is not None
             loss = loss + weight * REGULARIZERS[name](discriminators, real, fake, epsilon)
+        # Also throws away what the generator's backward pass has left in the discriminator's gradients.
         self.optimizer_d.zero_grad()
         loss.backward()
         self.optimizer_d.step()
@@ -114,6 +119,8 @@ class Baseline:
             with torch.no_grad():
                 real_logits = self.discriminator(self._augmented(paired[0], numbers, 0), *labels)
         loss = self.loss.generator(fake_logits, real_logits)
+        # `backward` below computes gradients for both nets, though only the generator is updated: the usual loop's
+        # extra work, which our step avoids with `autograd.grad`.
         self.optimizer_g.zero_grad()
         loss.backward()
         self.optimizer_g.step()
@@ -161,6 +168,7 @@ def load_batches(dataset: OpenedDataset, batch_size: int, *, drop_last: bool = T
         while True:
             yield Batch(dataset.data.draw(batch_size, source), None)
     items = _Items(dataset.data, images=dataset.spec.sample.kind == "image")
+    # In this process: worker processes would take cores that the other variants do not get.
     loader = DataLoader(items, batch_size=batch_size, shuffle=True, drop_last=drop_last)
     while True:
         for samples, labels in loader:
@@ -171,7 +179,7 @@ class _Items(Dataset[tuple[Tensor, int]]):
     """One sample at a time; images as torchvision's datasets give them: array -> PIL -> tensor -> [-1, 1]."""
 
     def __init__(self, data: ArrayData, *, images: bool) -> None:
-        from torchvision import transforms
+        from torchvision import transforms  # slow to import, only needed here
 
         self.samples, self.labels, self.images = np.asarray(data.samples), data.labels, images
         self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.5, 0.5)])

@@ -111,9 +111,11 @@ def compare(request: Request, report: Callable[[str], None] = lambda line: None)
                 worker.close()
                 continue
             workers[variant], infos[variant] = worker, info
+        # All are calibrated before any is timed, so that rounds are not interrupted by a warm-up.
         round_seconds = request.seconds / request.rounds
         steps = {variant: worker.calibrate(round_seconds) for variant, worker in workers.items()}
         seconds: dict[Variant, list[float]] = {variant: [] for variant in workers}
+        # In turn within each round. Measured one after the other, a variant would have all of a slow minute to itself.
         for number in range(request.rounds):
             report(f"round {number + 1} of {request.rounds}")
             for variant, worker in workers.items():
@@ -152,7 +154,9 @@ def _speed(
     typical, every, evaluated = statistics.median(seconds), None, None
     if evaluation is not None and variant != SAMPLE:
         every = request.settings.eval_every or EVALUATE_EVERY
+        # Images of `every` steps over the time of these steps and of the evaluation that follows them.
         evaluated = info.images_per_step * every / (every * typical + evaluation)
+    # Within a round both saw the same background load, so ratios vary less than speeds do.
     ratios = [theirs / ours for ours, theirs in zip(seconds, baseline, strict=True)]
     return Speed(
         date=date.today().isoformat(),

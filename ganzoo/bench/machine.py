@@ -48,6 +48,7 @@ def peak_resident_set() -> int | None:
 def _maxrss() -> int | None:
     if sys.platform == "win32":
         return None
+    # ru_maxrss counts bytes on macOS and KiB elsewhere; Windows does not have the module.
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

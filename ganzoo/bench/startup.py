@@ -100,7 +100,9 @@ def _seconds(command: tuple[str, ...], folder: str) -> float:
 
 
 def _run(arguments: list[str], folder: str) -> subprocess.CompletedProcess[str]:
+    # A user's Python writes byte code and finds it at the next start; here compiling would be timed every time.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    # From within an empty folder: `sample` writes a picture, and no checkout may shadow the installed package.
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

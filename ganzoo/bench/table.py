@@ -31,6 +31,7 @@ class CsvTable:
 
     def append(self, rows: Iterable[DataclassInstance]) -> None:
         """Append rows; a new file starts with the column names. Raises OSError."""
+        # Read again and written as a whole: an interrupted append cannot leave half a row.
         text = self._text() or _lines([self._columns])
         text += "" if text.endswith("\n") else "\n"
         write_atomically(self._path, (text + _lines(astuple(row) for row in rows)).encode())

@@ -127,6 +127,7 @@ class _Engine(Runner):
             self.problem = self._engine.reason
 
     def run(self, steps: int) -> None:
+        # As in training/loop.py: a training step runs under these.
         with self._state.ambient_randomness(), allow_tf32(self.device):
             for _ in range(steps):
                 self._engine.step()

@@ -39,6 +39,7 @@ class Worker:
 
     def __init__(self, variant: Variant, workload: Workload) -> None:
         self._variant, self._workload = variant, workload
+        # One process that lives as long as the variant: every call finds the runner that `start` has left there.
         self._pool = pool(1)
 
     def start(self) -> WorkerInfo:
@@ -100,6 +101,7 @@ def _start(variant: Variant, workload: Workload) -> WorkerInfo:
 def _calibrate(seconds: float) -> int:
     _time(WARM_UP)
     steps = 1
+    # Doubled until they take a quarter of a round: a single step can be too short for the clock.
     while (taken := _time(steps)) < seconds / 4:
         steps *= 2
     return max(1, round(steps * seconds / taken))
@@ -107,6 +109,7 @@ def _calibrate(seconds: float) -> int:
 
 def _time(steps: int) -> float:
     (runner,) = _runners
+    # The device may still be busy with what came before, and after the loop with the steps themselves.
     runner.finish()
     started = time.perf_counter()
     runner.run(steps)

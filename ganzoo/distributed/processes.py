@@ -63,6 +63,8 @@ class Processes(ABC):
         Whole blocks, because the size of a batch changes the last bits of a net's outputs: a shard computed in blocks
         of this size has the same numbers as in one process.
         """
+        # -(-a // b) is a / b rounded up. 2,500 rows in blocks of 1,000 are 3 blocks; of two ranks, the first takes rows
+        # 0 to 2,000 and the second the other 500.
         blocks = -(-num // block)
         bounds = [min(num, -(-rank * blocks // self.world_size) * block) for rank in range(self.world_size + 1)]
         return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
@@ -129,6 +131,8 @@ class Processes(ABC):
         What the first one downloads or writes to the disk, the others find there.
         """
         with self.sharing_errors():
+            # Two blocks: the second begins when the first ranks of all machines have finished theirs, or one has
+            # failed.
             if self.local_rank == 0:
                 result = call()
         with self.sharing_errors():

@@ -20,6 +20,7 @@ class AgreedStop:
 
     def __init__(self, processes: Processes, should_stop: Callable[[], bool]) -> None:
         self._processes, self._should_stop = processes, should_stop
+        # The first exchange comes after the first step; from its time follows the next interval.
         self._interval = self._steps_left = 1
         self._last = time.monotonic()
 
@@ -28,6 +29,7 @@ class AgreedStop:
         if self._steps_left:
             return False
         # The slowest rank's seconds, so that all compute the same next interval.
+        # Ranks that disagreed about when to ask next would wait for each other forever.
         own = [float(self._should_stop()), time.monotonic() - self._last]
         stop, seconds = self._processes.all_reduce_max(own)
         self._last = time.monotonic()

@@ -34,8 +34,11 @@ class SyncBatchNorm(_BatchNorm):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Normalize each channel of samples [batch, channels, ...]. In training, every rank must call it."""
+        # Running statistics need no exchange. Without them, torch's module takes those of the batch in evaluation mode
+        # too.
         if not self.training and self.running_mean is not None:
             return super().forward(samples)
+        # Under autocast the samples may be bfloat16, whose 8 significant bits are too few for a mean and a variance.
         exact = samples.float()
         num, mean, variance = moments_over_processes(exact, self.processes)
         if self.training and self.running_mean is not None:
@@ -65,11 +68,12 @@ def moments_over_processes(samples: Tensor, processes: Processes) -> tuple[int, 
     """
     along = [dim for dim in range(samples.dim()) if dim != 1]
     variance, mean = torch.var_mean(samples, along, correction=0)
-    own = torch.stack([mean, variance])
+    own = torch.stack([mean, variance])  # [2, channels]
     # An all-gather made of one differentiable sum: each rank fills its own row of a table of zeros. The variance of the
     # means is then exact where a difference of mean squares would cancel.
     rows = nn.functional.pad(own[None], (0, 0, 0, 0, processes.rank, processes.world_size - 1 - processes.rank))
-    means, variances = _Sum.apply(rows, processes).unbind(1)
+    means, variances = _Sum.apply(rows, processes).unbind(1)  # the table is [world_size, 2, channels]
+    # Of equally large groups: the mean of their variances plus the variance of their means.
     spread, joint_mean = torch.var_mean(means, 0, correction=0)
     return samples.numel() // samples.shape[1] * processes.world_size, joint_mean, variances.mean(0) + spread
 

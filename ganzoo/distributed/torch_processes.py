@@ -43,12 +43,14 @@ class TorchProcesses(Processes):
         device = find_device(name)
         if device.type == "cpu":
             return device
+        # `cuda` is the GPU of each rank; `cuda:1` would be the same one for all ranks of a machine.
         named = device.index is not None
         if device.type != "cuda" or (named and self.local_world_size > 1):
             raise DeviceError(
                 f"{self.world_size} processes cannot train on {device}.", hint="Write --device cuda or cpu."
             )
         own = device if named else find_device(f"cuda:{self.local_rank}")
+        # NCCL, and whatever allocates on `cuda` without an index, would otherwise use GPU 0 in every process.
         torch.cuda.set_device(own)
         return own
 
@@ -63,6 +65,7 @@ class TorchProcesses(Processes):
         return tensor
 
     def all_reduce_mean(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        # Grouped by dtype, because a flat buffer has one, and put back in the given order.
         means: dict[int, Tensor] = {}
         for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
             chosen = [index for index, tensor in enumerate(tensors) if tensor.dtype == dtype]
@@ -82,6 +85,7 @@ class TorchProcesses(Processes):
 
     def broadcast_tensors_(self, tensors: Sequence[Tensor]) -> None:
         for tensor in tensors:
+            # Weights in channels_last are not contiguous; dense ones are returned as they are, without a copy.
             dense = tensor.contiguous()
             with _lost_contact():
                 distributed.broadcast(dense, 0, group=group(tensor.is_cuda))
@@ -105,6 +109,7 @@ class TorchProcesses(Processes):
         # JSON and not torch's broadcast_object_list, which unpickles: whoever reaches the port of the processes could
         # make them run code. And what is JSON is plain data, checked like a file where it is read.
         content = bytearray(json.dumps(document if self.is_main else None).encode())
+        # The length first: a receiver has to provide a buffer of the right size.
         size = torch.tensor([len(content)])
         self.broadcast_tensors_([size])
         if not self.is_main:
@@ -129,9 +134,11 @@ class TorchProcesses(Processes):
         own = [0.0] * self.world_size
         if error is not None:
             own[self.rank] = 1.0 if isinstance(error, OtherProcessError) else 2.0
+        # Each rank has filled in its own place, so the maximum is a list of what happened on all of them.
         failed = self.all_reduce_max(own)
         if not any(failed):
             return
+        # A 2 before any 1: the rank that has the error itself should be the one to explain it.
         first = failed.index(max(failed))
         if error is not None and first == self.rank:
             raise error

@@ -25,6 +25,7 @@ def init_processes() -> Processes:
     Raises TrainingError when the others cannot be reached.
     """
     world_size = _variable("WORLD_SIZE", 1)
+    # Before torch.distributed is imported, which a single process does not need.
     if world_size == 1:
         return SINGLE_PROCESS
     from ganzoo.distributed.torch_processes import TorchProcesses
@@ -84,7 +85,9 @@ def _connect(processes: Processes) -> None:
         store, rank, world_size = next(rendezvous("env://", processes.rank, processes.world_size, timeout=timeout))
         round_store = PrefixStore(_agree_on_round(store, processes), store)
         distributed.init_process_group("gloo", store=round_store, rank=rank, world_size=world_size, timeout=timeout)
-        atexit.register(distributed.destroy_process_group)
+        atexit.register(distributed.destroy_process_group)  # torch warns of groups left open
+    # Made here, where all ranks are known to be: whichever of them needed the group first would otherwise wait for the
+    # rest to ask for it.
     group(False)
 
 
@@ -103,6 +106,8 @@ def _agree_on_round(store: Store, processes: Processes) -> str:
             store.wait([f"ganzoo/{own}/{rank}"], RENDEZVOUS_TIMEOUT)
             answer = store.get(f"ganzoo/{own}/{rank}").decode()
             store.set(f"ganzoo/{own}/{answer}", "")
+        # Every rank has answered under this name since it was drawn, which no process of an earlier start can have
+        # done.
         return own
     deadline = time.monotonic() + RENDEZVOUS_TIMEOUT.total_seconds()
     while time.monotonic() < deadline:

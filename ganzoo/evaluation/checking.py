@@ -47,6 +47,7 @@ def evaluate_entry(
         protocol: one protocol instead of the entry's own.
     """
     gan = load(str(entry.reference), device=str(init_processes().device(device)))
+    # The entry's own protocols, not the dataset's default: a default may change, a published number may not.
     names = entry.protocols if protocol is None else [protocol]
     return [evaluate_gan(gan, str(entry.reference), name, data_dir) for name in names]
 

@@ -31,6 +31,7 @@ from ganzoo.errors import EvaluationError
 from ganzoo.specs import Extractor, ExtractorSpec
 from ganzoo.weights.store import home, store_errors
 
+# Part of every key: with another number, features of the old format are not found, and are computed again.
 FORMAT = 1
 
 
@@ -49,10 +50,13 @@ def extract(
     """
     if not images.isfinite().all():
         raise EvaluationError("the images hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
+    # Whole batches, because convolutions choose their algorithm by the size of a batch, and the last bits of a feature
+    # with it.
     shards = processes.shards(len(images), spec.batch_size)
     own = images[shards[processes.rank]]
     batches = own.split(spec.batch_size) if len(own) else ()
     with processes.sharing_errors(), _without_tf32(device):
+        # Rounded to bytes, as real images are stored: unrounded values would be a difference that no eye can see.
         outputs = [extractor.outputs(to_uint8(batch).to(device)) for batch in batches]
     names = processes.broadcast(sorted(outputs[0]) if outputs else None)  # the main rank has rows, others may not
     joined = {}
@@ -68,6 +72,8 @@ def _without_tf32(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
+    # cuDNN's convolutions may use TF32, with 10 bits of mantissa, unless told otherwise. Matrix products do not by
+    # default, so they have no switch here.
     cudnn = torch.backends.cudnn
     # torch 2.9 renamed the switch, and refuses the old name once the new one was used.
     switch, name, off = (
@@ -119,6 +125,7 @@ class StoredFeatures:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._digests: dict[str, str] = json.loads((folder / "record.json").read_text(encoding="utf-8"))["files"]
+        # A record without them is treated like one that is not JSON; logits are optional.
         if not {"values", "mean", "covariance"} <= self._digests.keys():
             raise KeyError("files")
 
@@ -151,6 +158,8 @@ class StoredFeatures:
         """Read one array. Raises EvaluationError when it is not the one that was written."""
         path = self.folder / f"{name}.npy"
         try:
+            # Read once: what is hashed is what is parsed. Without pickles, an edited file can hold wrong numbers but no
+            # code.
             content = path.read_bytes()
         except OSError as error:
             raise EvaluationError(f"cannot read {path}: {error.strerror}.", hint=self._hint) from error
@@ -165,6 +174,7 @@ class StoredFeatures:
 
 def stored_folder(dataset: str, real_digest: str, spec: ExtractorSpec, extractor: Extractor) -> Path:
     """Return the folder for the features of these real images under this extractor."""
+    # The name alone would not do: an extractor's weights can be replaced, and its resizing is part of every number.
     facts = [FORMAT, real_digest, spec.name, spec.resize, extractor.sha256]
     return home() / "statistics" / dataset / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
@@ -186,6 +196,7 @@ def write_stored(folder: Path, features: ExtractedFeatures, facts: dict[str, Any
     arrays = {"values": features.values, "mean": features.mean, "covariance": features.covariance}
     if features._logits is not None:
         arrays["logits"] = features.logits
+    # A name of its own for each writer: several processes may compute the same features at once.
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.partial")
     with store_errors(folder):
         partial.mkdir(parents=True)
@@ -193,6 +204,7 @@ def write_stored(folder: Path, features: ExtractedFeatures, facts: dict[str, Any
             digests = {name: _write_array(partial / f"{name}.npy", array) for name, array in arrays.items()}
             (partial / "record.json").write_text(json.dumps({**facts, "files": digests}, indent=2), encoding="utf-8")
             with FileLock(folder.parent / ".lock"):
+                # Whoever is second throws its copy away: renaming onto a folder with files in it would fail.
                 if not folder.exists():
                     partial.rename(folder)
         finally:

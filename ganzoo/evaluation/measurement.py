@@ -27,6 +27,7 @@ from ganzoo.specs import DatasetSpec, EvaluationProtocol, Features
 from ganzoo.version import __version__
 from ganzoo.weights.references import FolderReference, parse_reference
 
+# A multiple of the batch sizes in sampling.py (64 and 256) and of the blocks in which latents are drawn.
 BLOCK = 1024
 """Ranks generate whole blocks of samples, so that the generator sees the same batches as in one process."""
 
@@ -59,7 +60,7 @@ def _data_dir_of_run(reference: str | os.PathLike[str]) -> Path | None:
     parsed = parse_reference(reference)
     if not isinstance(parsed, FolderReference):
         return None
-    run = parsed.path.parent if parsed.path.name == "best" else parsed.path
+    run = parsed.path.parent if parsed.path.name == "best" else parsed.path  # best/ lies in its run
     try:
         data_dir = json.loads((run / "run.json").read_text(encoding="utf-8"))["data_dir"]
         return None if data_dir is None else Path(data_dir)
@@ -112,13 +113,17 @@ class Evaluator:
             samples = generate(gan, self.protocol.num_samples, seed, self._processes)
             seconds += time.perf_counter() - started
             inputs = GeneratedSamples(samples, gan, self._real, self._extractors)
+            # On every rank: features were gathered, so all compute the same values.
             for metric in self._metrics:
                 value = metric.compute(inputs)
+                # Such as a distance between identical samples. NaN is neither lower nor higher than any number, so it
+                # could never be compared.
                 if not math.isfinite(value):
                     raise EvaluationError(
                         f"{metric.name} is {value}.", hint="Look at the samples; they may all be the same."
                     )
                 values[metric.name].append(value)
+        # Last, because real samples and extractors are opened when a metric first asks for them.
         deviations = [*([self._real.deviation] if self._real.deviation else []), *self._extractors.deviations()]
         return Evaluation(
             reference=reference,
@@ -152,6 +157,7 @@ def generate(gan: GAN, num: int, seed: int, processes: Processes) -> Tensor:
     """Return the samples that `gan.sample` returns, on the CPU of every rank. Raises EvaluationError for NaN."""
     shards = processes.shards(num, BLOCK)
     own = shards[processes.rank]
+    # All latents on every rank, then the own rows: cheap, and the same as in one process.
     latents, labels = sample_latents(gan.config.latent, num, seed)[own], gan.labels(num)
     with processes.sharing_errors():
         part = gan.generate(latents, None if labels is None else labels[own]).cpu() if len(latents) else latents

@@ -101,6 +101,8 @@ class RealSamples:
             )
         split = self._protocol.split
         opened = self._extractors.processes.main_first(lambda: open_dataset(self._dataset, split, self._data_dir))
+        # Set as a side effect of opening, so that an evaluation that needs no real samples opens none and reports no
+        # digest.
         self._digest = opened.digest
         if isinstance(opened.data, ArrayData):
             self._check_count(len(opened.data.samples), opened.num_skipped)
@@ -110,6 +112,8 @@ class RealSamples:
                 hint="Fix the plugin of the dataset.",
             )
         else:
+            # A synthetic dataset has no files: its digest is that of the samples as drawn with the protocol's fixed
+            # seed.
             self._drawn = opened.data.draw(self._protocol.num_real, self._source())
             self._digest = hashlib.sha256(self._drawn.numpy().tobytes()).hexdigest()
         if self._protocol.real_sha256 not in (None, self._digest):
@@ -127,6 +131,7 @@ class RealSamples:
                 f"split of {self._dataset.name} has {num:,}.",
                 hint="Pass the folder with the complete dataset as --data-dir.",
             )
+        # With a digest, other data is noticed anyway. Without one, the number of samples is all there is to compare.
         if self._protocol.real_sha256 is None and num + num_skipped != official:
             self.deviation = f"the split has {num + num_skipped:,} samples instead of the official {official:,}"
 
@@ -147,9 +152,10 @@ class RealSamples:
         data = self._data
         if isinstance(data, SyntheticData):
             return self._drawn
-        return to_float(torch.from_numpy(np.array(data.samples[self._index])))
+        return to_float(torch.from_numpy(np.array(data.samples[self._index])))  # copied out of the memory map
 
     def _source(self) -> torch.Generator:
+        # A new one each time: texts are drawn from the same state as the images that show them.
         return randomness.generator(REAL_SEED, "real")
 
     @property

@@ -79,6 +79,7 @@ def saved_metrics(folder: Path, weights_sha256: str) -> Iterator[dict[str, Any]]
     for path in sorted((folder / FOLDER).glob("*.json")):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
+            # A run that was trained further still has the reports on its earlier weights.
             if document["weights_sha256"] != weights_sha256 or document["deviation"] is not None:
                 continue
             for metric in document["metrics"]:

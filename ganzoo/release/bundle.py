@@ -52,6 +52,7 @@ def bundle(
     if any((entry.name, entry.version) == (name, version) for entry in entries):
         raise UsageError(f"{manifest} already has {name}@{version}.", hint="Choose the next --version.")
 
+    # Measured before anything is written: a run that cannot be measured changes nothing.
     gan = load(run)
     evaluations = [evaluate_gan(gan, name, protocol, data_dir) for protocol in protocols or (None,)]
     for evaluation in evaluations:
@@ -72,6 +73,7 @@ def bundle(
     try:
         for name, content in contents.items():
             write_atomically(package / folder / name, content)
+        # Last, so that a manifest never names files that are not there.
         write_manifest(manifest, [*_without_default(entries, entry.name), entry])
     except OSError as error:
         raise GanzooError(f"cannot write to {package}: {error.strerror}.", hint=hint_for(error)) from error
@@ -128,6 +130,7 @@ def _entry(
         dataset=gan.config.dataset,
         license=license,
         parameters=parameters,
+        # Without the settings: the entry names its recipe, and training.json in the bundle has them all.
         training={key: value for key, value in training.items() if key != "settings"},
         metrics=tuple(pinned(metric) for evaluation in evaluations for metric in evaluation.metrics),
         min_ganzoo=__version__,
@@ -139,6 +142,7 @@ def pinned(metric: MetricValue) -> dict[str, Any]:
 
     Seeds fix the samples, so machines differ in rounding only; the tolerance is far larger than that.
     """
+    # Two standard deviations over the seeds, at least 2 % of the value, and never 0.
     tolerance = max(2 * (metric.std or 0), 0.02 * abs(metric.value), 1e-4)
     numbers = {"value": metric.value, "std": metric.std, "tolerance": float(f"{tolerance:.2g}")}
     return {"name": metric.name, **numbers, "protocol": metric.protocol}

@@ -80,6 +80,7 @@ def to_markdown(table: Sequence[Row]) -> str:
 
 
 def _protocol(name: str, table: Sequence[Row]) -> list[str]:
+    # dict.fromkeys keeps the order of the protocol; a set would not.
     columns = list(dict.fromkeys((row.metric, row.better) for row in table))
     by_weights: dict[str, dict[str, Row]] = {}
     for row in table:

@@ -31,6 +31,7 @@ def publish_zoo(
     waiting = [entry for entry in read_manifest(path) if entry.bundled is not None and entry.repo_id is None]
     if not waiting:
         raise GanzooError("every bundled entry is already published.", hint="`ganzoo show NAME` shows where.")
+    # All of them before the first push: what cannot be published is found while nothing is public.
     prepared = [(entry, prepare(entry, f"{organisation}/{entry.name}")) for entry in waiting]
     if not approve([package for _, package in prepared]):
         return []
@@ -38,6 +39,8 @@ def publish_zoo(
     for entry, package in prepared:
         done = send(package, private=private, tag=entry.version)
         pushed.append(done)
+        # Read again, because the entry before this one was pinned there. Written after every push, so that an
+        # interruption leaves no commit that the manifest does not know.
         entries = [
             dataclasses.replace(other, repo_id=done.repo_id, revision=done.commit)
             if other.reference == entry.reference

@@ -24,6 +24,7 @@ def find_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise DeviceError(f"unknown device {name!r}.", hint="Use auto, cpu, cuda, cuda:N or mps.") from None
+    # torch.device accepts `cuda:7` on any machine; only the first tensor on it would fail.
     present = ["cpu"] + ["mps"] * mps
     present += [f"cuda:{index}" for index in range(torch.cuda.device_count() if cuda else 0)]
     wanted = "cuda:0" if name == "cuda" else name
@@ -50,7 +51,7 @@ def supports_bf16(device: torch.device) -> bool:
     import torch
 
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere and later
     # torch has no public function for this.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return device.type == "cpu" and any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)

@@ -15,6 +15,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free
+    # In a container /proc/meminfo still describes the whole machine; the limit is that of the control groups.
     return min([_free_on_machine(), *_free_in_cgroups()])
 
 
@@ -41,6 +42,7 @@ def _free_in_cgroups() -> list[int]:
     found = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
+        # Version 2 has one line, `0::/path`. Version 1 has a line for each controller, `4:memory:/path`.
         if controllers == "":
             top, limit, usage = _CGROUPS, "memory.max", "memory.current"
         elif "memory" in controllers.split(","):

@@ -37,6 +37,8 @@ def ordered(
     try:
         waiting: list[Future[Result]] = [executor.submit(work, *piece) for piece in islice(pieces, workers + 2)]
         while waiting:
+            # The next piece is submitted before this result is handed over, so that workers stay busy while the caller
+            # uses it.
             result = waiting.pop(0).result()
             waiting += [executor.submit(work, *piece) for piece in islice(pieces, 1)]
             yield result
@@ -46,6 +48,7 @@ def ordered(
 
 def pool(workers: int) -> ProcessPoolExecutor:
     """Start worker processes (spawned, not forked) that ignore Ctrl-C and end with this process."""
+    # A forked child would inherit the locks of torch's threads without the threads, and could not use CUDA.
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare)
 
 
@@ -58,5 +61,7 @@ def _prepare() -> None:
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
+        # Returns when the parent ends, even by SIGKILL. `_exit` skips all cleanup: the main thread may be in a long
+        # call.
         parent.join()
         os._exit(1)

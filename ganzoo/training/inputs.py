@@ -82,8 +82,10 @@ class StepInputs(NamedTuple):
 def prepare_on_host(state: TrainingState) -> PreparedInputs:
     """Return the host's half of the next step's inputs. Raises DatasetError when the disk fails."""
     recipe = state.settings.recipe
+    # A paired loss compares the generator's fakes with real samples as well, which takes one more batch.
     num_batches = recipe.discriminator_steps + state.networks.loss.paired
     batches = tuple(state.batches.prepare() for _ in range(num_batches))
+    # 1 at the first step, 1 / steps at the last: with linear decay no step has a learning rate of zero.
     left = 1 - state.step / recipe.steps
     rates = [
         _learning_rate(recipe.optimizers.generator, left),
@@ -100,6 +102,8 @@ def _learning_rate(spec: Adam, left: float) -> float:
 
 def _warmed_up(decay: float, step: int) -> float:
     """Return the decay after n steps, at most (1 + n) / (10 + n): the average forgets the untrained weights quickly."""
+    # 0.1 at first, 0.91 after 90 steps. A decay of 0.999 from the beginning would still give the random initial weights
+    # a share of 37 % after 1,000 steps, 0.999^1000.
     return min(decay, (1 + step) / (10 + step))
 
 
@@ -107,6 +111,7 @@ def _on_device(numbers: list[float], device: torch.device) -> Tensor:
     """Return numbers as a tensor; from pinned memory, so that the host does not wait until the copy has arrived."""
     if device.type == "cpu":
         return torch.tensor(numbers, dtype=torch.float64)  # read as Python numbers there, so nothing is rounded
+    # float32 here: MPS has no float64. Only from pinned memory does a copy to a GPU run while the host goes on.
     pinned = device.type == "cuda"
     return torch.tensor(numbers, dtype=torch.float32, pin_memory=pinned).to(device, non_blocking=pinned)
 
@@ -124,6 +129,7 @@ def materialize(state: TrainingState, prepared: PreparedInputs) -> StepInputs:
     discriminator = tuple(_for_discriminator(state, batch) for batch in batches)
     if recipe.update_order == "discriminator_first":
         generator = _for_generator(state, real, size)
+    # The average's weight takes the dtype of the parameters here, once a step and not once for each of its tensors.
     generator_rate, discriminator_rate, ema_weight = prepared.rates.unbind()
     return StepInputs(generator, discriminator, Rates(generator_rate, discriminator_rate, ema_weight.float()))
 
@@ -145,6 +151,7 @@ def num_images(state: TrainingState, prepared: PreparedInputs) -> int:
 
 def is_full(state: TrainingState, prepared: PreparedInputs) -> bool:
     """Whether no batch of this step is the incomplete last one of an epoch: a recorded step takes full batches only."""
+    # The first tensor of a prepared batch has one row for each sample of this rank.
     rows = state.settings.recipe.batch_size // state.processes.world_size
     return all(len(batch[0]) == rows for batch in prepared.batches)
 
@@ -152,6 +159,7 @@ def is_full(state: TrainingState, prepared: PreparedInputs) -> bool:
 def _for_generator(state: TrainingState, real: Batch | None, size: int) -> GeneratorInputs:
     classes = state.config.sample.classes
     latents, labels = _latents(state, size), None
+    # A paired loss compares samples of one class, so its fakes take the labels of the real samples beside them.
     if classes is not None:
         labels = _labels(state, size, len(classes)) if real is None else real.labels
     return GeneratorInputs(real, latents, labels, _augment(state, size))
@@ -159,7 +167,10 @@ def _for_generator(state: TrainingState, real: Batch | None, size: int) -> Gener
 
 def _for_discriminator(state: TrainingState, real: Batch) -> DiscriminatorInputs:
     recipe, size = state.settings.recipe, len(real.samples)
+    # Only what the recipe uses is drawn: the numbers depend on the recipe, but not on the engine or the number of
+    # processes.
     latents = None if recipe.share_fakes else _latents(state, size)
+    # Drawn for r1 and r2 too, which ignore it: all regularizers take the same arguments.
     epsilon = _uniform(state, size) if recipe.regularizers else None
     return DiscriminatorInputs(real, latents, epsilon, _augment(state, size))
 
@@ -168,6 +179,8 @@ def _for_discriminator(state: TrainingState, real: Batch) -> DiscriminatorInputs
 
 
 def _latents(state: TrainingState, size: int) -> Tensor:
+    # On every rank the same global batch, instead of one rank drawing and sending: numbers are cheap, exchanges are
+    # not.
     num = size * state.processes.world_size
     return state.processes.local_rows(draw_latents(state.settings.recipe.latent, num, state.latent_source))
 

@@ -35,7 +35,9 @@ class Interruption:
         return self._signal is not None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        # Only noted: an exception raised here could leave a step half done, with one net updated and the other not.
         self._signal = signal.Signals(number)
+        # The previous handlers are back for the second signal, so that Ctrl-C twice always ends the program.
         if not self._patient:
             self._restore()
 

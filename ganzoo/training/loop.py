@@ -94,14 +94,18 @@ def training(
     with open_events(run, state) as events:
         while state.step < last_step and not stopped:
             # Take steps until something is due.
+            # The next multiple of any interval: up to there the engine needs no decisions. An interval of None is off.
             target = min(last_step, *((state.step // interval + 1) * interval for interval in intervals if interval))
             stopped = advance(state, engine, target, should_stop)
+            # Each rank has summed over its own rows; a record is about the global batch. Joining twice does no harm:
+            # sums that are equal already stay as they are.
             join_sums(state)
 
             # Log and evaluate.
             evaluate = best_weights.is_due(state.step)
             if due(settings.log_every) or evaluate:
                 record = take_record(state)
+                # Checked before minutes are spent on it, and before such weights could be kept as the best.
                 if evaluate:
                     with processes.on_main() as main:
                         if main:
@@ -112,6 +116,8 @@ def training(
                         line = record.to_json()
                         run.append_record(line)
                         events.add_record(line)
+                # Outside of every block in which ranks wait for each other: the caller's code runs here, and may take
+                # its time.
                 yield record
 
             # Save pictures and checkpoints.
@@ -128,6 +134,7 @@ def advance(state: TrainingState, engine: Engine, target: int, should_stop: Call
     """Take steps up to the target and add up their time; return whether `should_stop` ended it earlier."""
     started = time.perf_counter()
     try:
+        # Once for many steps and not in each: switching states and flags would slow small nets down.
         with state.ambient_randomness(), allow_tf32(state.device):
             while state.step < target:
                 engine.step()
@@ -135,6 +142,8 @@ def advance(state: TrainingState, engine: Engine, target: int, should_stop: Call
                     return True
             return False
     finally:
+        # A GPU works through a queue: without waiting, the clock would only see how fast steps were queued. In
+        # `finally`, because an interrupted run has spent the time too.
         synchronize(state.device)
         taken = time.perf_counter() - started
         state.seconds += taken
@@ -150,6 +159,7 @@ def join_sums(state: TrainingState) -> None:
 def take_record(state: TrainingState) -> Record:
     """Return the means over the steps since the last record, and reset the sums. Raises DivergedError."""
     _check_losses(state)
+    # One copy from the device for all six numbers.
     means = dict(zip(TRACKED, (state.networks.sums / state.summed_steps).tolist(), strict=True))
     # Real logits should be positive, fake ones negative: each half of the accuracy is (1 +- mean sign) / 2.
     means["accuracy"] = (2 + means.pop("sign_real") - means.pop("sign_fake")) / 4
@@ -182,6 +192,7 @@ def _diverged(what: str) -> DivergedError:
 def check_finite(state: TrainingState) -> None:
     """Refuse to save a state that training could not continue from. Raises DivergedError."""
     _check_losses(state)
+    # The losses are not enough: an update can overflow after the loss it was made from was still finite.
     for name, tensor in state.tensors().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise _diverged(f"{name} became NaN or infinite by step {state.step}")
@@ -191,6 +202,7 @@ def save_pictures(run: Run, state: TrainingState) -> None:
     """Save samples of the current generator, of the same latents each time, and the records so far as charts."""
     net = state.trained_generator
     was_training = net.training
+    # Sampling has a generator of its own, so that pictures do not change the training.
     samples = GAN(net.eval(), state.config).sample(PICTURE_SAMPLES, seed=run.settings.seed)
     net.train(was_training)
     with writing(run.path):

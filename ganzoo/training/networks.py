@@ -49,12 +49,17 @@ class Networks(nn.Module):
         source = f"recipe {recipe.name}"
         # Convolutions run faster with the channels last; weights of other layers stay as they are.
         placed: dict[str, Any] = {"device": device, "memory_format": torch.channels_last}
+        # Built on the CPU, each from a seed of its own: the initial weights do not depend on the device, and another
+        # discriminator does not change the generator's.
         generator = build(generator_builder(config, source), randomness.derive_seed(seed, "generator"))
         discriminator = build(discriminator_builder(config, source), randomness.derive_seed(seed, "discriminator"))
         self.generator, self.discriminator = generator.to(**placed), discriminator.to(**placed)
         for net in (self.generator, self.discriminator):
             convert_sync_batch_norm(net, processes)
+        # Copied after moving, so that both have the same layout in memory. In evaluation mode: its running statistics
+        # are averages of the generator's, and must not be updated by samples.
         self.generator_ema = None if recipe.ema_decay is None else deepcopy(self.generator).eval().requires_grad_(False)
+        # After moving as well: the moments are laid out as the parameters are.
         self.generator_optimizer = FusedAdam(self.generator, recipe.optimizers.generator)
         self.discriminator_optimizer = FusedAdam(self.discriminator, recipe.optimizers.discriminator)
         self.sums: Tensor = nn.Buffer(torch.zeros(len(TRACKED), device=device))

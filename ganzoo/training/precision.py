@@ -33,6 +33,7 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     """Return a context in which nets compute in `fp32` or `bf16`."""
     if precision == "fp32":
         return contextlib.nullcontext()
+    # bfloat16 has the exponents of float32: gradients do not underflow, so no loss scaling is needed, as float16 would.
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
@@ -58,6 +59,7 @@ def allow_tf32(device: torch.device) -> Iterator[None]:
             matmul.allow_tf32, cudnn.allow_tf32 = allow_matmul, allow_cudnn
 
     set_both(True, True)
+    # Worth it because all steps have the same shapes: the search is done once for each.
     cudnn.benchmark = True
     try:
         yield

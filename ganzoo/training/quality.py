@@ -54,6 +54,8 @@ def open_evaluator(state: TrainingState, data_dir: Path | None) -> Evaluator | N
 
 
 def _measure(evaluator: Evaluator, state: TrainingState) -> dict[str, float]:
+    # The average is always in evaluation mode. Without one, this is the net that is being trained, and goes back to
+    # training.
     net = state.trained_generator
     was_training = net.training
     evaluation = evaluator.measure(GAN(net.eval(), state.config), state.config.recipe)
@@ -91,6 +93,7 @@ class BestWeights:
         assert self._evaluator is not None
         values = _measure(self._evaluator, state)
         value = values[self._metric.name]
+        # Every rank measures the same values; the main one alone keeps weights, and so it alone compares.
         with state.processes.on_main() as main:
             if main and self._is_better(value):
                 self._keep(state, value)
@@ -103,6 +106,8 @@ class BestWeights:
 
     def _keep(self, state: TrainingState, value: float) -> None:
         self._best = value
+        # The weights first: after a kill in between, best.json still states the older value, and the next better
+        # evaluation replaces both.
         self._run.save_weights(state, self._run.best_path)
         kept = {"metric": self._metric.name, "protocol": self.protocol, "value": value, "step": state.step}
         with writing(self._run.path):

@@ -81,6 +81,7 @@ class Training:
                 resolved = config.resolve(recipes.get(recipe), layers, seed=random_seed())
                 processes.check_batch(resolved.recipe.batch_size)
                 path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
+                # Refused here, before any data is downloaded for a folder that is in use.
                 check_free(path)
                 request = {"path": str(path), "settings": resolved.to_json()}
         # The only broadcast: seed, clock and configuration files are those of the main process.
@@ -88,7 +89,9 @@ class Training:
         path, settings = Path(request["path"]), settings_from_json(request["settings"], "the main process")
 
         state, digest = _prepare(settings, data_dir, open_data, processes)
+        # The seed gives all ranks the same weights already; what this adds is dropout of its own for each.
         state.copy_from_main()
+        # Before the folder exists, so that an evaluation that cannot work leaves no run behind.
         evaluator = open_evaluator(state, data_dir)
         run = Run.new(path, state.settings, RunData(digest, data_dir), state.device)
         with processes.on_main() as main:
@@ -115,6 +118,7 @@ class Training:
             if main:
                 run = Run.open(path)
                 resolved = config.resolve_again(run.settings, layers)
+                # `auto` stays what it became when the run began, whatever this machine would choose.
                 if resolved.precision == "auto":
                     resolved = replace(resolved, precision=run.settings.precision)
                 _refuse_changes(path, run.settings, resolved)
@@ -130,6 +134,7 @@ class Training:
             if main:
                 run.lock()
         try:
+            # Locked from here on, by the main rank. Whatever fails, Ctrl-C included, must release the lock again.
             data_dir = data_dir or run.data_dir
             state, digest = _prepare(settings, data_dir, open_data, processes)
             with processes.sharing_errors():
@@ -139,6 +144,7 @@ class Training:
                     run.load(state)
                     _refuse_fewer_steps(run, state.step, settings.recipe.steps)
             state.copy_from_main()
+            # A finished run takes no more steps, and so has nothing to evaluate.
             evaluator = None if state.step == settings.recipe.steps else open_evaluator(state, data_dir)
             run.settings = settings
             with processes.on_main() as main:
@@ -167,6 +173,7 @@ class Training:
                 "torchrun restarted this training, but it cannot know its run's folder without --out.",
                 hint="Use --out together with torchrun --max-restarts. To continue now: ganzoo resume RUN.",
             )
+        # The main rank decides: other machines may not see the folder, and all must take the same branch.
         if init_processes().broadcast(may_restart() and out is not None and is_run(out)):
             assert out is not None
             return cls.resume(out, layers, data_dir, open_data)
@@ -198,6 +205,8 @@ def _prepare(
         spec = datasets.get(recipe.dataset)
         described = model_config(recipe, spec.sample)
         check_trainable(settings, described)
+    # The checks above share their errors first. A rank that failed in them would be missing here, and the others would
+    # wait for it.
     dataset = processes.main_first(lambda: open_data(spec, recipe.split, data_dir))
     with processes.sharing_errors():
         batches = open_batches(

@@ -45,11 +45,13 @@ def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
             f"the loss {loss.name!r} pairs real and fake samples of one class, which shared fakes do not have.",
             hint="Set share_fakes=false.",
         )
+    # The generator's real batch may be the incomplete last one of an epoch while the discriminator's is full.
     if loss.paired and recipe.share_fakes and not recipe.drop_last:
         raise SettingsError(
             f"the loss {loss.name!r} takes two real batches in a step, and shared fakes fit only one size.",
             hint="Set share_fakes=false or drop_last=true.",
         )
+    # On the meta device, without memory: names, labels and sizes that do not fit are found here, before a download.
     for builder in (generator_builder, discriminator_builder):
         build_on_meta(builder(config, f"recipe {recipe.name}"))
 
@@ -65,6 +67,7 @@ class TrainingState:
         device: torch.device,
         processes: Processes = SINGLE_PROCESS,
     ) -> None:
+        # From here on, precision is fp32 or bf16, never auto; the run records this one.
         settings, seed = with_precision(settings, config, device), settings.seed
         self.settings, self.config, self.batches = settings, config, batches
         self.device, self.processes = device, processes
@@ -97,6 +100,7 @@ class TrainingState:
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole state by name, the counters included."""
         networks = self.networks
+        # These names are the format of checkpoints: renaming one makes old checkpoints unreadable.
         groups: dict[str, dict[str, Tensor]] = {
             "generator": dict(networks.generator.state_dict()),
             "discriminator": dict(networks.discriminator.state_dict()),
@@ -145,6 +149,8 @@ class TrainingState:
         self.processes.broadcast_tensors_(list(tensors.values()))
         if self.processes.is_main:
             return
+        # Networks and moments were overwritten in place; counters and generator states are copies, and are put back
+        # here.
         self.load_tensors(tensors)
         seed = randomness.derive_seed(self.settings.seed, "ambient", self.processes.rank, self.step)
         self._ambient = _seeded_ambient(seed, self.device)
@@ -173,6 +179,7 @@ def _set_ambient(state: dict[str, Tensor], device: torch.device) -> None:
 def _seeded_ambient(seed: int, device: torch.device) -> dict[str, Tensor]:
     """Return the states of newly seeded generators of the CPU and this device; all generators keep theirs."""
     before = _ambient_state(device)
+    # Not torch.manual_seed, which would reseed the generators of all devices.
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(device):

@@ -31,6 +31,7 @@ def train_step(networks: Networks, inputs: StepInputs) -> None:
 
     if recipe.update_order == "generator_first":
         loss_g = update_generator(networks, inputs.generator, rates.generator, shared_fakes)
+    # Of several updates, the record keeps the last one's loss and scores.
     for discriminator_inputs in inputs.discriminator:
         loss_d, scores = update_discriminator(networks, discriminator_inputs, rates.discriminator, shared_fakes)
     if recipe.update_order == "discriminator_first":
@@ -74,6 +75,7 @@ def update_discriminator(
         loss_d = loss_d / 2
     # R1 and R2 with weight gamma, the gradient penalty of WGAN-GP with weight lambda and interpolation coefficient
     # epsilon. Outside of autocast: these differentiate the gradient itself, for which bfloat16 is too coarse.
+    # Taken where the discriminator looks: at the augmented samples.
     discriminators = Discriminators(
         real=lambda samples: discriminate(discriminator, samples, real_labels),
         fake=lambda samples: discriminate(discriminator, samples, fake_labels),
@@ -114,6 +116,7 @@ def update_ema(generator_ema: nn.Module, generator: nn.Module, weight: Tensor) -
 
     Integers, such as the number of batches that a batch normalization has seen, are copied.
     """
+    # The average is a deep copy of the generator: the same names in the same order.
     for average, new in zip(generator_ema.state_dict().values(), generator.state_dict().values(), strict=True):
         if average.is_floating_point():
             average.lerp_(new, weight.to(average.dtype))
@@ -154,6 +157,8 @@ def _optimizer_step(
 
     `autograd.grad` and not `backward`: the other net's parameters get no gradients, and nothing has to be zeroed.
     """
+    # A parameter that the loss does not reach gets a gradient of zeros, so that the moments and the exchange between
+    # ranks always cover the same tensors.
     parameters = trainable(net)
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
     optimizer.update(parameters, networks.processes.all_reduce_mean(gradients), learning_rate)
@@ -162,6 +167,7 @@ def _optimizer_step(
 @torch.no_grad()
 def clip_weights(discriminator: nn.Module, bound: float) -> None:
     """Clip every parameter to [-bound, bound] (WGAN: Arjovsky et al., arXiv:1701.07875, algorithm 1)."""
+    # All of them, as in the published code: scales and shifts of batch normalization too.
     parameters: list[Tensor] = list(discriminator.parameters())
     torch._foreach_clamp_min_(parameters, -bound)
     torch._foreach_clamp_max_(parameters, bound)

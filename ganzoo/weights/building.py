@@ -51,6 +51,7 @@ def build(builder: Callable[[], nn.Module], seed: int) -> nn.Module:
     """
     import torch
 
+    # Counts the parameters without memory: a config from an untrusted file must not be able to exhaust it.
     build_on_meta(builder)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reseed every GPU
@@ -84,6 +85,7 @@ def build_with_weights(
 
     Names, shapes and types must match. Raises WeightsFormatError, before memory is allocated for the module.
     """
+    # load_state_dict would copy float64 into float32 without a word, so dtypes are compared here, too.
     expected = {name: _shape_and_dtype(tensor) for name, tensor in build_on_meta(builder).state_dict().items()}
     found = {name: _shape_and_dtype(tensor) for name, tensor in tensors.items()}
     if expected != found:
@@ -91,6 +93,7 @@ def build_with_weights(
             f"{where} does not fit its config: {_first_difference(expected, found)}.",
             hint="Use the config.json that was written with these weights.",
         )
+    # All values are overwritten on the next line; the seed only keeps the global generator out of it.
     module = build(builder, seed=0)
     module.load_state_dict(dict(tensors), strict=True)
     return module

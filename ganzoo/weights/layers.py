@@ -58,10 +58,12 @@ def summaries(config: ModelConfig, source: str) -> dict[str, Summary]:
 def _summary(net: nn.Module, inputs: tuple[Tensor, ...]) -> Summary:
     modules = [(name, module) for name, module in net.named_modules() if _is_layer(module)]
     shapes: dict[str, tuple[int | None, ...]] = {}
+    # Hooks fire in the order of calls; of a module that is called twice, the later shape is kept.
     handles = [module.register_forward_hook(_noting(shapes, name)) for name, module in modules]
     problem = _run(net, inputs)
     for handle in handles:
         handle.remove()
+    # By identity: two layers may share one parameter, which counts for the first of them.
     seen: set[int] = set()
     layers = []
     for name, module in modules:

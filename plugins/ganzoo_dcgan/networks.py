@@ -20,6 +20,8 @@ class Generator(nn.Module):
 
     def __init__(self, config: DCGANConfig, latent: LatentSpec, sample: SampleSpec) -> None:
         super().__init__()
+        # Shapes for cifar10-dcgan: [batch, 100] -> [batch, 512, 4, 4] -> [batch, 256, 8, 8] -> [batch, 128, 16, 16] ->
+        # [batch, 3, 32, 32].
         widths, classes = config.generator_widths, _num_classes(sample)
         layers: list[nn.Module] = []
         units = latent.dim
@@ -31,6 +33,8 @@ class Generator(nn.Module):
         for before, width in pairwise(widths):
             doubling = _doubling(before, width, bias=False)
             layers += [doubling, _normalisation(nn.BatchNorm2d, width, classes), nn.ReLU()]
+        # Not normalised, like the discriminator's input: with batch normalisation there, samples oscillated and
+        # training was unstable (Radford et al., section 3). Hence the generator's only convolution with a bias.
         layers.append(_doubling(widths[-1], sample.shape[0], bias=True))
         layers.append(nn.Tanh() if config.output == "tanh" else nn.Sigmoid())
         self.layers = nn.Sequential(*layers)
@@ -50,8 +54,11 @@ class Discriminator(nn.Module):
     def __init__(self, config: DCGANConfig, sample: SampleSpec) -> None:
         super().__init__()
         layers: list[nn.Module] = []
+        # Shapes for cifar10-dcgan: [batch, 3, 32, 32] -> [batch, 64, 16, 16] -> [batch, 128, 8, 8] ->
+        # [batch, 256, 4, 4] -> [batch, 1].
         before = sample.shape[0]
         for index, width in enumerate(config.discriminator_widths):
+            # All but the first (Radford et al., section 3; see the generator's output).
             normalised = config.discriminator_norm == "batch" and index > 0
             bias = config.discriminator_bias or not normalised  # batch normalisation subtracts the mean, and so a bias
             layers.append(nn.Conv2d(before, width, kernel_size=4, stride=2, padding=1, bias=bias))
@@ -61,6 +68,7 @@ class Discriminator(nn.Module):
             before = width
         # The last are the logits: one for all images, one for those of each class.
         units = (*config.discriminator_hidden, 1 + _num_classes(sample))
+        # A kernel as large as the last feature map: [batch, 256, 4, 4] -> [batch, 1] for cifar10-dcgan.
         layers.append(Readout(before, units[0], _coarsest(sample, len(config.discriminator_widths))))
         for num, following in pairwise(units):
             layers += [nn.LeakyReLU(config.negative_slope), nn.Linear(num, following)]
@@ -70,9 +78,12 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Judge."""
-        readouts: Tensor = self.layers(images)
+        readouts: Tensor = self.layers(images)  # [batch, 1 + classes]
         logits = readouts[:, 0]
         if labels is not None:
+            # The readout of the sample's own class: [batch, classes] -> [batch]. Without hidden layers this is the
+            # projection discriminator of Miyato and Koyama, yᵀ V phi(x) + psi(phi(x)), with the rows of V as class
+            # readouts.
             logits = logits + readouts[:, 1:].gather(1, labels.unsqueeze(1)).squeeze(1)
         return logits.sigmoid() if self.squashed else logits
 
@@ -83,13 +94,14 @@ class ConditionalNorm(nn.Module):
     def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d, classes: int) -> None:
         super().__init__()
         self.norm = norm
+        # Scale 1 and shift 0 at the beginning, so that all classes start from plain batch normalisation.
         self.scale, self.shift = (nn.Embedding(classes, norm.num_features) for _ in range(2))
         nn.init.ones_(self.scale.weight)
         nn.init.zeros_(self.shift.weight)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Normalise [batch, width, ...]."""
-        shape = (*images.shape[:2], *[1] * (images.dim() - 2))
+        shape = (*images.shape[:2], *[1] * (images.dim() - 2))  # [batch, width, 1, 1] for images
         normal: Tensor = self.scale(labels).view(shape) * self.norm(images) + self.shift(labels).view(shape)
         return normal
 
@@ -102,15 +114,15 @@ class Projection(nn.ConvTranspose2d):
 
     def forward(self, latents: Tensor, output_size: list[int] | None = None) -> Tensor:
         kernels = self.weight.permute(0, 2, 3, 1)  # contiguous in channels_last
-        pixels = latents @ kernels.flatten(1)
-        return pixels.view(-1, *kernels.shape[1:]).permute(0, 3, 1, 2)
+        pixels = latents @ kernels.flatten(1)  # [batch, height * width * out]
+        return pixels.view(-1, *kernels.shape[1:]).permute(0, 3, 1, 2)  # [batch, out, height, width], channels_last
 
 
 class Readout(nn.Conv2d):
     """images [batch, in, *kernel] -> [batch, out]: a convolution with one position, as a matrix product."""
 
     def forward(self, images: Tensor) -> Tensor:
-        pixels, kernels = images.permute(0, 2, 3, 1), self.weight.permute(0, 2, 3, 1)
+        pixels, kernels = images.permute(0, 2, 3, 1), self.weight.permute(0, 2, 3, 1)  # both [..., height, width, in]
         return nn.functional.linear(pixels.flatten(1), kernels.flatten(1), self.bias)
 
 
@@ -119,11 +131,13 @@ def _num_classes(sample: SampleSpec) -> int:
 
 
 def _normalisation(kind: type[nn.BatchNorm1d | nn.BatchNorm2d], width: int, classes: int) -> nn.Module:
+    # affine=False: the label's scale and shift take the place of the shared ones.
     return ConditionalNorm(kind(width, affine=False), classes) if classes else kind(width)
 
 
 def _doubling(before: int, after: int, *, bias: bool) -> nn.Module:
     """Height and width times two."""
+    # (h - 1) * 2 - 2 * padding + 3 + output_padding = 2 h.
     return nn.ConvTranspose2d(before, after, kernel_size=3, stride=2, padding=1, output_padding=1, bias=bias)
 
 
@@ -141,5 +155,7 @@ def _coarsest(sample: SampleSpec, halvings: int) -> tuple[int, int]:
 
 def _initialize(net: nn.Module, std: float | None) -> None:
     for module in net.modules():
+        # Linear layers and normalisations keep PyTorch's initial values. Projection and Readout are convolutions here,
+        # too.
         if std is not None and isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, std=std)

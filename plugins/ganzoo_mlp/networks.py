@@ -19,20 +19,24 @@ class Generator(nn.Module):
         self.sample_shape = sample.shape
         self.embedding = _label_embedding(sample)
         layers: list[nn.Module] = []
+        # For mnist-mlp: [batch, 100] -> 128 -> 256 -> 512 -> 1024 -> 784 -> [batch, 1, 28, 28].
         width = latent.dim + _num_classes(sample)
         for index, units in enumerate(config.generator_hidden):
             layers.append(nn.Linear(width, units))
+            # The first hidden layer has none, as published. Normalised linear layers keep their bias, which
+            # normalisation cancels, as published too.
             if config.batch_norm and index > 0:
                 layers.append(nn.BatchNorm1d(units, eps=config.batch_norm_eps))
             layers += _activation(config, config.generator_dropout)
             width = units
         layers.append(nn.Linear(width, prod(sample.shape)))
+        # Images lie in [-1, 1]; curves are not bounded and take the linear output.
         if config.output == "tanh":
             layers.append(nn.Tanh())
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        samples: Tensor = self.layers(_join(latents, self.embedding, labels))
+        samples: Tensor = self.layers(_join(latents, self.embedding, labels))  # [batch, prod(shape)]
         return samples.view(len(samples), *self.sample_shape)
 
 
@@ -43,10 +47,13 @@ class Discriminator(nn.Module):
         super().__init__()
         self.embedding = _label_embedding(sample)
         layers: list[nn.Module] = []
+        # For mnist-mlp: [batch, 1, 28, 28] -> 784 -> 512 -> 256 -> [batch, 1] -> [batch].
         width = prod(sample.shape) + _num_classes(sample)
         for units in config.discriminator_hidden:
             layers += [nn.Linear(width, units), *_activation(config, config.discriminator_dropout)]
             width = units
+        # No sigmoid and no normalisation: losses take logits, and R1 or a gradient penalty need each logit to depend on
+        # one sample.
         layers.append(nn.Linear(width, 1))
         self.layers = nn.Sequential(*layers)
 
@@ -66,6 +73,7 @@ def _num_classes(sample: SampleSpec) -> int:
 
 def _label_embedding(sample: SampleSpec) -> nn.Embedding | None:
     classes = _num_classes(sample)
+    # As long as a one-hot vector, from which it differs in being learned.
     return nn.Embedding(classes, classes) if classes else None
 
 

@@ -44,7 +44,7 @@ class LeNet(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Scale to [0, 1] and classify."""
         values = self.features(images.float().div(255))
-        return values, self.classifier(values)
+        return values, self.classifier(values)  # [batch, 128], [batch, 10]
 
 
 def _block(channels_in: int, channels_out: int, size: int, *, padding: int) -> tuple[nn.Module, ...]:
@@ -62,6 +62,7 @@ def load(device: torch.device, path: Path = WEIGHTS) -> Extractor:
         content = path.read_bytes()
     except OSError as error:
         raise EvaluationError(f"cannot read {path}: {error.strerror}.", hint=_REINSTALL) from error
+    # Of the bytes that are parsed below; safetensors holds no code, so a wrong file could only give wrong numbers.
     if len(content) != SIZE or hashlib.sha256(content).hexdigest() != SHA256:
         raise EvaluationError(f"{path} is damaged: its size or sha256 is not the pinned one.", hint=_REINSTALL)
     net = LeNet()

@@ -13,7 +13,9 @@ EXTRACTOR = "lenet-mnist"
 def class_imbalance(inputs: MetricInputs) -> float:
     """Total variation distance between the histogram of predicted classes and the uniform one."""
     logits = inputs.features(EXTRACTOR).logits
+    # minlength: a class that is never predicted still counts as a bar of height 0.
     fractions = logits.argmax(1).bincount(minlength=logits.shape[1]).double() / len(logits)
+    # Half the L1 distance. 0 for equal classes, 0.9 when all samples are one of ten digits.
     return float((fractions - 1 / logits.shape[1]).abs().sum() / 2)
 
 

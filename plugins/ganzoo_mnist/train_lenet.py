@@ -47,8 +47,9 @@ def train(images: Tensor, labels: Tensor, *, seed: int, epochs: int = EPOCHS) ->
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, in_epoch, epochs * in_epoch))
     for epoch in range(epochs):
         started, total = time.perf_counter(), 0.0
+        # Without the incomplete last batch, whose noisier statistics and gradient would count as much as the others'.
         for batch in torch.randperm(len(images))[: in_epoch * BATCH_SIZE].split(BATCH_SIZE):
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16):  # parameters and loss stay float32
                 _, logits = net(distorted(images[batch]))
                 loss = cross_entropy(logits.float(), labels[batch])
             optimizer.zero_grad()
@@ -66,7 +67,7 @@ def train(images: Tensor, labels: Tensor, *, seed: int, epochs: int = EPOCHS) ->
 def _rate(step: int, warm_up: int, steps: int) -> float:
     if step < warm_up:
         return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))  # 1 -> 0
 
 
 def distorted(images: Tensor) -> Tensor:
@@ -74,9 +75,12 @@ def distorted(images: Tensor) -> Tensor:
     shift_x, shift_y, rotation, scale, shear = torch.rand(5, len(images)).mul(2).sub(1)
     angle, factor = rotation * math.radians(MAX_ROTATION), 1 + scale * MAX_SCALE
     cosine, sine, slant = angle.cos() * factor, angle.sin() * factor, shear * MAX_SHEAR
+    # affine_grid's coordinates run from -1 to 1 across the image, so 1 is half a side, 14 pixels.
     to_unit = MAX_SHIFT / (images.shape[-1] / 2)
     row_x = torch.stack([cosine, cosine * slant - sine, shift_x * to_unit], 1)
     row_y = torch.stack([sine, sine * slant + cosine, shift_y * to_unit], 1)
+    # [batch, 2, 3], where each output pixel is read from: the inverse of the distortion that one sees, which for small
+    # symmetric ranges makes hardly any difference.
     grid = affine_grid(torch.stack([row_x, row_y], 1), list(images.shape), align_corners=False)
     return grid_sample(images.float(), grid, mode="bilinear", align_corners=False)
 

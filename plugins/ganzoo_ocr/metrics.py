@@ -19,6 +19,7 @@ def words(inputs: MetricInputs) -> float:
 def distinct_words(inputs: MetricInputs) -> float:
     """Count the different words of the dataset that are read, per generated image."""
     readings = _readings(inputs)
+    # A model that draws one legible word forever has a high ocr-words; here it gets 1 / num.
     return len({reading.text for reading in readings} & inputs.vocabulary()) / len(readings)
 
 
@@ -45,6 +46,8 @@ def real_exact(inputs: MetricInputs) -> float:
 def real_character_error_rate(inputs: MetricInputs) -> float:
     """Edits between the text read and the text written on the real images, per written character."""
     pairs = _real_pairs(inputs)
+    # Edits of all images over characters of all images, the usual CER: a mean of ratios would give short words more
+    # weight.
     return sum(edit_distance(found, written) for found, written in pairs) / sum(len(written) for _, written in pairs)
 
 
@@ -61,6 +64,7 @@ def _readings(inputs: MetricInputs) -> Sequence[Reading]:
 
 def _real_readings(inputs: MetricInputs) -> Sequence[Reading]:
     _check(inputs)
+    # Once for all seeds of a protocol: the real images do not depend on the seed.
     found: Sequence[Reading] = inputs.cached_real("ocr readings", lambda: read(inputs.real()))
     return found
 

@@ -48,12 +48,15 @@ def read(images: torch.Tensor) -> Sequence[Reading]:
     Raises EvaluationError when the pinned recogniser is not installed.
     """
     engine = _recogniser()
-    grey = images[:, 0].add(1).mul(127.5).round().clamp(0, 255).byte().numpy()
+    grey = images[:, 0].add(1).mul(127.5).round().clamp(0, 255).byte().numpy()  # [num, 32, 128], 0 to 255
 
     def read_one(image: NDArray[np.uint8]) -> Reading:
+        # The recogniser takes three channels. The images are single upright words: neither text detection nor the
+        # classifier of orientation is needed.
         found = engine(np.repeat(image[:, :, None], 3, axis=2), use_det=False, use_cls=False, use_rec=True)
         return Reading(text="".join(found.txts[0].split()).lower(), confidence=float(found.scores[0]))
 
+    # Threads suffice: onnxruntime computes outside of Python's lock.
     with ThreadPoolExecutor(min(torch.get_num_threads(), MAX_THREADS)) as threads:
         return list(threads.map(read_one, grey))
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 POINTS = 15
 """Points of a curve, evenly spaced on [-1, 1]."""
 
+# As plain numbers, because this module must not import torch.
 _X = tuple(-1 + 2 * index / (POINTS - 1) for index in range(POINTS))
 
 
@@ -89,6 +90,7 @@ QUADRATIC = DatasetSpec(
     sample=SampleSpec(
         kind="curve",
         shape=(POINTS,),
+        # The band's edges are the curves of a = 1 and a = 2.
         axes=CurveAxes(x=_X, lower=tuple(x * x for x in _X), upper=tuple(2 * x * x + 1 for x in _X)),
     ),
     splits={"train": None},

@@ -10,7 +10,7 @@ from torch import Tensor
 
 def draw_curves(x: Sequence[float], num: int, generator: torch.Generator) -> Tensor:
     """Draw curves y = a·x² + (a − 1), a uniform in [1, 2]: float32 [num, len(x)] on the generator's device."""
-    a = torch.rand(num, 1, generator=generator, device=generator.device).add_(1)
+    a = torch.rand(num, 1, generator=generator, device=generator.device).add_(1)  # [0, 1) -> [1, 2)
     return family(a, torch.tensor(x, device=generator.device))
 
 
@@ -24,5 +24,5 @@ def fit_a(curves: Tensor, x: Tensor) -> Tensor:
 
     y + 1 = a·(x² + 1) is linear in a, so a = <y + 1, x² + 1> / <x² + 1, x² + 1>.
     """
-    basis = x.square() + 1
+    basis = x.square() + 1  # [points]
     return (curves + 1) @ basis / basis.dot(basis)

@@ -25,11 +25,11 @@ def wasserstein_of_a(inputs: MetricInputs) -> float:
     ((i-1)/n, i/n) Q is the i-th smallest a, so each piece is the integral of |c - u| with c = a - 1.
     """
     curves, axes = _curves(inputs)
-    ordered = fit_a(curves, _x(axes)).sort().values - 1
+    ordered = fit_a(curves, _x(axes)).sort().values - 1  # c in the formula, ascending
     num = len(ordered)
     left = torch.arange(num, dtype=torch.float64) / num
     right = (torch.arange(num, dtype=torch.float64) + 1) / num
-    inside = ordered.clamp(left, right)
+    inside = ordered.clamp(left, right)  # where the kink lies, per interval
     # Integral of |c - u| up to the kink at u = c and after it; a kink outside the interval is its nearer end.
     pieces = ((inside - left) * (ordered - (left + inside) / 2).abs()) + (
         (right - inside) * (ordered - (right + inside) / 2).abs()
@@ -57,6 +57,7 @@ def curves_in_band(inputs: MetricInputs) -> float:
 def bins_of_a(inputs: MetricInputs) -> float:
     """Share of ten equal bins of [1, 2] that hold at least a tenth of the fitted a expected there."""
     curves, axes = _curves(inputs)
+    # histc leaves out what lies outside [1, 2]: such curves fill no bin.
     counts = fit_a(curves, _x(axes)).histc(bins=NUM_BINS, min=1, max=2)
     return float((counts >= 0.1 * len(curves) / NUM_BINS).double().mean())
 
@@ -80,6 +81,7 @@ def _tested(inputs: MetricInputs) -> tuple[float, float]:
         )
 
     def compute() -> tuple[float, float]:
+        # One generator for both, in this order: the real curves and permutations are the same for every model.
         generator = torch.Generator().manual_seed(REAL_SEED)
         real = draw_curves(axes.x, NUM_TESTED, generator).double()
         return energy_test(curves[:NUM_TESTED], real, NUM_PERMUTATIONS, generator)

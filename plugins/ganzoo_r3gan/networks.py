@@ -35,10 +35,14 @@ class Generator(nn.Module):
         super().__init__()
         _check(config, sample)
         widths = config.widths
+        # Shapes for cifar10-r3gan: [batch, 64] -> [batch, 512] -> [batch, 512, 4, 4] -> [batch, 512, 8, 8] ->
+        # [batch, 256, 16, 16] -> [batch, 128, 32, 32] -> [batch, 3, 32, 32].
         self.project = _initialized(nn.Linear(latent.dim, widths[0], bias=False))
         self.basis = ExpandingBasis(widths[0], *_coarsest(config, sample))
         self.stages = nn.Sequential(_stage(config, 0))
         for index, (before, after) in enumerate(pairwise(widths), start=1):
+            # Before upsampling: both are linear and one acts on channels, the other on space, so the order does not
+            # change the result, and at a quarter of the pixels it costs a quarter.
             if before != after:
                 self.stages.append(_initialized(convolution(before, after, 1)))
             self.stages.append(Upsampling())
@@ -48,6 +52,7 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         """Return images [batch, channels, height, width]."""
         images: Tensor = self.output(self.stages(self.basis(self.project(latents))))
+        # Clipped only where samples are made: in training, a pixel out of range would get no gradient back.
         return images if self.training else images.clamp(-1, 1)
 
 
@@ -58,12 +63,15 @@ class Discriminator(nn.Module):
         super().__init__()
         _check(config, sample)
         widths = config.widths
+        # Shapes for cifar10-r3gan: [batch, 3, 32, 32] -> [batch, 128, 32, 32] -> [batch, 256, 16, 16] ->
+        # [batch, 512, 8, 8] -> [batch, 512, 4, 4] -> [batch, 512] -> [batch, 1].
         self.input = _initialized(convolution(sample.shape[0], widths[-1], 1))
         self.stages = nn.Sequential()
         for index in range(len(widths) - 1, 0, -1):
             before, after = widths[index], widths[index - 1]
             self.stages.append(_stage(config, index))
             self.stages.append(Downsampling())
+            # After downsampling, for the same reason.
             if before != after:
                 self.stages.append(_initialized(convolution(before, after, 1)))
         self.stages.append(_stage(config, 0))
@@ -82,6 +90,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, groups: int, gain: float) -> None:
         super().__init__()
         expanded = EXPANSION * width
+        # An inverted bottleneck: 1 × 1 to twice the width, 3 × 3 in groups, 1 × 1 back. The two outer ones mix the
+        # channels that the groups keep apart.
         self.residual = nn.Sequential(
             _initialized(convolution(width, expanded, 1), gain),
             BiasedActivation(expanded),
@@ -105,6 +115,7 @@ class BiasedActivation(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Add and activate."""
+        # The bias follows the dtype of the images, or autocast's bfloat16 would be promoted to float32 again.
         return leaky_relu(images + self.bias[:, None, None].to(images.dtype), NEGATIVE_SLOPE)
 
 
@@ -117,7 +128,7 @@ class ExpandingBasis(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Expand."""
-        return features[:, :, None, None] * self.images.to(features.dtype)
+        return features[:, :, None, None] * self.images.to(features.dtype)  # [batch, width, 1, 1] * [width, h, w]
 
 
 class ContractingBasis(nn.Module):
@@ -125,6 +136,7 @@ class ContractingBasis(nn.Module):
 
     def __init__(self, width: int, height: int, breadth: int) -> None:
         super().__init__()
+        # Over the root of the number of pixels, so that the sum over them keeps the variance.
         self.images = nn.Parameter(torch.randn(width, height, breadth) / sqrt(height * breadth))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -135,6 +147,8 @@ class ContractingBasis(nn.Module):
 def _stage(config: R3GANConfig, index: int) -> nn.Sequential:
     """Return the blocks of a stage. Initial weights shrink with the number of blocks, which keeps the variance."""
     num_blocks = len(config.widths) * config.blocks_per_stage
+    # Fixup (Zhang et al. 2019, arXiv:1901.09321): L^(-1 / (2 m - 2)) for L blocks of m = 3 layers. It takes the place
+    # of normalisation.
     gain = ACTIVATION_GAIN * num_blocks ** (-1 / 4)
     width, groups = config.widths[index], config.cardinalities[index]
     return nn.Sequential(*(ResidualBlock(width, groups, gain) for _ in range(config.blocks_per_stage)))
@@ -147,7 +161,7 @@ def convolution(before: int, after: int, side: int, *, groups: int = 1) -> nn.Co
 
 def _initialized(layer: Layer, gain: float = 1.0) -> Layer:
     """Draw normal weights with which the layer multiplies the standard deviation by the gain."""
-    fan_in = layer.weight[0].numel()
+    fan_in = layer.weight[0].numel()  # of one group: [inputs / groups, side, side]
     nn.init.normal_(layer.weight, std=gain / sqrt(fan_in))
     return layer
 

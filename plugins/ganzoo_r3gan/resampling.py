@@ -14,6 +14,7 @@ class Upsampling(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Repeat every pixel, then average with the neighbours above and to the left."""
+        # Repeating is a box [1, 1] of its own, and two boxes make [1, 2, 1].
         return _box(interpolate(images, scale_factor=2.0))
 
 
@@ -26,4 +27,4 @@ class Downsampling(nn.Module):
 
 
 def _box(images: Tensor) -> Tensor:
-    return avg_pool2d(pad(images, (1, 0, 1, 0)), kernel_size=2, stride=1)
+    return avg_pool2d(pad(images, (1, 0, 1, 0)), kernel_size=2, stride=1)  # left and above only: the half pixel

@@ -21,6 +21,9 @@ class DoublingConv2d(nn.Conv2d):
         super().__init__(before, after, kernel_size=3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
+        # Flipped, and inputs before outputs, because a transposed convolution scatters a kernel where a convolution
+        # gathers. Times 4: upsampling repeats a pixel, so the shifted kernels add up here, and mean_of_shifts has
+        # averaged.
         kernel = 4 * mean_of_shifts(self.weight.flip(2, 3)).transpose(0, 1)
         return conv_transpose2d(images, kernel, self.bias, stride=2, padding=1)
 
@@ -32,9 +35,12 @@ class HalvingConv2d(nn.Conv2d):
         super().__init__(before, after, kernel_size=3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
+        # The mean of the four outputs that are pooled, each the same kernel one pixel further, is one output of the
+        # mean kernel.
         return conv2d(images, mean_of_shifts(self.weight), self.bias, stride=2, padding=1)
 
 
 def mean_of_shifts(kernel: Tensor) -> Tensor:
     """[..., 3, 3] -> [..., 4, 4]: the mean of the kernel placed in the four corners of a 4 × 4 field of zeros."""
+    # Average pooling of the zero-padded kernel is that mean: entry (i, j) averages kernel[i-1..i, j-1..j].
     return avg_pool2d(kernel, kernel_size=2, stride=1, padding=1)

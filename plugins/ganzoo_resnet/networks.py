@@ -25,6 +25,8 @@ class Generator(nn.Module):
     def __init__(self, config: ResNetConfig, latent: LatentSpec, sample: SampleSpec) -> None:
         super().__init__()
         widths = config.generator_widths
+        # Shapes for cifar10-sngan: [batch, 128] -> [batch, 256, 4, 4] -> 8 × 8 -> 16 × 16 -> [batch, 256, 32, 32] ->
+        # [batch, 3, 32, 32].
         height, width = _coarsest(sample, len(widths) - 1)
         self.coarsest_shape = (widths[0], height, width)
         self.project = _initialized(nn.Linear(latent.dim, widths[0] * height * width))
@@ -37,7 +39,7 @@ class Generator(nn.Module):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        coarsest = self.project(latents).unflatten(1, self.coarsest_shape)
+        coarsest = self.project(latents).unflatten(1, self.coarsest_shape)  # [batch, widths[0], h, w]
         images: Tensor = self.output(self.blocks(coarsest))
         return images
 
@@ -48,6 +50,7 @@ class DoublingBlock(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.residual = nn.Sequential(
+            # Pre-activation: normalise, rectify, convolve, so that the sum of a block is passed on untouched.
             nn.BatchNorm2d(before),
             nn.ReLU(),
             _initialized(DoublingConv2d(before, after), gain=sqrt(2)),
@@ -77,6 +80,8 @@ class Discriminator(nn.Module):
                 f"a resnet discriminator of {len(widths)} blocks cannot halve the image {halvings} times.",
                 hint="Give its config more discriminator_widths, or fewer discriminator_halvings.",
             )
+        # Shapes for cifar10-sngan: [batch, 3, 32, 32] -> [batch, 128, 16, 16] -> [batch, 128, 8, 8], twice the same,
+        # summed over pixels to [batch, 128] -> [batch, 1].
         blocks: list[nn.Module] = [FirstBlock(sample.shape[0], widths[0])]
         for index, (before, after) in enumerate(pairwise(widths), start=1):
             blocks.append(Block(before, after, halving=index < halvings))
@@ -84,12 +89,15 @@ class Discriminator(nn.Module):
         self.norm = SpectralNorm(list(self._weights().values()))
 
     def forward(self, images: Tensor) -> Tensor:
+        # The normalised weights stand in for the parameters for this one call, so gradients flow through the division
+        # and no layer has to know of it.
         weights = self._weights()
         normalized = dict(zip(weights, self.norm(list(weights.values())), strict=True))
         logits: Tensor = functional_call(self.layers, normalized, (images,))
         return logits.squeeze(1)
 
     def _weights(self) -> dict[str, Tensor]:
+        # Matrices and kernels; biases do not change the Lipschitz constant.
         return {name: weight for name, weight in self.layers.named_parameters() if weight.dim() > 1}
 
 
@@ -106,7 +114,7 @@ class FirstBlock(nn.Module):
         self.shortcut = _initialized(nn.Conv2d(before, after, kernel_size=1))
 
     def forward(self, images: Tensor) -> Tensor:
-        halved: Tensor = self.residual(images) + self.shortcut(avg_pool2d(images, 2))
+        halved: Tensor = self.residual(images) + self.shortcut(avg_pool2d(images, 2))  # both [batch, after, h/2, w/2]
         return halved
 
 
@@ -124,6 +132,7 @@ class Block(nn.Module):
         )
         self.halving = halving
         self.shortcut: nn.Module = nn.Identity()
+        # A shortcut without weights where shapes allow one; in cifar10-sngan, in the last two blocks.
         if halving or before != after:
             self.shortcut = _initialized(nn.Conv2d(before, after, kernel_size=1))
 
@@ -138,6 +147,7 @@ class SumPooling(nn.Module):
     """[batch, width, h, w] -> [batch, width], the sum over all pixels."""
 
     def forward(self, images: Tensor) -> Tensor:
+        # A sum, as published, not a mean: the linear layer after it is spectrally normalised and could not scale it up.
         return images.sum((2, 3))
 
 

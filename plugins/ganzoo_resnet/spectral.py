@@ -28,14 +28,18 @@ class SpectralNorm(nn.Module):
         self.register_buffer("u", torch.stack([pad(direction, (0, rows - len(direction))) for direction in directions]))
 
     def forward(self, weights: Sequence[Tensor]) -> list[Tensor]:
-        matrices = _stacked(weights)
-        # Elementwise, because autocast would compute matrix products in bfloat16.
+        matrices = _stacked(weights)  # [weights, rows, columns]
+        # Elementwise, because autocast would compute matrix products in bfloat16. v = Wᵀu / |Wᵀu|, then sigma = |W v|;
+        # one step a pass is enough, because weights move little between updates (appendix A). u and v count as
+        # constants: the gradient of sigma is then u vᵀ, as for the singular value itself.
         with torch.no_grad():
             v = normalize((matrices * self.u[:, :, None]).sum(1), dim=1)
         images = (matrices * v[:, None]).sum(2)  # sigma u
         sigma = images.norm(dim=1)
+        # In evaluation mode nothing moves, so the same images get the same logits.
         if self.training:
             self.u.copy_(images.detach() / sigma.detach()[:, None])
+        # Zeros of the padding stay zeros and add nothing to a norm.
         normalized = (matrices / sigma[:, None, None]).unbind()
         return [_cut_out(matrix, weight) for matrix, weight in zip(normalized, weights, strict=True)]
 
@@ -55,6 +59,7 @@ def _padded(matrix: Tensor, rows: int, columns: int) -> Tensor:
 
 def _cut_out(matrix: Tensor, weight: Tensor) -> Tensor:
     """Cut a weight out of its padded matrix."""
+    # Undoes _stacked: [outputs, kernel * inputs] -> [outputs, *kernel, inputs] -> [outputs, inputs, *kernel].
     outputs, inputs, *kernel = weight.shape
     filled = matrix[:outputs, : weight[0].numel()]
     return filled.view(outputs, *kernel, inputs).movedim(-1, 1)

@@ -82,6 +82,7 @@ def _face(font: int, size: int) -> ImageFont.FreeTypeFont:
 @cache
 def glyph(font: int, size: int, letter: str) -> Glyph:
     """Return an ASCII letter of FONTS[font], at `size` pixels per em."""
+    # anchor ls: left end of the baseline, so that offsets are relative to the pen.
     mask, (left, top) = _face(font, size).getmask2(letter, mode="L", anchor="ls")
     width, height = mask.size
     return Glyph(np.frombuffer(bytes(mask), np.uint8).reshape(height, width), int(left), int(top))
@@ -91,19 +92,21 @@ def glyph(font: int, size: int, letter: str) -> Glyph:
 def _metrics(font: int) -> NDArray[np.float64]:
     """Advance, left, top, right and bottom of each of the 52 letters: [52, 5]."""
     face = _face(font, _METRICS_SIZE)
+    # Measured once, at 256 pixels per em, and scaled from there: the layout of a word does not depend on its size.
     rows = [(face.getlength(letter), *face.getbbox(letter, anchor="ls")) for letter in ascii_letters]
     return np.array(rows) / _METRICS_SIZE
 
 
 def lay_out(words: list[str], fonts: NDArray[np.int64], tracking: NDArray[np.float64]) -> Layout:
     """Lay out words of ASCII letters, each in its own font [num], with additional letter spacing [num]."""
+    # Words are padded to one length with `a`, and the padding is masked: one look-up [num, letters] serves all.
     longest = max(map(len, words))
     codes = np.array([[ascii_letters.index(letter) for letter in word.ljust(longest, "a")] for word in words])
     behind = np.arange(longest) >= np.array(list(map(len, words)))[:, None]
-    table = np.stack([_metrics(font) for font in range(len(FONTS))])
-    advance, left, top, right, bottom = np.moveaxis(table[fonts[:, None], codes], -1, 0)
+    table = np.stack([_metrics(font) for font in range(len(FONTS))])  # [fonts, 52, 5]
+    advance, left, top, right, bottom = np.moveaxis(table[fonts[:, None], codes], -1, 0)  # each [num, letters]
     steps = advance + tracking[:, None]
-    pens = np.cumsum(steps, axis=1) - steps
+    pens = np.cumsum(steps, axis=1) - steps  # exclusive: the first pen is at 0
     return Layout(
         pens,
         left=np.where(behind, np.inf, pens + left).min(axis=1),

@@ -45,6 +45,8 @@ def _render(words: list[str], styles: Styles, source: torch.Generator, images: T
     layout = lay_out(words, styles.font, styles.tracking)
     num, height, width = images.shape
     scale, left, top, natural = _place(layout, styles)
+    # Words wider than the image are squeezed. The letters' size is a compromise between the two axes then: the
+    # geometric mean of their scales.
     squeeze = np.minimum(1, width / natural)
     canvas, sizes = _set(words, layout, styles, scale * np.sqrt(squeeze))
     grid = _origins(layout, styles, scale, left, top, squeeze, width, sizes, canvas.shape)
@@ -54,11 +56,13 @@ def _render(words: list[str], styles: Styles, source: torch.Generator, images: T
     ground = _column(styles.ground) + _column(styles.texture) * (_column(styles.hardness) * coarse).clamp_(-1.5, 1.5)
     _cast_shadows(ground, canvas, grid, styles, scale, squeeze, sizes)
     _draw_borders(ground, ink, styles)
-    image = torch.lerp(ground, _column(styles.text) + _column(styles.wear) * fine, ink)
+    image = torch.lerp(ground, _column(styles.text) + _column(styles.wear) * fine, ink)  # ink 0 is ground, 1 is text
 
+    # In the order in which a photograph gets them: blur, noise, then JPEG.
     image = _blur(image, styles.blur)
     image += _column(styles.noise) * torch.randn(image.shape, generator=source)
     image = _compress(image.clamp_(0, 255), styles.compression)
+    # The last column goes on to the right, so that the end of a narrow word shows no edge.
     last = torch.from_numpy(np.minimum(np.ceil(natural), width).astype(np.int64)) - 1
     columns = torch.minimum(torch.arange(width), last[:, None])
     image = image.gather(2, columns[:, None].expand(num, height, width))
@@ -80,6 +84,7 @@ def _place(layout: Layout, styles: Styles) -> tuple[NDArray[np.float64], ...]:
     y += (styles.bend * half_width)[:, None] * across**2
     x = half_width[:, None] * across - styles.shear[:, None] * y
     cosine, sine = np.cos(styles.rotation)[:, None], np.sin(styles.rotation)[:, None]
+    # The outline after taper, bend, shear and rotation, from which size and place follow.
     x, y = cosine * x - sine * y, sine * x + cosine * y
     scale = HEIGHT * styles.fill / np.ptp(y, axis=1)
     left = x.min(axis=1) - styles.margin_left / scale
@@ -95,6 +100,8 @@ def _set(
     The upper left corner of a word's ink is _PAD pixels from the canvas's. `wanted` are the pixels per em that suit the
     image.
     """
+    # The smallest cached size that need not be enlarged by more than 1 / 0.85: grid_sample interpolates without
+    # smoothing, so a much larger one would alias.
     sizes = np.array(SIZES)[np.minimum(np.searchsorted(SIZES, 0.85 * wanted), len(SIZES) - 1)]
     # One more pixel on each side, because hinting may enlarge letters by a pixel.
     rows = math.ceil(((layout.bottom - layout.top) * sizes).max()) + 2 * _PAD + 2
@@ -109,6 +116,7 @@ def _set(
             drawn = glyph(font, size, letter)
             y, x = max(baseline + drawn.top, 0), max(pen + drawn.left, 0)
             place = page[y : y + drawn.ink.shape[0], x : x + drawn.ink.shape[1]]
+            # Script letters overlap; their ink does not add up.
             np.maximum(place, drawn.ink[: place.shape[0], : place.shape[1]], out=place)
     return torch.from_numpy(canvas), sizes.astype(np.float64)
 
@@ -131,12 +139,14 @@ def _origins(
     x = _column(left) + (torch.arange(width) + 0.5) * _column(1 / (scale * squeeze))  # [num, 1, width]
     y = _column(top) + (torch.arange(HEIGHT)[:, None] + 0.5) * _column(1 / scale)  # [num, 32, 1]
     cosine, sine = _column(np.cos(styles.rotation)), _column(np.sin(styles.rotation))
+    # Rotation by the opposite angle: its matrix, transposed.
     x, y = cosine * x + sine * y, cosine * y - sine * x
     x += _column(styles.shear) * y
     half_width = (layout.right - layout.left) / 2
     across = x * _column(1 / half_width)
     y -= _column(styles.bend * half_width) * across.square()
     y /= 1 + _column(styles.taper) * across.clamp_(-1.5, 1.5)
+    # With align_corners=False, -1 and 1 are the outer edges of the canvas: pixel p is at (2 p + 1) / size - 1.
     grid = torch.empty(*x.shape, 2)
     grid[..., 0] = (x + _column(half_width)) * _column(2 * sizes / canvas[3]) + (2 * _PAD / canvas[3] - 1)
     grid[..., 1] = (y + _column((layout.bottom - layout.top) / 2)) * _column(2 * sizes / canvas[2])
@@ -166,7 +176,7 @@ def _cast_shadows(
         return
     step = np.stack([styles.shadow_x / squeeze / canvas.shape[3], styles.shadow_y / canvas.shape[2]], axis=-1)
     step = step * (2 * sizes / scale)[:, None]  # pixels of the image -> the grid's coordinates
-    moved = grid[index] - torch.from_numpy(step[index].astype(np.float32))[:, None, None]
+    moved = grid[index] - torch.from_numpy(step[index].astype(np.float32))[:, None, None]  # [shadowed, 32, width, 2]
     cast = functional.grid_sample(canvas[index], moved, align_corners=False)[:, 0] / 255
     ground[index] = torch.lerp(ground[index], _column(styles.shadow[index]), cast)
 
@@ -176,16 +186,17 @@ def _draw_borders(ground: Tensor, ink: Tensor, styles: Styles) -> None:
     (index,) = np.nonzero(~np.isnan(styles.border))
     if not len(index):
         return
-    wide = functional.max_pool2d(ink[index], 3, stride=1, padding=1)
+    wide = functional.max_pool2d(ink[index], 3, stride=1, padding=1)  # ink grown by a pixel on each side
     ground[index] = torch.lerp(ground[index], _column(styles.border[index]), wide)
 
 
 def _blur(image: Tensor, sigma: NDArray[np.float64]) -> Tensor:
     """Blur each image with its own Gaussian, cut off after two pixels."""
-    taps = np.exp(-0.5 * (np.arange(3) / sigma[:, None]) ** 2)
+    taps = np.exp(-0.5 * (np.arange(3) / sigma[:, None]) ** 2)  # [num, 3]: the middle, one and two pixels away
     taps /= (taps * [1, 2, 2]).sum(axis=1, keepdims=True)
     middle, near, far = (_column(tap) for tap in taps.T)
     padded = functional.pad(image[:, None], (2, 2, 2, 2), mode="replicate")[:, 0]
+    # Separable: 5 + 5 products for each pixel instead of 25; first down the columns, then along the rows.
     rows = (
         middle * padded[:, 2:-2] + near * (padded[:, 1:-3] + padded[:, 3:-1]) + far * (padded[:, :-4] + padded[:, 4:])
     )
@@ -200,9 +211,9 @@ def _compress(image: Tensor, strength: NDArray[np.float64]) -> Tensor:
     """Quantise the cosine transform of 8 × 8 blocks as JPEG does; images are [num, 32, width]."""
     cosines, table = _jpeg()
     num, height, width = image.shape
-    blocks = (image - 128).reshape(num, height // 8, 8, width // 8, 8).transpose(2, 3)
+    blocks = (image - 128).reshape(num, height // 8, 8, width // 8, 8).transpose(2, 3)  # [num, rows, columns, 8, 8]
     step = (table * _column(strength)).clamp_(1)[:, None, None]  # [num, 1, 1, 8, 8]
-    coefficients = (cosines @ blocks @ cosines.T / step).round_() * step
+    coefficients = (cosines @ blocks @ cosines.T / step).round_() * step  # C B Cᵀ, and Cᵀ K C back: C is orthonormal
     return (cosines.T @ coefficients @ cosines).transpose(2, 3).reshape(num, height, width) + 128
 
 

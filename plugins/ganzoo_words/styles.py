@@ -78,6 +78,8 @@ NUMBERS = 27
 
 def choose_styles(numbers: Numbers) -> Styles:
     """Map numbers [num, NUMBERS], uniform on [0, 1), to styles."""
+    # Every choice takes its own column, used or not: a word without a shadow does not shift the numbers of what
+    # follows. The order of the calls is thus part of the distribution's definition.
     column: Iterator[Numbers] = iter(numbers.T)
 
     def between(low: float, high: float) -> Numbers:
@@ -94,6 +96,7 @@ def choose_styles(numbers: Numbers) -> Styles:
         return happens
 
     font = np.floor(between(0, len(FONTS))).astype(np.int64)
+    # From 40 to 230 on a logarithmic scale, with more weight on high contrasts: u ** 0.85 exceeds u.
     contrast = 40 * (230 / 40) ** between(0, 1) ** 0.85
     contrast = np.where(THIN[font], np.maximum(contrast, 90), contrast)
     darker = chance(0.5)
@@ -101,6 +104,7 @@ def choose_styles(numbers: Numbers) -> Styles:
     low = (255 - contrast) * between(0, 1) ** np.where(darker, 1.9, 1.0)  # dark words are mostly near black
     text, ground = np.where(darker, low, low + contrast), np.where(darker, low + contrast, low)
 
+    # Of one number, so that a word has one effect at most: outlined or bordered below 0.25, a shadow up to 0.42.
     effect, beyond = next(column), between(0.3, 1.0)
     outlined = HEAVY[font] & (effect < 0.15)
     bordered = ~outlined & (effect < 0.25)
@@ -109,6 +113,7 @@ def choose_styles(numbers: Numbers) -> Styles:
     opposite = 255 - away
     border = np.where(bordered, ground + beyond * (opposite - ground), np.where(outlined, text, np.nan))
     shadow = np.where(shadowed, ground + 0.6 * beyond * (np.where(chance(0.7), 0, opposite) - ground), np.nan)
+    # An outlined word is a border in the color of the text, filled with the background.
     text = np.where(outlined, ground, text)
 
     return Styles(

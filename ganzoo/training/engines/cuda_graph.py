@@ -35,12 +35,15 @@ class CapturedStep:
     def __call__(self, prepared: PreparedInputs) -> None:
         """Take a step. Raises CaptureError."""
         with torch.cuda.device(self._state.device):
+            # Real steps of the run, taken eagerly; no work is lost.
             if self._warm_ups_left:
                 self._warm_ups_left -= 1
                 self._train_step(materialize(self._state, prepared))
                 return
             if self._graph is None:
+                # Tensors of our own, whose addresses the graph keeps: prepared inputs are new tensors in each step.
                 self._prepared: PreparedInputs = pytree.tree_map(torch.clone, prepared)
+                # A capture computes nothing: it is the replay below that takes this step, too.
                 self._graph = self._capture()
             for own, given in zip(pytree.tree_leaves(self._prepared), pytree.tree_leaves(prepared), strict=True):
                 own.copy_(given, non_blocking=True)
@@ -48,6 +51,7 @@ class CapturedStep:
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
+        # Only the default generator, which dropout reads, is registered without being asked for.
         graph.register_generator_state(self._state.latent_source)
         torch.cuda.empty_cache()  # the graph gets a memory pool of its own and cannot use what is cached
         stream = torch.cuda.current_stream()

@@ -23,6 +23,7 @@ from ganzoo.training.inputs import PreparedInputs, StepInputs, is_full, material
 from ganzoo.training.state import TrainingState
 from ganzoo.training.step import train_step
 
+# WARM_UP exceeds that of cuda_graph.py, so that a capture falls into the steps that are not timed.
 WARM_UP, TIMED = 5, 15
 """Steps that `auto` takes with each candidate: the first ones are not timed, the median of the others decides."""
 MIN_SECONDS_LEFT = 10.0
@@ -44,6 +45,7 @@ class Engine:
         self._eager = self._direct(partial(train_step, state.networks))
         self._requested = self._possible(state.settings.engine)
         self._chosen: StepFunction | None = None
+        # Eager is timed first: if it is fast enough for the rest of the run, nothing is recorded at all.
         self._timed_eager = _Timed(self._eager, state.device)
         self._timed_graph: _Timed | None = None
 
@@ -57,6 +59,7 @@ class Engine:
             function(prepared)
         except CaptureError as error:  # nothing was computed
             self._choose("eager", self._eager, str(error))(prepared)
+        # Counted after the update, so that a step that raised counts as not taken.
         state.step += 1
         state.images += num_images(state, prepared)
         state.summed_steps += 1
@@ -82,6 +85,7 @@ class Engine:
             self._timed_graph = _Timed(recorded, self._state.device)
         if not self._timed_graph.complete:
             return self._timed_graph
+        # Medians: a step that another program delayed decides nothing.
         gain = self._timed_eager.median / self._timed_graph.median
         if gain > 1:
             return self._choose("graph", self._timed_graph.function, f"{gain:.2f} times as fast as eager here")
@@ -110,6 +114,7 @@ class Engine:
     def _record(self, name: str, prepared: PreparedInputs) -> StepFunction | None:
         """Return a recorded step; None, and the reason is kept, where the recipe cannot be recorded."""
         state, on_gpu = self._state, self._state.device.type == "cuda"
+        # Not traced first: tracing does not get through the exchanges between processes.
         if state.processes.world_size > 1:
             return CapturedStep(state, partial(train_step, state.networks))
         try:
@@ -121,6 +126,7 @@ class Engine:
             return None
         if not on_gpu:
             return self._direct(recorded)
+        # Within a graph it makes no difference how its kernels were launched, so the traced operations are not needed.
         return CapturedStep(state, recorded if name == "compile" else partial(train_step, state.networks))
 
     def _example(self, prepared: PreparedInputs) -> StepInputs:
@@ -144,6 +150,7 @@ class _Timed:
         self._seconds: list[float] = []
 
     def __call__(self, prepared: PreparedInputs) -> None:
+        # Before and after: what the step before has queued is not this step's time.
         synchronize(self._device)
         started = time.perf_counter()
         self.function(prepared)

@@ -25,6 +25,7 @@ class FusedAdam(nn.Module):
         if not parameters:
             raise SettingsError(f"{type(net).__name__} has no trainable parameters.", hint="Use another config.")
         self._spec = spec
+        # float32, as the kernel takes it. It stops counting at 2**24, where both bias corrections have long been 1.
         self.step: Tensor = nn.Buffer(torch.zeros((), device=parameters[0].device))
         # zeros_like keeps the strides of the parameter, which the kernel expects of its moments.
         self._means = [f"mean_{index}" for index in range(len(parameters))]
@@ -36,14 +37,15 @@ class FusedAdam(nn.Module):
     @torch.no_grad()
     def update(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
         """Update the parameters by their gradients (Kingma and Ba, arXiv:1412.6980, algorithm 1)."""
+        # The kernel reads the step and does not advance it; torch.optim counts before the call, too.
         self.step.add_(1)
         torch._fused_adam_(
             list(parameters),
             [_with_strides_of(parameter, gradient) for parameter, gradient in zip(parameters, gradients, strict=True)],
             [self.get_buffer(name) for name in self._means],
             [self.get_buffer(name) for name in self._squares],
-            [],
-            [self.step] * len(parameters),
+            [],  # largest squares, for AMSGrad only
+            [self.step] * len(parameters),  # one for each parameter, and all the same
             lr=learning_rate,  # a tensor: a captured step would repeat the value of a number
             beta1=self._spec.betas[0],
             beta2=self._spec.betas[1],
@@ -95,10 +97,12 @@ def adam_by_formula(
     **unused: object,
 ) -> None:
     """Compute what the fused kernel does in elementary operations, which torch's compiler fuses into its own loops."""
+    # Algorithm 1 with both bias corrections: m / (1 - beta1^t) over sqrt(v / (1 - beta2^t)) + eps.
     correction, root = 1 - beta1 ** steps[0], (1 - beta2 ** steps[0]).sqrt()
     for parameter, gradient, mean, square in zip(parameters, gradients, means, squares, strict=True):
         if weight_decay:
-            gradient = gradient + weight_decay * parameter
-        mean.lerp_(gradient, 1 - beta1)
+            gradient = gradient + weight_decay * parameter  # L2, not the decoupled decay of AdamW
+        mean.lerp_(gradient, 1 - beta1)  # beta1 m + (1 - beta1) g
         square.lerp_(gradient.square(), 1 - beta2)
+        # On a CPU the learning rate is a float64 tensor.
         parameter.sub_((lr / correction).float() * mean / (square.sqrt() / root + eps))

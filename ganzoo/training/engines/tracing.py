@@ -33,6 +33,7 @@ def traced(networks: Networks, example: StepInputs) -> TrainStep:
     graph = _trace(networks, example, decompose=False)
     tensors = _tensors(networks)
 
+    # The backward pass is among the operations already: autograd has nothing left to record.
     @torch.inference_mode()
     def replay(inputs: StepInputs) -> None:
         graph(*tensors, *_leaves(inputs))
@@ -82,9 +83,13 @@ def _make_graph(networks: Networks, example: StepInputs, *, decompose: bool) -> 
     step = _Step(networks)
 
     def flat(*tensors: Tensor) -> None:
+        # Inputs that a recipe does not have are None, which torch's pytree counts as a leaf; a graph takes tensors
+        # only.
         rest = iter(tensors[len(names) :])
         inputs = pytree.tree_unflatten([next(rest) if isinstance(leaf, Tensor) else leaf for leaf in leaves], structure)
         swapped = dict(zip(names, tensors, strict=False))
+        # Runs the step on the given tensors in place of its own; `swapped` then holds what the step left under each
+        # name.
         torch.func.functional_call(step, swapped, (inputs,))
         # A replay writes into the tensors that it is given; one that a net puts in their place would be lost.
         for name, tensor in zip(names, tensors, strict=False):
@@ -94,6 +99,7 @@ def _make_graph(networks: Networks, example: StepInputs, *, decompose: bool) -> 
                 )
 
     table = {torch.ops.aten._fused_adam_.tensor_lr: adam_by_formula} if decompose else None
+    # Whatever mode the caller is in: without gradients the trace would contain no backward pass.
     with torch.enable_grad():
         return make_fx(flat, table, tracing_mode="fake")(*_tensors(networks), *_leaves(example))
 

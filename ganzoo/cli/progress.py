@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ganzoo.cli.output import out
+from ganzoo.cli.output import out, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -48,7 +48,7 @@ class TrainingBar:
         self._metrics = ""  # of the newest evaluation
         recipe = training.run.settings.recipe
         self._task = self._progress.add_task(
-            recipe.name, total=recipe.steps, completed=training.state.step, speed="", losses=""
+            printable(recipe.name), total=recipe.steps, completed=training.state.step, speed="", losses=""
         )
 
     def __enter__(self) -> TrainingBar:

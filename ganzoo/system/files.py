@@ -70,6 +70,11 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Replace a leading `~` by the home folder; that of an unknown user stays, as in a shell."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises RuntimeError
+
+
 def contents(folder: Path) -> list[Path]:
     """Return what a folder holds, besides the temporary files that killed processes left there. Raises OSError."""
     return [entry for entry in folder.iterdir() if not (entry.name.startswith(".") and entry.suffix == ".partial")]

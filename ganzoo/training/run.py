@@ -71,7 +71,7 @@ class Run:
                 raise TypeError(f"{key} is not of the right type")
         self.dataset_digest: str = document["dataset_digest"]
         self.device_type: str = document["device_type"]
-        self.data_dir: Path | None = Path(document["data_dir"]) if document["data_dir"] else None
+        self.data_dir: Path | None = Path(document["data_dir"]).resolve() if document["data_dir"] else None
         self.checkpoints = Checkpoints(path / "checkpoints")
         self.history = History()
         self._lock = FileLock(path / LOCK_NAME)

@@ -463,7 +463,9 @@ def test_a_conditional_recipe_without_labels_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("change", [{"resumed": 5}, {"dataset_digest": 5}, {"data_dir": 5}, {"settings": [1]}])
+@pytest.mark.parametrize(
+    "change", [{"resumed": 5}, {"dataset_digest": 5}, {"data_dir": 5}, {"data_dir": "a\0b"}, {"settings": [1]}]
+)
 def test_an_odd_run_json_is_refused(tmp_path: Path, digits: Path, change: dict[str, Any]) -> None:
     run = train(tmp_path / "run", digits, steps=1)
     document = json.loads((run.path / "run.json").read_text())

@@ -22,8 +22,8 @@ from ganzoo.specs import Recipe
 from ganzoo.validation import SETTINGS_HINT, plain, validated
 
 ENVIRONMENT_PREFIX = "GANZOO_"
-PROGRAM_VARIABLES = frozenset({"HOME", "PLUGINS", "DEBUG", "HUB_SECONDS", "INCEPTION_WEIGHTS"})
-"""GANZOO_ variables that configure the program and are not training settings."""
+PROGRAM_VARIABLES = frozenset({"HOME", "PLUGINS", "DEBUG", "HUB_SECONDS"})
+"""GANZOO_ variables that configure the program and are not training settings. Plugins may have others."""
 
 _FIXED_FIELDS = frozenset({"name", "summary", "source", "notes", "api_version"})
 """Fields that identify and describe a recipe; settings cannot change them."""
@@ -81,6 +81,8 @@ class Layer:
     """Named in errors, such as `--set` or the file's path."""
     values: Mapping[str, Any]
     """Dotted key -> value."""
+    shared: bool = False
+    """Whether it may hold keys of others, which are ignored unless they look like a misspelled setting."""
 
 
 def resolve(recipe: Recipe, layers: Iterable[Layer], *, seed: int) -> TrainingSettings:
@@ -97,7 +99,8 @@ def resolve_again(settings: TrainingSettings, layers: Iterable[Layer]) -> Traini
     validated(TrainingSettings, document, f"recipe {settings.recipe.name}")
     for layer in layers:
         for key, value in layer.values.items():
-            _assign(document, key, value, layer.source)
+            if not layer.shared or _resembles_setting(key, document):
+                _assign(document, key, value, layer.source)
         settings = validated(TrainingSettings, document, layer.source)
     return _checked(settings)
 
@@ -141,13 +144,13 @@ def file_layer(path: Path) -> Layer:
 
 
 def environment_layer(environment: Mapping[str, str] = os.environ) -> Layer:
-    """Return the settings in GANZOO_ variables; a double underscore stands for a dot."""
+    """Return what may be settings in GANZOO_ variables; a double underscore stands for a dot."""
     values = {}
     for name, text in environment.items():
         key = name.removeprefix(ENVIRONMENT_PREFIX)
         if key != name and key not in PROGRAM_VARIABLES:
             values[key.lower().replace("__", ".")] = _parsed(text)
-    return Layer("the environment (GANZOO_ variables)", values)
+    return Layer("the environment (GANZOO_ variables)", values, shared=True)
 
 
 def assignments_layer(assignments: Iterable[str]) -> Layer:
@@ -208,11 +211,20 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
 
 
 def _unknown_key(key: str, source: str, document: Mapping[str, Any]) -> SettingsError:
-    known = [name for name in _flattened(document["recipe"]) if name not in _FIXED_FIELDS]
-    known += [name for name in document if name != "recipe"]
-    close = difflib.get_close_matches(key, known, n=1)
+    close = difflib.get_close_matches(key, _known_keys(document), n=1)
     guess = f" Did you mean {close[0]!r}?" if close else ""
     return SettingsError(f"{source}: there is no setting {key!r}.{guess}", hint=SETTINGS_HINT)
+
+
+def _known_keys(document: Mapping[str, Any]) -> list[str]:
+    known = [name for name in _flattened(document["recipe"]) if name not in _FIXED_FIELDS]
+    return known + [name for name in document if name != "recipe"]
+
+
+def _resembles_setting(key: str, document: Mapping[str, Any]) -> bool:
+    """Whether a key is a setting, one of a free table, or so close to a setting that it is probably misspelled."""
+    key = key.removeprefix("recipe.")
+    return key.split(".")[0] in _FREE_TABLES or bool(difflib.get_close_matches(key, _known_keys(document), 1, 0.8))
 
 
 def _checked(settings: TrainingSettings) -> TrainingSettings:

@@ -81,6 +81,15 @@ def test_a_folder_without_pictures_and_a_damaged_picture_are_one_line(tmp_path: 
         animate_run(run, tmp_path / "x.gif", 1)
 
 
+def test_only_pngs_of_bounded_size_are_pictures(tmp_path: Path) -> None:
+    for index, (content, words) in enumerate({"EPS": "cannot identify", "PNG": "12000 × 12000 pixels"}.items()):
+        run = make_run(tmp_path / str(index), range(1))
+        size = (8, 8) if content == "EPS" else (12000, 12000)
+        Image.new("L", size).save(run / "samples" / "step-00000000.png", content)
+        with pytest.raises(GanzooError, match=words):
+            animate_run(run, tmp_path / "x.gif", 1)
+
+
 NORMAL, UNIFORM = LatentSpec(dim=16), LatentSpec(dim=16, distribution="uniform")
 
 

@@ -120,6 +120,14 @@ def test_the_environment_sets_what_the_program_itself_does_not_use() -> None:
     assert layer.values == {"steps": 12, "optimizers.generator.learning_rate": 0.1}
 
 
+def test_variables_of_others_are_ignored_and_misspelled_settings_are_not() -> None:
+    others = {"GANZOO_VERBOSE": "1", "GANZOO_INCEPTION_WEIGHTS": "file.pth", "GANZOO_MY__PLUGIN": "x"}
+    assert resolved(environment_layer(others)).to_json() == resolved().to_json()
+    for name in ("GANZOO_BATCH_SIZ", "GANZOO_STEPZ"):
+        with pytest.raises(SettingsError, match="Did you mean"):
+            resolved(environment_layer({name: "12"}))
+
+
 def test_the_users_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "config" / "ganzoo" / "config.toml"
     path.parent.mkdir(parents=True)

@@ -18,6 +18,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 
 from ganzoo.data import batches as batches_module
 from ganzoo.data import open_batches, open_dataset, packed, packing, to_float
@@ -421,6 +422,18 @@ def test_a_download_that_fails_is_not_a_problem_of_the_store(home: Path, error: 
 
     spec = dataclasses.replace(spec_of(numbered(4)), load=load)
     with pytest.raises(MissingDatasetError, match="tiny: the download failed: ") as caught:
+        open_dataset(spec, "train")
+    assert "--data-dir" in caught.value.hint
+
+
+def test_offline_nothing_is_downloaded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(root: Path, split: str, download: bool) -> ArrayData:
+        assert not download
+        raise MissingDatasetError("no files.", hint="Get them.")
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    spec = dataclasses.replace(spec_of(numbered(4)), load=load)
+    with pytest.raises(MissingDatasetError, match="has to be downloaded, but HF_HUB_OFFLINE forbids it") as caught:
         open_dataset(spec, "train")
     assert "--data-dir" in caught.value.hint
 

@@ -158,6 +158,17 @@ def test_what_is_interrupted_leaves_nothing(tmp_path: Path, name: str, shard_siz
     assert [path for path in tmp_path.rglob("*") if path.is_file() or path.name != "x"] == []
 
 
+def test_the_home_of_an_unknown_user_is_a_plain_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert written(some(GREY, 1), GREY, "~nosuchuser/x.npy").path == Path("~nosuchuser/x.npy")
+
+
+def test_what_a_killed_process_left_does_not_block_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "x" / ".all.0123456789abcdef.partial").mkdir(parents=True)
+    written(some(GREY, 2), GREY, tmp_path / "x")
+    assert (tmp_path / "x" / "000001.png").is_file()
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(GanzooError, match="cannot write"):

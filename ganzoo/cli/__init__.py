@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from traceback import walk_tb
 from typing import Annotated
 
 import typer
@@ -64,9 +65,13 @@ app.add_typer(zoo.app, name="zoo", hidden=True)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        out.line(f"ganzoo {__version__}, torch {version('torch')}, Python {sys.version.split()[0]}")
+        try:
+            torch = version("torch")
+        except PackageNotFoundError:
+            torch = "not installed"
+        out.line(f"ganzoo {__version__}, torch {torch}, Python {sys.version.split()[0]}")
         raise typer.Exit
 
 
@@ -87,6 +92,9 @@ def ganzoo(
 
 def main() -> None:
     """Run the program and exit: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed, as in `ganzoo list >&-`
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console without "×" in its encoding shows "?"
@@ -120,8 +128,28 @@ def _report(error: Exception) -> int:
         path = f"{error.filename}: " if error.filename else ""
         out.problem(f"{path}{error.strerror}.", hint_for(error))
         return 1
+    package = _broken_package(error)
+    if package is not None:
+        out.problem(f"{package} cannot be imported: {error}.", f"Install it again: pip install {package}")
+        return 1
+    if isinstance(error, MemoryError):
+        out.problem("there is not enough memory.", "Ask for less at once, or use a machine with more memory.")
+        return 1
+    if isinstance(error, RecursionError):
+        out.problem("a file is nested too deeply to be read.", "Check the files that the command was given.")
+        return 1
     out.problem(
         f"unexpected {type(error).__name__}: {error}.",
         "This is a bug in ganzoo. Please report it with the traceback that GANZOO_DEBUG=1 prints.",
     )
     return 1
+
+
+def _broken_package(error: Exception) -> str | None:
+    """Return the package, such as torch, that is missing or fails while it is imported; None for any other error."""
+    found = error.name if isinstance(error, ImportError) else None
+    if found is None:
+        modules = [frame.f_globals for frame, _ in walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>"]
+        found = modules[-1].get("__name__", "") if modules else ""
+    package = found.partition(".")[0]
+    return None if package in ("", "__main__") or package.startswith("ganzoo") else package

@@ -19,8 +19,9 @@ def animate(
 ) -> None:
     """Animate how a run's samples changed during training."""
     from ganzoo.rendering import animate_run
+    from ganzoo.system.files import expanded
 
-    target = target.expanduser()
+    target = expanded(target)
     frames = animate_run(run, target, seconds)
     if json:
         out.json({"path": str(target), "num_frames": frames, "size": target.stat().st_size})

@@ -33,6 +33,7 @@ def import_(
     from ganzoo.config import Layer, assignments_layer, resolve
     from ganzoo.model import GAN
     from ganzoo.registry import datasets, recipes
+    from ganzoo.system.files import contents
     from ganzoo.weights.importing import import_weights
     from ganzoo.weights.model_config import model_config
 
@@ -44,7 +45,7 @@ def import_(
     else:
         base = _nameless(file, architecture, layers[0].values)
     folder = out_dir or Path(file.stem)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or contents(folder)):
         raise UsageError(f"{folder} is not empty.", hint="Choose another folder with --out.")
     settings = resolve(base, layers, seed=0)
     config = model_config(settings.recipe, datasets.get(settings.recipe.dataset).sample)

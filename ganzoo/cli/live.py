@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from ganzoo.cli.output import printable
 from ganzoo.cli.progress import TrainingBar
 
 if TYPE_CHECKING:
@@ -75,19 +76,21 @@ class LiveView:
 
     def _picture(self, lines: int) -> RenderableType | None:
         """Return the newest sample picture, which is opened when it is new, and which step it is of."""
-        from PIL import Image
         from rich.console import Group
         from rich.constrain import Constrain
         from rich.text import Text
 
-        from ganzoo.rendering import TerminalPicture, for_terminal
+        from ganzoo.rendering import TerminalPicture, for_terminal, read_picture
 
         path = self._newest()
         if path is None:
             return None
         if self._shown is None or self._shown[0] != path:
-            with Image.open(path) as image:
-                self._shown = (path, for_terminal(image, self._training.state.config.sample))
+            try:
+                image = read_picture(path)
+            except OSError:  # it was deleted, or somebody else's file has its name
+                return None
+            self._shown = (path, for_terminal(image, self._training.state.config.sample))
         drawn = TerminalPicture(self._shown[1], self._console.width - _NUMBERS_WIDTH - 2, lines - 1)
         caption = Text(f"step {int(path.stem.removeprefix('step-')):,}", style="dim")
         return Constrain(Group(drawn, caption), drawn.size(self._console.width)[0])
@@ -111,7 +114,7 @@ class LiveView:
         text = Text()
         for name, values in list(series.items())[: lines // 2]:
             means = [point.mean for point in values.points()]
-            text.append(f"{name:<{_NUMBERS_WIDTH - 12}}", style="bold").append(f"{values.newest:>12.4g}\n")
+            text.append(f"{printable(name):<{_NUMBERS_WIDTH - 12}}", style="bold").append(f"{values.newest:>12.4g}\n")
             text.append(f"{sparkline(means, _NUMBERS_WIDTH)}\n", style="cyan")
             if roomy:
                 text.append(f"{min(means):.3g} to {max(means):.3g}\n\n", style="dim")

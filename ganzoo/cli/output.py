@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+from unicodedata import category
 
 import typer
 
@@ -33,9 +34,9 @@ class Output:
         self.line(json.dumps(document, indent=2, default=str, allow_nan=False))
 
     def line(self, text: object) -> None:
-        """Print one line of data."""
+        """Print data as text."""
         if not self.silent:
-            print(text)
+            print(printable(str(text)))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print rows under a title; columns of numbers are aligned right."""
@@ -50,10 +51,10 @@ class Output:
             first = index == 0
             table.add_column(name, justify=justify, style="bold" if first else "", no_wrap=first, overflow="fold")
         for row in rows:
-            table.add_row(*(_printable(str(cell)) for cell in row))
+            table.add_row(*(printable(str(cell)) for cell in row))
         console = self.console()
         if title:
-            console.print(title, style="bold underline", soft_wrap=True)
+            console.print(printable(title), style="bold underline", soft_wrap=True)
         console.print(table)
 
     def console(self) -> Console:
@@ -68,7 +69,7 @@ class Output:
     def talk(self, text: str) -> None:
         """Print a message about the progress of the work, unless quiet."""
         if not self.quiet:
-            print(text, file=sys.stderr)
+            print(_one_line(text), file=sys.stderr)
 
     def error(self, error: GanzooError) -> None:
         """Print an error and its hint, one line each."""
@@ -103,17 +104,22 @@ def confirm(question: str, refusal: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{refusal} without confirmation (not a terminal).", hint="Pass --yes to confirm.")
-    if not typer.confirm(question, err=True):
+    if not typer.confirm(_one_line(question), err=True):
         raise typer.Exit(1)
 
 
-def _printable(text: str) -> str:
-    """Drop control characters: names and cards from the Hub are untrusted and could steer a terminal."""
-    return "".join(sign for sign in text if sign.isprintable() or sign == "\n")
+MAX_LINE = 1000
+"""Characters of the longest message; the middle of a longer one is cut out."""
+
+
+def printable(text: str) -> str:
+    """Drop control and format characters: names and cards of others are untrusted and could steer a terminal."""
+    return "".join(sign for sign in text if sign.isprintable() or sign in "\n\t" or category(sign) == "Zs")
 
 
 def _one_line(text: str) -> str:
-    return _printable(" ".join(text.split()))
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= MAX_LINE else f"{line[:700]} … {line[3 - MAX_LINE + 700 :]}"
 
 
 def flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:

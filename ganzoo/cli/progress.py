@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ganzoo.cli.output import out
+from ganzoo.cli.output import out, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -28,10 +28,10 @@ def _progress(console: Console, *columns: ProgressColumn) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names of others may look like markup
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
+        TextColumn("{task.fields[speed]}", markup=False),
         *columns,
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         console=console,
@@ -44,11 +44,11 @@ class TrainingBar:
     def __init__(self, training: Training, console: Console, *, losses: bool = True) -> None:
         from rich.progress import TextColumn
 
-        self._progress = _progress(console, *[TextColumn("{task.fields[losses]}")] * losses)
+        self._progress = _progress(console, *[TextColumn("{task.fields[losses]}", markup=False)] * losses)
         self._metrics = ""  # of the newest evaluation
         recipe = training.run.settings.recipe
         self._task = self._progress.add_task(
-            recipe.name, total=recipe.steps, completed=training.state.step, speed="", losses=""
+            printable(recipe.name), total=recipe.steps, completed=training.state.step, speed="", losses=""
         )
 
     def __enter__(self) -> TrainingBar:
@@ -66,7 +66,7 @@ class TrainingBar:
     def update(self, record: Record) -> None:
         """Show the newest record."""
         if record.metrics:
-            self._metrics = "".join(f"  {name} {value:.3g}" for name, value in record.metrics.items())
+            self._metrics = "".join(f"  {printable(name)} {value:.3g}" for name, value in record.metrics.items())
         self._progress.update(
             self._task,
             completed=record.step,
@@ -108,7 +108,7 @@ def download_bars() -> Iterator[Access]:
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console) as bars:
         tasks: dict[str, TaskID] = {}
 

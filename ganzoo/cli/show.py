@@ -16,6 +16,7 @@ from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatEr
 from ganzoo.registry import REGISTRIES, datasets, recipes
 from ganzoo.sources import location, resolve
 from ganzoo.specs import Recipe
+from ganzoo.system.files import read_regular
 from ganzoo.weights.manifest import Zoo, measured
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ def show(
         if index:
             out.line("")
         out.table(section.title, ["field", "value"], flat(_for_table(section)))
+
+
+MAX_BYTES = 16 << 20
+"""A larger JSON file is not one of ours."""
 
 
 class _Section(NamedTuple):
@@ -127,8 +132,20 @@ def _for_table(section: _Section) -> dict[str, Any]:
 def _repository(source: Source) -> list[_Section]:
     """Return what the store holds of a Hub repository. Raises MissingWeightsError if it was never pulled."""
     files = [dataclasses.asdict(file) for file in source.files]
-    document = {"reference": source.reference, "files": files, **json_format.loads(source.read("config"))}
+    config = _object(source.read("config"), f"config.json of {source.reference}")
+    document = {"reference": source.reference, "files": files, **config}
     return [_Section("repository", f"repository {source.reference}", document)]
+
+
+def _object(content: bytes, where: str) -> dict[str, Any]:
+    """Parse a JSON object. Raises WeightsFormatError."""
+    try:
+        document = json_format.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise WeightsFormatError(f"{where} is not JSON: {error}.", hint="Restore the file.") from error
+    if not isinstance(document, dict):
+        raise WeightsFormatError(f"{where} is not a JSON object.", hint="Restore the file.")
+    return document
 
 
 def _folder(path: Path) -> list[_Section]:
@@ -136,12 +153,7 @@ def _folder(path: Path) -> list[_Section]:
     for kind in ("run", "config", "training"):
         file = path / f"{kind}.json"
         if file.is_file():
-            try:
-                document = dict(json_format.loads(file.read_text(encoding="utf-8")))
-            except (ValueError, TypeError) as error:
-                hint = "Restore the file from a backup."
-                raise WeightsFormatError(f"{file} is not a JSON object: {error}.", hint=hint) from error
-            sections.append(_Section(kind, file.name, document))
+            sections.append(_Section(kind, file.name, _object(read_regular(file, MAX_BYTES), str(file))))
     if not sections:
         raise MissingWeightsError(
             f"{path} is not a run or a weights folder.", hint="Name a folder that `ganzoo train` made."

@@ -38,7 +38,8 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
         f"{settings.recipe.name} on {training.state.device}{several} ({settings.precision}), seed {settings.seed}, "
         f"data {training.state.batches.place}, into {path}"
     )
-    if training.state.step:
+    was_finished = training.finished
+    if training.state.step and not was_finished:
         out.talk(f"resuming from step {training.state.step}")
     named = ""
     with _interruption(training) as interruption, _display(training, live) as display:
@@ -66,7 +67,11 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
     if not training.finished:
         out.talk(f"Stopped after step {training.state.step}; the run is saved. Continue: ganzoo resume {quoted}")
         raise typer.Exit(130)
-    out.talk(f"Done in {training.state.seconds:.1f} s. Next: ganzoo sample {quoted} --out samples.png")
+    if was_finished:
+        done = f"The run was already finished. Train further: ganzoo resume {quoted} --steps {2 * training.state.step}"
+    else:
+        done = f"Done in {training.state.seconds:.1f} s"
+    out.talk(f"{done}. Next: ganzoo sample {quoted} --out samples.png")
 
 
 def _follow(training: Training) -> None:

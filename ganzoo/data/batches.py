@@ -83,6 +83,7 @@ def open_batches(
     processes: Processes = SINGLE_PROCESS,
     *,
     drop_last: bool = True,
+    conditional: bool = False,
 ) -> Batches:
     """Return the training batches of a dataset.
 
@@ -95,9 +96,16 @@ def open_batches(
             what would take more than 40 % of the device's free memory.
         processes: those that share each batch.
         drop_last: whether to leave out the incomplete last batch of each epoch; synthetic data has no epochs.
+        conditional: whether every batch needs labels.
 
-    Raises DatasetError when the dataset is smaller than one batch, SettingsError for a last batch that cannot be used.
+    Raises DatasetError when the dataset is smaller than one batch or lacks labels, SettingsError for a last batch that
+    cannot be used.
     """
+    if conditional and (isinstance(dataset.data, SyntheticData) or dataset.data.labels is None):
+        raise DatasetError(
+            f"{dataset.spec.name} {dataset.split} has no labels to condition on.",
+            hint="Set conditional=false, or choose a dataset with labels.",
+        )
     if isinstance(dataset.data, SyntheticData):
         return DrawnBatches(dataset.data, batch_size, seed, device, processes)
     samples, labels = dataset.data.samples, dataset.data.labels

@@ -35,6 +35,7 @@ from ganzoo.data.pack import (
 )
 from ganzoo.data.packing import ShowProgress, write_pack
 from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
+from ganzoo.hub.client import is_offline
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData
 from ganzoo.system.files import write_atomically
 from ganzoo.weights.store import home, store_errors
@@ -141,6 +142,11 @@ def _load_own(
         except MissingDatasetError:
             if not download:
                 raise
+            if is_offline():
+                raise MissingDatasetError(
+                    f"the {spec.name} {split} split has to be downloaded, but HF_HUB_OFFLINE forbids it.",
+                    hint="Unset HF_HUB_OFFLINE once, or pass your own copy with --data-dir FOLDER.",
+                ) from None
         return _load(spec, split, root / "files", download=True)
 
 

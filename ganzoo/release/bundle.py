@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,9 @@ def _training_record(run: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
         raise UsageError(f"{run} is not a run with weights.", hint="Name a folder that `ganzoo train` made.") from error
     if steps != trained["steps"]:
-        raise UsageError(f"{run} stopped at step {steps} of {trained['steps']}.", hint=f"ganzoo resume {run}")
+        raise UsageError(
+            f"{run} stopped at step {steps} of {trained['steps']}.", hint=f"ganzoo resume {shlex.quote(str(run))}"
+        )
     changed = [key for key in differences(recipe, trained) if key not in RECIPE_TEXTS]
     if changed:
         raise UsageError(

@@ -12,13 +12,14 @@ from PIL import Image
 
 from ganzoo.errors import GanzooError, UsageError, hint_for
 from ganzoo.rendering.canvas import Canvas
+from ganzoo.rendering.picture import read_picture
 from ganzoo.system.files import write_atomically
 
 MAX_FRAMES = 120
 """A longer sequence is thinned evenly; its first and last pictures stay."""
 
-MAX_WIDTH = 640
-"""Wider pictures are shrunk to this width, in pixels."""
+MAX_WIDTH, MAX_HEIGHT = 640, 1280
+"""Larger pictures are shrunk to this size, in pixels: all frames are held in memory."""
 
 Item = TypeVar("Item")
 Encoder = Callable[[Sequence[Image.Image], io.BytesIO, list[int]], None]
@@ -115,11 +116,9 @@ def _palette(frames: Sequence[Image.Image]) -> Image.Image:
 
 def _read(path: Path) -> Image.Image:
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image.copy()
-    except (OSError, SyntaxError) as error:
-        raise GanzooError(f"{path} is damaged: {error}.", hint="Delete it and run animate again.") from error
+        return shrink_to_fit(read_picture(path))
+    except OSError as error:
+        raise GanzooError(f"{path} is damaged: {error.strerror}.", hint="Delete it and run animate again.") from error
 
 
 def _thinned(items: Sequence[Item], most: int) -> list[Item]:
@@ -131,7 +130,6 @@ def _thinned(items: Sequence[Item], most: int) -> list[Item]:
 
 def _captioned(image: Image.Image, caption: str) -> Image.Image:
     """Put a line of text under a picture."""
-    image = shrink_to_fit(image)
     canvas = Canvas(image.width, _CAPTION_HEIGHT)
     canvas.text((image.width / 2, _CAPTION_HEIGHT / 2), caption, "mm")
     frame = Image.new(image.mode, (image.width, image.height + _CAPTION_HEIGHT))
@@ -141,8 +139,9 @@ def _captioned(image: Image.Image, caption: str) -> Image.Image:
 
 
 def shrink_to_fit(image: Image.Image) -> Image.Image:
-    """Shrink a picture that is wider than MAX_WIDTH."""
-    if image.width <= MAX_WIDTH:
+    """Shrink a picture that is wider than MAX_WIDTH or higher than MAX_HEIGHT."""
+    scale = min(MAX_WIDTH / image.width, MAX_HEIGHT / image.height)
+    if scale >= 1:
         return image
-    height = round(image.height * MAX_WIDTH / image.width)
-    return image.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.LANCZOS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,5 +81,5 @@ class History:
     def add(self, record: Mapping[str, Any]) -> None:
         """Add the finite numbers of a record, whatever their names, at its `step`."""
         for name, value in record.items():
-            if name not in _NO_SERIES and type(value) in (int, float) and math.isfinite(value):
+            if name not in _NO_SERIES and type(value) in (int, float) and abs(value) <= sys.float_info.max:
                 self.series.setdefault(name, Series()).add(record["step"], value)

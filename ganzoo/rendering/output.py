@@ -22,7 +22,7 @@ import numpy as np
 from ganzoo.errors import GanzooError, UsageError, hint_for
 from ganzoo.rendering.picture import Items, item_npy, item_png, save_picture, to_items
 from ganzoo.specs import SampleSpec
-from ganzoo.system.files import whole_file, whole_folder
+from ganzoo.system.files import contents, expanded, whole_file, whole_folder
 from ganzoo.system.workers import ordered
 from ganzoo.weights.tensors import header_bytes
 
@@ -62,10 +62,10 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
     slash or has no suffix, or an empty folder, gets one numbered PNG for each sample, or tar shards of shard_size
     samples. Raises UsageError, also for a folder that is not empty.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     suffix = path.suffix.lower()
     if name.endswith(("/", "\\")) or path.is_dir() or not suffix:
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        if path.exists() and not (path.is_dir() and not contents(path)):
             raise UsageError(f"{path} already exists.", hint="Choose a new or empty folder.")
         return Target(path, "folder" if shard_size is None else "shards", shard_size)
     if shard_size is not None:

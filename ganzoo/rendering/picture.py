@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganzoo.errors import first_sentence
 from ganzoo.rendering.curves import curve_plot, curves_only
 from ganzoo.specs import SampleSpec
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import read_regular, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 GAP = 2
 """Pixels between the images of a grid, before enlargement."""
+
+MAX_PIXELS = 1 << 25
+"""A larger picture is not one of ours, and would take too much memory."""
+MAX_BYTES = 1 << 27
+"""The same for its file."""
 
 ENLARGED_WIDTH = 560
 """Small grids are enlarged by a whole factor to at most this width, so that they can be seen."""
@@ -37,6 +45,21 @@ def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
 def save_picture(samples: Tensor, spec: SampleSpec, path: Path) -> None:
     """Write one picture of all samples as a PNG, the whole file or none. Raises OSError."""
     write_atomically(path, png_bytes(picture(samples, spec)))
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Read a grey or RGB picture from a PNG. Raises OSError, also for a damaged or a huge one, or another format."""
+    content = io.BytesIO(read_regular(path, MAX_BYTES))
+    try:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            image = Image.open(content, formats=("PNG",))
+        if image.width * image.height <= MAX_PIXELS:
+            image.load()
+            return image if image.mode in ("L", "RGB") else image.convert("RGB")
+        reason = f"{image.width} × {image.height} pixels are too many"
+    except Exception as error:  # damaged pictures make Pillow raise almost anything
+        reason = first_sentence(error)
+    raise OSError(errno.EINVAL, reason, str(path))
 
 
 def for_terminal(image: Image.Image, spec: SampleSpec) -> Image.Image:

@@ -15,6 +15,7 @@ from ganzoo.rendering.animation import MAX_FRAMES, animation_encoder, shrink_to_
 from ganzoo.rendering.output import ShowProgress, parse_target, write_samples
 from ganzoo.rendering.picture import picture
 from ganzoo.sources import load
+from ganzoo.system.files import expanded
 from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int |
 
     if shard_size is not None:
         raise UsageError("shards need a folder, and an animation is one file.", hint="Leave out one of the two.")
-    path, keys = Path(out).expanduser(), interpolate
+    path, keys = expanded(out), interpolate
     animation_encoder(path)  # refuses an unknown file type
 
     def write_loop(gan: GAN, num: int, seed: int, label: int | None, progress: ShowProgress | None) -> Sampled:

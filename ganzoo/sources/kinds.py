@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +16,8 @@ from ganzoo.system.files import read_regular
 from ganzoo.weights.layout import FILES, NAMES, NEEDED_ROLES
 from ganzoo.weights.manifest import WeightsEntry, WeightsFile
 from ganzoo.weights.references import HubReference, parse_hub_reference
-from ganzoo.weights.store import check_digest
+from ganzoo.weights.store import read_pinned
+from ganzoo.weights.tensors import read_checked
 
 if TYPE_CHECKING:
     from ganzoo.hub.client import Access
@@ -67,10 +69,12 @@ class FolderSource(Source):
     def read(self, role: str) -> bytes:
         path = self.folder / NAMES[role]
         try:
-            return read_regular(path)
+            # Of safetensors, the header is checked first: a sparse file could state any size.
+            limit = FILES[path.name].max_size
+            return (read_checked if path.suffix == ".safetensors" else read_regular)(path, limit)
         except FileNotFoundError:
             if (self.folder / "run.json").is_file():
-                problem, hint = "the run has no checkpoint yet", f"ganzoo resume {self.folder}"
+                problem, hint = "the run has no checkpoint yet", f"ganzoo resume {shlex.quote(str(self.folder))}"
             else:
                 problem, hint = "it is not a weights folder", _FOLDER_HINT
             raise MissingWeightsError(f"{self.folder} has no {path.name}: {problem}.", hint=hint) from None
@@ -207,11 +211,9 @@ class EntrySource(StoredSource):
         assert self._bundled is not None
         path, hint = self._bundled / file.path, f"Reinstall the package that bundles it ({self.entry.owner})."
         try:
-            content = read_regular(path)
+            return read_pinned(path, file, hint)
         except OSError as error:
             raise MissingWeightsError(f"cannot read {path}: {error.strerror}.", hint=hint) from error
-        check_digest(content, file, path, hint)
-        return content
 
     def _copy(self, files: Sequence[WeightsFile]) -> None:
         """Copy bundled files into the store, all of them or none."""

@@ -48,9 +48,9 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
 def whole_folder(target: Path) -> Iterator[Path]:
     """Make a hidden folder to write into; at the end it is renamed to the target.
 
-    A target that exists must be empty. It may be a mount point or the current directory and cannot be replaced, so the
-    hidden folder is made inside it and the files are moved up. If anything is raised inside, nothing is left behind.
-    Raises OSError.
+    A target that exists must have no `contents`. It may be a mount point or the current directory, which cannot
+    be replaced, so the hidden folder is made inside it and the files are moved up. If anything is raised inside,
+    nothing is left behind. Raises OSError.
     """
     exists = target.is_dir()
     partial = _temporary(target / "all") if exists else _temporary(target)
@@ -70,10 +70,29 @@ def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
 
 
-def read_regular(path: Path) -> bytes:
-    """Read a regular file; others, such as a FIFO, could block for ever. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file", str(path))
-        return file.read()
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Replace a leading `~` by the home folder; that of an unknown user stays, as in a shell."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises RuntimeError
+
+
+def contents(folder: Path) -> list[Path]:
+    """Return what a folder holds, besides the temporary files that killed processes left there. Raises OSError."""
+    return [entry for entry in folder.iterdir() if not (entry.name.startswith(".") and entry.suffix == ".partial")]
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file; others, such as a FIFO, could block for ever or have no end. Raises OSError."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return file
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes; a larger one takes no memory. Raises OSError."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise OSError(errno.EINVAL, f"File too large ({size:,} bytes; the limit is {limit:,})", str(path))
+        return file.read(size)

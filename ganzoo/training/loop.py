@@ -19,7 +19,7 @@ from ganzoo.training.engines.engine import Engine
 from ganzoo.training.networks import TRACKED
 from ganzoo.training.precision import allow_tf32
 from ganzoo.training.quality import BestWeights
-from ganzoo.training.run import Run, writing
+from ganzoo.training.run import Run, expendable
 from ganzoo.training.state import TrainingState
 from ganzoo.training.tensorboard import open_events
 
@@ -205,6 +205,7 @@ def save_pictures(run: Run, state: TrainingState) -> None:
     # Sampling has a generator of its own, so that pictures do not change the training.
     samples = GAN(net.eval(), state.config).sample(PICTURE_SAMPLES, seed=run.settings.seed)
     net.train(was_training)
-    with writing(run.path):
+    with expendable("the sample picture"):
         save_picture(samples, state.config.sample, run.sample_path(state.step))
+    with expendable("the charts"):
         save_chart(run.history, f"{state.config.recipe}, seed {run.settings.seed}: step {state.step:,}", run.chart_path)

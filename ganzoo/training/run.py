@@ -18,7 +18,9 @@ are dropped.
 from __future__ import annotations
 
 import json
+import logging
 import platform
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,10 +32,10 @@ import torch
 from filelock import FileLock, Timeout
 
 from ganzoo.config import TrainingSettings, settings_from_json
-from ganzoo.errors import ResumeError, SettingsError, TrainingError, hint_for
+from ganzoo.errors import ResumeError, SettingsError, TrainingError, first_sentence, hint_for
 from ganzoo.model import save_nets
 from ganzoo.rendering import History
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import contents, open_regular, read_regular, write_atomically
 from ganzoo.training.checkpoints import Checkpoints
 from ganzoo.training.state import TrainingState
 from ganzoo.version import __version__
@@ -41,6 +43,10 @@ from ganzoo.weights.layout import DISCRIMINATOR_NAME, GENERATOR_NAME, TRAINING_N
 
 SCHEMA_VERSION = 1
 LOCK_NAME = ".lock"
+MAX_DOCUMENT_BYTES = 16 << 20
+"""A longer run.json, or line of metrics.jsonl, is not one of ours."""
+
+_log = logging.getLogger("ganzoo")
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,12 @@ class Run:
         self.path = path
         self.document = document
         self.settings: TrainingSettings = settings_from_json(document["settings"], str(path / "run.json"))
+        for key, kind in {"dataset_digest": str, "device_type": str, "data_dir": str | None, "resumed": list}.items():
+            if not isinstance(document[key], kind):
+                raise TypeError(f"{key} is not of the right type")
         self.dataset_digest: str = document["dataset_digest"]
         self.device_type: str = document["device_type"]
-        self.data_dir: Path | None = Path(document["data_dir"]) if document["data_dir"] else None
+        self.data_dir: Path | None = Path(document["data_dir"]).resolve() if document["data_dir"] else None
         self.checkpoints = Checkpoints(path / "checkpoints")
         self.history = History()
         self._lock = FileLock(path / LOCK_NAME)
@@ -104,14 +113,14 @@ class Run:
     def open(cls, path: Path) -> Run:
         """Open an existing run. Raises ResumeError."""
         try:
-            document = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            document = json.loads(read_regular(path / "run.json", MAX_DOCUMENT_BYTES))
             newer = document["schema"] > SCHEMA_VERSION
             run = None if newer else cls(path, document)
         except FileNotFoundError:
             raise ResumeError(
                 f"{path} is not a run: it has no run.json.", hint="Name a folder that ganzoo train has written."
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SettingsError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SettingsError) as error:
             raise ResumeError(
                 f"cannot read {path}/run.json: {error}.", hint="Restore the file, or start a new run."
             ) from error
@@ -162,19 +171,16 @@ class Run:
 
         A process that was killed leaves half a line; a power cut leaves zero bytes where lines were promised.
         """
-        try:
-            lines = (self.path / "metrics.jsonl").read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return []
         records: list[dict[str, Any]] = []
-        for line in lines[:-1]:  # after the last newline there is nothing, or half a line
-            try:
-                record = json.loads(line)
-            except ValueError:
-                break
-            if not isinstance(record, dict) or type(record.get("step")) is not int:
-                break
-            records.append(record)
+        try:
+            with open_regular(self.path / "metrics.jsonl") as file:
+                while (line := file.readline(MAX_DOCUMENT_BYTES)).endswith(b"\n"):
+                    record = json.loads(line)
+                    if not isinstance(record, dict) or type(record.get("step")) is not int:
+                        break
+                    records.append(record)
+        except (FileNotFoundError, ValueError, RecursionError):
+            pass  # no records yet, or a damaged line
         return records
 
     def drop_records_after(self, step: int) -> None:
@@ -212,7 +218,11 @@ class Run:
 
     def load(self, state: TrainingState) -> None:
         """Restore the newest checkpoint; without any, start from the beginning. Raises ResumeError."""
-        for folder in (self.path, self.checkpoints.folder, self.path / "samples", self.best_path):
+        parts = (self.checkpoints.folder, self.path / "samples", self.best_path)
+        for folder in parts:
+            if folder.is_symlink():  # old files in it are deleted, and it may be anybody's
+                raise ResumeError(f"{folder} is a symbolic link.", hint="Put the folder itself in its place.")
+        for folder in (self.path, *parts):
             for partial in folder.glob(".*.partial"):  # left by a killed process
                 if partial.is_file():
                     partial.unlink()
@@ -257,6 +267,16 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def expendable(what: str) -> Iterator[None]:
+    """Turn any error about a picture of a run into a warning: the training that it shows goes on without it."""
+    try:
+        yield
+    except Exception as error:  # a full disk, or numbers and samples that cannot be drawn
+        reason = (error.strerror if isinstance(error, OSError) else None) or first_sentence(error)
+        _log.warning("Warning: %s cannot be written: %s. The training goes on.", what, reason)
+
+
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run."""
     return (path / "run.json").is_file()
@@ -264,12 +284,12 @@ def is_run(path: Path) -> bool:
 
 def check_free(path: Path) -> None:
     """Refuse a folder that already holds something. Raises TrainingError."""
-    held = [entry.name for entry in path.iterdir() if entry.name != LOCK_NAME] if path.is_dir() else []
+    held = [entry.name for entry in contents(path) if entry.name != LOCK_NAME] if path.is_dir() else []
     if held or (path.exists() and not path.is_dir()):
         is_run = "run.json" in held
         raise TrainingError(
             f"{path} already holds " + ("a run." if is_run else "something else."),
-            hint=f"Continue it with ganzoo resume {path}, or choose another --out."
+            hint=f"Continue it with ganzoo resume {shlex.quote(str(path))}, or choose another --out."
             if is_run
             else "Choose another --out.",
         )

@@ -210,7 +210,14 @@ def _prepare(
     dataset = processes.main_first(lambda: open_data(spec, recipe.split, data_dir))
     with processes.sharing_errors():
         batches = open_batches(
-            dataset, recipe.batch_size, settings.seed, device, settings.data, processes, drop_last=recipe.drop_last
+            dataset,
+            recipe.batch_size,
+            settings.seed,
+            device,
+            settings.data,
+            processes,
+            drop_last=recipe.drop_last,
+            conditional=recipe.conditional,
         )
         return TrainingState(settings, described, batches, device, processes), dataset.digest
 

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from ganzoo.errors import TrainingError
-from ganzoo.training.run import Run, writing
+from ganzoo.rendering import read_picture
+from ganzoo.training.run import Run, expendable
 from ganzoo.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Events:
         """Write and flush the numbers of a record."""
         if self._writer is None:
             return
-        with writing(self._run.path):
+        with expendable("the TensorBoard events"):
             for name, value in record.items():
                 if name not in _NO_SCALARS and type(value) in (int, float):
                     self._writer.add_scalar(f"training/{name}", value, record["step"])
@@ -60,8 +60,8 @@ class Events:
         """Write and flush the sample picture of a step."""
         if self._writer is None:
             return
-        with writing(self._run.path):
-            pixels = np.asarray(Image.open(self._run.sample_path(step)).convert("RGB"))
+        with expendable("the TensorBoard events"):
+            pixels = np.asarray(read_picture(self._run.sample_path(step)).convert("RGB"))
             self._writer.add_image("samples", pixels, step, dataformats="HWC")
             self._writer.flush()
 
@@ -74,14 +74,16 @@ def open_events(run: Run, state: TrainingState) -> Iterator[Events]:
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    with writing(run.path):
+    writer = None
+    with expendable("the TensorBoard events"):
         _add_graphs(run, state)
         writer = SummaryWriter(str(run.tensorboard_path), purge_step=state.step + 1)
     try:
         yield Events(run, writer)
     finally:
-        with writing(run.path):
-            writer.close()
+        if writer is not None:
+            with expendable("the TensorBoard events"):
+                writer.close()
 
 
 def _add_graphs(run: Run, state: TrainingState) -> None:

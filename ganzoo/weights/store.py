@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ganzoo.errors import DigestMismatchError, StoreError, hint_for
-from ganzoo.system.files import read_regular, write_atomically
+from ganzoo.system.files import open_regular, write_atomically
 from ganzoo.weights.manifest import WeightsFile
 
 
@@ -56,6 +56,20 @@ def check_digest(content: bytes, file: WeightsFile, where: Path, hint: str) -> N
         raise DigestMismatchError(where, expected=f"sha256 {file.sha256}", found=found, hint=hint)
 
 
+def read_pinned(path: Path, file: WeightsFile, hint: str) -> bytes:
+    """Read a file of the pinned size and sha256; one of another size takes no memory.
+
+    Raises DigestMismatchError, OSError.
+    """
+    with open_regular(path) as opened:
+        size = os.fstat(opened.fileno()).st_size
+        if size != file.size:
+            raise DigestMismatchError(path, expected=f"{file.size} bytes", found=f"{size}", hint=hint)
+        content = opened.read(size)
+    check_digest(content, file, path, hint)
+    return content
+
+
 class Store:
     """Content-addressed blobs under one folder."""
 
@@ -81,11 +95,9 @@ class Store:
         """Return a blob's verified bytes. Raises DigestMismatchError, StoreError."""
         path = self.path(file)
         try:
-            content = read_regular(path)
+            return read_pinned(path, file, hint)
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}.", hint=hint) from error
-        check_digest(content, file, path, hint)
-        return content
 
     def is_right(self, file: WeightsFile) -> bool:
         """Whether a blob is there and holds the right bytes, all of which are hashed."""

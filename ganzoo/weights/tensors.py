@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import WeightsFormatError
+from ganzoo.system.files import open_regular, read_regular
 
 if TYPE_CHECKING:
     import torch
 
 MAX_HEADER_BYTES = 1 << 20
 """A header of 1 MiB describes some ten thousand tensors; the library itself would parse 100 MB."""
+
+MAX_FILE_BYTES = 1 << 36
+"""64 GiB: a training state of the largest networks that are built."""
 
 DATA_DIGEST_KEY = "ganzoo.data_sha256"
 """Header metadata: sha256 of everything after the header."""
@@ -77,23 +82,30 @@ def deserialize(content: bytes, where: Path | str) -> tuple[dict[str, torch.Tens
 _REPLACE = "Replace the file with a fresh copy."
 
 
-def check_frame(path: Path) -> None:
+def check_frame(path: Path, where: Path | str | None = None) -> None:
     """Check the header of a safetensors file on disk, and the length of its data, without reading its tensors.
 
-    Raises WeightsFormatError, OSError.
+    Errors call it `where`; None for its name. Raises WeightsFormatError, OSError.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    where = path.name if where is None else where
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
         start = file.read(8)
         content = start + file.read(min(MAX_HEADER_BYTES, int.from_bytes(start, "little")))
-    read_metadata(content, path.name)
+    read_metadata(content, where)
     header = json.loads(content[8:])
     try:
         end = max((tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"), default=0)
     except (TypeError, KeyError, IndexError) as error:
-        raise WeightsFormatError(f"{path.name} has an unreadable header: {error!r}.", hint=_REPLACE) from error
+        raise WeightsFormatError(f"{where} has an unreadable header: {error!r}.", hint=_REPLACE) from error
     if not isinstance(end, int) or end != size - len(content):
-        raise WeightsFormatError(f"{path.name} does not have the length that its header states.", hint=_REPLACE)
+        raise WeightsFormatError(f"{where} does not have the length that its header states.", hint=_REPLACE)
+
+
+def read_checked(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
+    """Read a safetensors file, after checking that its header states its length. Raises WeightsFormatError, OSError."""
+    check_frame(path, path)
+    return read_regular(path, limit)
 
 
 def read_metadata(content: bytes, where: Path | str) -> dict[str, str]:

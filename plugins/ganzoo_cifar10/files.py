@@ -22,6 +22,9 @@ BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "te
 PIXELS = 3 * 32 * 32
 """Bytes of an image: its red, green and blue planes, row by row."""
 
+MAX_BYTES = 1 << 28
+"""A larger file is not a batch; the official ones have 31 MB."""
+
 HOMEPAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 _REPLACE = f"Replace it with the official file: {HOMEPAGE}"
 
@@ -64,10 +67,7 @@ _HOW_TO_GET = (
 
 def _read_binary(path: Path) -> Batch:
     """Read a .bin file: a label byte and 3,072 bytes of pixels per image."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}.", hint=hint_for(error)) from error
+    content = _content(path)
     if not content or len(content) % (1 + PIXELS):
         raise DatasetError(
             f"{path} holds {len(content):,} bytes, not whole images of {1 + PIXELS:,} each.", hint=_REPLACE
@@ -78,13 +78,23 @@ def _read_binary(path: Path) -> Batch:
 
 def _read_python(path: Path) -> Batch:
     """Read a file of the python version: a pickle, of which only numbers and bytes are accepted."""
+    content = _content(path)
     try:
-        pixels, labels = read_arrays(path.read_bytes(), PIXELS)
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}.", hint=hint_for(error)) from error
+        pixels, labels = read_arrays(content, PIXELS)
     except ValueError as error:
         raise DatasetError(f"{path} is not a batch of the python version: {error}.", hint=_REPLACE) from error
     return _checked(path, pixels, labels)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error.strerror}.", hint=hint_for(error)) from error
+    if len(content) > MAX_BYTES:
+        raise DatasetError(f"{path} has more than {MAX_BYTES:,} bytes.", hint=_REPLACE)
+    return content
 
 
 def _checked(path: Path, pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Batch:

@@ -10,6 +10,7 @@ import io
 import os
 import secrets
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -37,7 +38,7 @@ CONTENT_SHA256 = "c9ce7f36d5ee9536ecde7e5b5b679a59d152a85abff7981e0d6c0e5d706e35
 SECONDS = 20.0
 """Timeout of each read of the download."""
 MAX_BYTES = 200_000_000
-"""Limit of the download; the official file has less than half of it."""
+"""Limit of the file; the official one has less than half of it."""
 
 HOW_TO_GET = f"Download {URL} on any machine, and set {VARIABLE} to the file."
 
@@ -90,9 +91,12 @@ def read(path: Path, hint: str) -> Weights:
     try:
         if not path.is_file():
             raise EvaluationError(f"{path} is not a file.", hint=hint)  # reading a FIFO could block forever
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise EvaluationError(f"cannot read {path}: {error.strerror}.", hint=hint) from error
+    if len(content) > MAX_BYTES:
+        raise EvaluationError(f"{path} has more than {MAX_BYTES:,} bytes.", hint=hint)
     tensors = _parse(content, path, hint)
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise EvaluationError(f"{path} is damaged: it holds NaN or infinite values.", hint=hint)
@@ -110,6 +114,9 @@ def _parse(content: bytes, path: Path, hint: str) -> dict[str, Tensor]:
     try:
         # A safetensors file starts with the length of its header in 8 bytes, the first of which may look like a pickle.
         if content[8:9] != b"{" and content.startswith((b"PK\x03\x04", b"\x80")):
+            if content.startswith(b"PK"):  # torch stores the members as they are; a compressed one could be of any size
+                with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                    assert not any(member.compress_type for member in archive.infolist())
             tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         else:
             tensors = load_safetensors(content)
@@ -139,6 +146,10 @@ def content_sha256(tensors: Mapping[str, Tensor]) -> str:
 
 def download(url: str, path: Path, *, sha256: str = FILE_SHA256) -> None:
     """Download a file whose sha256 starts as given, completely or not at all. Raises EvaluationError within seconds."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise EvaluationError(
+            "the Inception weights are not on this machine, and HF_HUB_OFFLINE forbids downloads.", hint=HOW_TO_GET
+        )
     print(f"Downloading the Inception weights (95 MB) into {path.parent}.", file=sys.stderr)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     digest, size = hashlib.sha256(), 0

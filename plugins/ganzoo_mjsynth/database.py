@@ -12,6 +12,7 @@ from typing import Any
 
 from ganzoo.errors import DatasetError
 from ganzoo.specs import ArrayData, StreamedData
+from ganzoo_mjsynth.images import MAX_BYTES
 from ganzoo_mjsynth.items import Item, collect
 from ganzoo_mjsynth.names import near, split_named
 
@@ -49,15 +50,21 @@ def read(place: str, start: int, stop: int) -> ArrayData:
 def _items(transaction: Any, start: int, stop: int) -> Iterator[Item]:
     for number in range(start + 1, stop + 1):
         name = f"image-{number:09d}"
-        image, label = transaction.get(name.encode()), transaction.get(f"label-{number:09d}".encode())
+        image, label = _get(transaction, name), _get(transaction, f"label-{number:09d}")
         if image is None or label is None:
             yield Item(name, "", b"", "there is no such key" if image is None else "it has no label")
         else:
             yield Item(name, label.decode("utf-8", "replace"), image)
 
 
+def _get(transaction: Any, key: str) -> bytes | None:
+    """Return a value, at most one byte more than an image may have."""
+    value = transaction.get(key.encode())
+    return None if value is None else bytes(value[: MAX_BYTES + 1])
+
+
 def _num_samples(place: Path, transaction: Any) -> int:
-    stored = transaction.get(b"num-samples")
+    stored = _get(transaction, "num-samples")
     if stored is None or not stored.isdigit() or not int(stored):
         raise DatasetError(
             f"{place / FILE} has no valid num-samples.",
@@ -90,7 +97,7 @@ class _Database:
             )
 
     def __enter__(self) -> Any:
-        self._transaction = self._environment.begin(buffers=False)
+        self._transaction = self._environment.begin(buffers=True)
         return self._transaction
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 HEIGHT, WIDTH = 32, 128
 MAX_PIXELS = 1 << 24
 """A larger image is not a word, and would take too much memory."""
+MAX_BYTES = 1 << 24
+"""The same for its file."""
 
 
 def decode(content: bytes, into: NDArray[np.uint8]) -> None:
@@ -22,8 +25,12 @@ def decode(content: bytes, into: NDArray[np.uint8]) -> None:
     """
     if not content:
         raise ValueError("it has no bytes")
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
     try:
-        pixels = _pixels(Image.open(BytesIO(content), formats=("JPEG", "PNG")))
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):  # _pixels checks it
+            image = Image.open(BytesIO(content), formats=("JPEG", "PNG"))
+        pixels = _pixels(image)
     except ValueError:
         raise
     except Exception as error:  # damaged images make Pillow raise almost anything

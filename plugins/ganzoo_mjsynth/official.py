@@ -8,15 +8,19 @@ The word is in the file's name. The number after it is the word's line in lexico
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from ganzoo.errors import DatasetError, hint_for
 from ganzoo.specs import ArrayData, StreamedData
+from ganzoo_mjsynth.images import MAX_BYTES
 from ganzoo_mjsynth.items import Item, collect
 
 PLACES = (".", "90kDICT32px", "mnt/ramdisk/max/90kDICT32px")
@@ -24,6 +28,9 @@ PLACES = (".", "90kDICT32px", "mnt/ramdisk/max/90kDICT32px")
 
 STRIDE = 1024
 """The byte offset of every STRIDE-th line is kept."""
+
+MAX_LINE = 1 << 16
+"""Bytes read of a line."""
 
 _BLOCK = 1 << 22
 
@@ -69,10 +76,41 @@ def read(listed: str, offsets: tuple[int, ...], start: int, stop: int) -> ArrayD
     try:
         with Path(listed).open("rb") as file:
             file.seek(offsets[start // STRIDE])
-            lines = islice(file, start % STRIDE, start % STRIDE + stop - start)
+            lines = islice(_lines(file), start % STRIDE, start % STRIDE + stop - start)
             return collect(_items(str(Path(listed).parent), lines), stop - start)
     except OSError as error:
         raise DatasetError(f"cannot read {listed}: {error.strerror}.", hint=hint_for(error)) from error
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield each line, at most MAX_LINE bytes of it."""
+    while line := file.readline(MAX_LINE):
+        yield line
+        while line and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE)
+
+
+def _content(place: str, name: str) -> bytes:
+    """Read an image, if it is a file of ordinary size in the folder. Raises OSError, ValueError."""
+    # Plain strings and a cache of folders: nine million pathlib objects take minutes.
+    folder, _, last = f"{place}/{name}".rpartition("/")
+    path = f"{_resolved(folder)}/{last}"
+    if os.path.islink(path):  # noqa: PTH114
+        path = os.path.realpath(path)
+    if not path.startswith(f"{_resolved(place)}/"):
+        raise ValueError("it is outside the folder")
+    # Opening a FIFO would wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            raise ValueError("it is not a regular file, or too large")
+        return file.read()
+
+
+@lru_cache(maxsize=4096)
+def _resolved(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _items(place: str, lines: Iterator[bytes]) -> Iterator[Item]:
@@ -85,9 +123,7 @@ def _items(place: str, lines: Iterator[bytes]) -> Iterator[Item]:
             yield Item(name, "", b"", "its name does not contain a word")
             continue
         try:
-            # Plain strings: nine million pathlib objects take minutes.
-            with open(f"{place}/{name}", "rb") as file:  # noqa: PTH123
-                yield Item(name, word, file.read())
+            yield Item(name, word, _content(place, name))
         except FileNotFoundError:
             yield Item(name, word, b"", "there is no such file")
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name

@@ -7,6 +7,7 @@ string or the `text`, `label` or `word` of an object.
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import BinaryIO
 
 from ganzoo.errors import DatasetError, hint_for
 from ganzoo.specs import ArrayData, StreamedData
+from ganzoo_mjsynth.images import MAX_BYTES
 from ganzoo_mjsynth.items import Item, collect
 from ganzoo_mjsynth.names import files_of, with_folders
 
@@ -77,7 +79,7 @@ def _item(file: BinaryIO, name: str, group: Group) -> Item:
         text = _text(suffix, _content(file, *group[suffix], MAX_LABEL))
     except (ValueError, RecursionError) as error:
         return Item(name, "", b"", f"its label cannot be read: {error}")
-    return Item(name, text, _content(file, *image, image[1]))
+    return Item(name, text, _content(file, *image, MAX_BYTES + 1))
 
 
 def _content(file: BinaryIO, offset: int, size: int, limit: int) -> bytes:
@@ -122,19 +124,29 @@ def _members(file: BinaryIO, path: Path, offset: int) -> Iterator[tuple[int, str
         archive = tarfile.TarFile(fileobj=file)
         while (member := archive.next()) is not None:
             archive.members.clear()  # or it would keep every header in memory
-            if member.isreg():
+            if member.isreg() and member.size >= 0:
                 yield member.offset, member.name, (member.offset_data, member.size)
-    except (tarfile.TarError, OSError) as error:
+        # tarfile stops silently at a damaged header. A complete archive ends with a block of zeros.
+        file.seek(archive.offset)
+        complete = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+    except Exception as error:  # damaged headers make tarfile raise almost anything
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DatasetError(f"{path} is not a complete tar: {reason}.", hint=again) from error
-    # tarfile stops silently at a damaged header. A complete archive ends with a block of zeros.
-    file.seek(archive.offset)
-    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+    if not complete:
         raise DatasetError(f"{path} is not a complete tar: it breaks off at byte {archive.offset:,}.", hint=again)
+
+
+class _Archive(io.BufferedReader):
+    """A file whose reads are bounded: tarfile reads a long name in one piece, however long its header says it is."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= MAX_BYTES + 1:
+            raise tarfile.ReadError(f"a header promises {size} bytes")
+        return super().read(size)
 
 
 def _opened(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
+        return _Archive(io.FileIO(path))
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror}.", hint=hint_for(error)) from error

@@ -37,7 +37,7 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         samples: Tensor = self.layers(_join(latents, self.embedding, labels))  # [batch, prod(shape)]
-        return samples.view(len(samples), *self.sample_shape)
+        return samples.unflatten(1, self.sample_shape)  # a view with len(samples) would fix the batch of an export
 
 
 class Discriminator(nn.Module):

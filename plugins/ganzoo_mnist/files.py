@@ -23,6 +23,9 @@ PREFIXES = {"train": "train", "test": "t10k"}
 FOLDERS = ("MNIST/raw", "raw", ".")
 """Where to look for the files under the root: torchvision's layout, a part of it, or the root itself."""
 
+MAX_NUM = 1_000_000
+"""Larger sets are not read; the largest relative of MNIST has 814,255 digits and letters."""
+
 _UINT8 = 0x08
 """The idx format's code for unsigned bytes, the only type that MNIST uses."""
 
@@ -40,8 +43,6 @@ def load(root: Path, split: str, download: bool) -> ArrayData:
         raise MissingDatasetError(f"no MNIST {split} files under {root}.", hint=_how_to_get(split))
     images_path, labels_path = found
     images, labels = _read_idx(images_path, 3), _read_idx(labels_path, 1)
-    if images.shape[1:] != (28, 28):
-        raise DatasetError(f"{images_path} holds images of {images.shape[1:]} pixels, not 28 × 28.", hint=_REPLACE)
     if len(images) != len(labels):
         raise DatasetError(f"{images_path} holds {len(images)} images for {len(labels)} labels.", hint=_REPLACE)
     return ArrayData(samples=images[:, np.newaxis], labels=labels.astype(np.int64), sources=found)
@@ -80,21 +81,30 @@ def _first_file(folder: Path, *stems: str) -> Path | None:
 def _read_idx(path: Path, rank: int) -> NDArray[Any]:
     """Read an idx file: two zero bytes, a type, the rank, each length as big-endian uint32, then the values."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            shape = _shape(path, file.read(4 + 4 * rank), rank)
+            # No more is unpacked than was promised, and one byte that tells whether there is more.
+            content = file.read(prod(shape) + 1)
     except (OSError, EOFError, zlib.error) as error:
         # gzip's own errors are OSErrors without a number.
         hint = hint_for(error) if isinstance(error, OSError) and error.errno else _REPLACE
         raise DatasetError(f"cannot read {path}: {error}.", hint=hint) from error
-    header = 4 + 4 * rank
-    if len(content) < header or content[:4] != bytes((0, 0, _UINT8, rank)):
+    if len(content) != prod(shape):
+        found = "more" if len(content) > prod(shape) else f"{len(content):,}"
+        raise DatasetError(f"{path} promises {prod(shape):,} bytes for {list(shape)} but holds {found}.", hint=_REPLACE)
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(path: Path, header: bytes, rank: int) -> tuple[int, ...]:
+    """Return the shape that a header states. Raises DatasetError if it is not one of MNIST's."""
+    if len(header) < 4 + 4 * rank or header[:4] != bytes((0, 0, _UINT8, rank)):
         raise DatasetError(f"{path} is not an idx file of bytes in {rank} dimensions.", hint=_REPLACE)
-    shape = tuple(int(length) for length in np.frombuffer(content, ">u4", count=rank, offset=4))
-    if len(content) - header != prod(shape):
-        raise DatasetError(
-            f"{path} promises {prod(shape):,} bytes for {list(shape)} but holds {len(content) - header:,}.",
-            hint=_REPLACE,
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    num, *size = map(int, np.frombuffer(header, ">u4", offset=4))
+    if size and size != [28, 28]:
+        raise DatasetError(f"{path} holds images of {tuple(size)} pixels, not 28 × 28.", hint=_REPLACE)
+    if num > MAX_NUM:
+        raise DatasetError(f"{path} promises {num:,} items, more than {MAX_NUM:,}.", hint=_REPLACE)
+    return num, *size
 
 
 def _download(root: Path) -> None:

@@ -349,7 +349,7 @@ def test_bundle_enters_a_run_that_then_loads_by_name(
 def test_train_says_which_engine_takes_the_steps(ganzoo: Ganzoo, digits: Path) -> None:
     options = ("--steps", "25", "--data-dir", str(digits), "--set", "config.generator_hidden=[8]")
     assert "\nengine graph\n" in ganzoo("train", "mnist-mlp", "--engine", "graph", *options).stderr
-    assert "\nengine eager: so few steps do not pay for a graph\n" in ganzoo("train", "mnist-mlp", *options).stderr
+    assert "\nengine eager: too few steps for a graph to pay off\n" in ganzoo("train", "mnist-mlp", *options).stderr
 
 
 @pytest.mark.slow

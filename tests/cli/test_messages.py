@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import errno
+import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
-from ganzoo.cli.output import confirm
+from ganzoo import load as ganzoo_load
+from ganzoo.cli.output import confirm, out
 from ganzoo.errors import GanzooError, UsageError
 from ganzoo.rendering import animation, write_animation
-from tests.conftest import Ganzoo
+from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
 
 
 def test_the_next_command_can_be_pasted(ganzoo: Ganzoo) -> None:
@@ -19,6 +25,83 @@ def test_the_next_command_can_be_pasted(ganzoo: Ganzoo) -> None:
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout == "./my run\n"
     assert "Next: ganzoo sample './my run' --out samples.png" in trained.stderr
+
+
+def test_a_finished_run_says_so(ganzoo: Ganzoo) -> None:
+    ganzoo("train", "quadratic-mlp", "--steps", "2", "--seed", "0", "--out", "run")
+    resumed = ganzoo("resume", "run")
+    assert (resumed.returncode, resumed.stdout) == (0, "./run\n")
+    assert "already finished. Train further: ganzoo resume ./run --steps 4. Next: ganzoo sample ./run" in resumed.stderr
+    assert "Done in" not in resumed.stderr
+
+
+ESCAPES = "\x1b]0;PWNED\x07\x1b[2J\x9b2J\r\u202e"
+
+
+def test_no_text_of_strangers_steers_a_terminal(ganzoo: Ganzoo, cwd: Path) -> None:
+    state = ganzoo_load("quadratic-mlp").generator.state_dict()
+    torch.save({f"{ESCAPES}.{name}": tensor for name, tensor in state.items()}, cwd / "g.pth")
+    imported = ganzoo("import", "g.pth", "--recipe", "quadratic-mlp")
+    assert imported.returncode == 0, imported.stderr
+    (cwd / "g" / "training.json").write_text(json.dumps({"device": ESCAPES, "settings": {"recipe": {"name": ESCAPES}}}))
+    config = json.loads((cwd / "g" / "config.json").read_text())
+    (cwd / "g" / "config.json").write_text(json.dumps({**config, "recipe": ESCAPES}))
+    commands = ["show ./g", "push ./g me/x --license mit --dry-run", "import g.pth --recipe mnist-mlp --out h"]
+    for result in [imported, *(ganzoo(*command.split()) for command in commands)]:
+        shown = result.stdout + result.stderr
+        assert "PWNED" in shown or result.returncode
+        assert all(sign.isprintable() or sign == "\n" for sign in shown), result
+
+
+def test_the_lines_of_an_error_are_bounded(capsys: pytest.CaptureFixture[str]) -> None:
+    out.error(GanzooError(f"no such thing as {'x' * 1_000_000}, really.", hint="y" * 1_000_000))
+    out.talk("z" * 1_000_000)
+    lines = capsys.readouterr().err.splitlines()
+    assert [len(line) for line in lines] == [1007, 1007, 1000]
+    assert lines[0].startswith("Error: no such thing as xxx")
+    assert lines[0].endswith("xxx, really.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("list >&-", 0), ("show nothing 2>&-", 2), ("rm mnist-mlp <&-", 2), ("--version <&- >&- 2>&-", 0)],
+)
+def test_closed_streams_are_no_bugs(command: str, code: int, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        ["bash", "-c", f"{shlex.quote(sys.executable)} -m ganzoo {command}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == code, ran.stderr
+    assert "bug" not in ran.stderr
+    assert "Error" not in ran.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("raise OSError('libtorch.so: cannot open shared object file')", "libtorch.so"),
+        ("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')", "No module named 'torch'"),
+    ],
+    ids=["broken", "missing"],
+)
+def test_torch_that_cannot_be_imported_is_one_sentence(
+    ganzoo_process: Ganzoo, install_plugin: InstallPlugin, content: str, words: str
+) -> None:
+    install_plugin("shadow", {}, {"torch/__init__.py": content})
+    result = ganzoo_process("sample", "mnist-mlp", "--out", "x.png")
+    assert_two_lines(result, 1, f"torch cannot be imported: {words}", "pip install torch")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000, "5", "nothing"])
+def test_show_of_a_file_that_is_not_an_object_is_one_line(ganzoo: Ganzoo, cwd: Path, content: str) -> None:
+    (cwd / "x").mkdir()
+    (cwd / "x" / "config.json").write_text(content)
+    assert_two_lines(ganzoo("show", "./x"), 1, "x/config.json is not")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ganzoo import registry
-from ganzoo.config import environment_layer
+from ganzoo.config import environment_layer, resolve
 from ganzoo.distances import inception_score, kernel_distance, neighbourhoods
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.extractors import Extractors
@@ -348,7 +348,9 @@ def test_the_address_is_that_of_torch_fidelity() -> None:
 
 
 def test_the_variable_is_not_a_training_setting() -> None:
-    assert environment_layer({"GANZOO_INCEPTION_WEIGHTS": "file.pth"}).values == {}
+    layer = environment_layer({"GANZOO_INCEPTION_WEIGHTS": "file.pth"})
+    recipe = registry.recipes.get("cifar10-dcgan")
+    assert resolve(recipe, [layer], seed=0).to_json() == resolve(recipe, [], seed=0).to_json()
 
 
 @contextlib.contextmanager

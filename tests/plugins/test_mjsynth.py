@@ -129,6 +129,25 @@ def test_what_is_no_word_image_says_why(content: bytes, reason: str) -> None:
 # --- the official folder ---
 
 
+def test_only_regular_files_of_the_folder_are_read(tmp_path: Path) -> None:
+    root, images = official_folder(tmp_path / "data"), tmp_path / "data" / "2911"
+    outside = tmp_path / "outside_secret_1.jpg"
+    outside.write_bytes(rendered("secret"))
+    for name in ("1_zoo_100", "2_Giraffe_101", "3_OKAPI_102"):
+        (images / "1" / f"{name}.jpg").unlink()
+    os.mkfifo(images / "1" / "1_zoo_100.jpg")
+    (images / "1" / "2_Giraffe_101.jpg").symlink_to("/dev/zero")
+    (images / "1" / "3_OKAPI_102.jpg").symlink_to(outside)
+    os.truncate(images / "2" / "1_tapir_103.jpg", 8 << 30)
+    listed = root / "annotation_train.txt"
+    listed.write_text(listed.read_text() + f"../{outside.name} 1\n" + 100_000 * "x" + "_word_1.jpg 1\n")
+    data = read(root)
+    assert words_of(data) == ["Incomprehensibilities", "owl"]
+    special, elsewhere = "it is not a regular file, or too large", "it is outside the folder"
+    reasons = [line.rpartition(": ")[2] for line in data.skipped]
+    assert reasons == [special, elsewhere, elsewhere, special, elsewhere, "its name does not contain a word"]
+
+
 @pytest.mark.parametrize("place", [".", "90kDICT32px", "mnt/ramdisk/max/90kDICT32px"])
 def test_the_official_folder_is_found_where_the_archive_puts_it(tmp_path: Path, place: str) -> None:
     official_folder(tmp_path / place, "val")
@@ -346,6 +365,24 @@ def test_a_truncated_tar_is_one_clear_line(tmp_path: Path, size: int | None) -> 
     with pytest.raises(DatasetError, match=r"train-0\.tar is not a complete tar") as caught:
         load(tmp_path)
     assert "again" in caught.value.hint
+
+
+def test_a_tar_with_a_broken_sparse_map_is_one_clear_line(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "train-0.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("zoo.png")
+        member.size = 512
+        member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}
+        archive.addfile(member, io.BytesIO(b"nonsense\n" + bytes(503)))
+    with pytest.raises(DatasetError, match=r"train-0\.tar is not a complete tar"):
+        load(tmp_path)
+
+
+def test_a_name_in_a_tar_takes_no_gigabytes(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("././@LongLink")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 8 << 30
+    (tmp_path / "train-0.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(DatasetError, match="a header promises 8589934592 bytes"):
+        load(tmp_path)
 
 
 def test_a_tar_with_a_damaged_header_is_one_clear_line(tmp_path: Path) -> None:
@@ -573,7 +610,7 @@ def test_a_packing_that_was_stopped_goes_on_to_the_same_bytes(
 
     process = prepare(root, tmp_path / "killed", workers)
     document = json.loads(process.communicate()[0])
-    assert document["splits"][0]["digest"] == whole.digest
+    assert document["splits"][0]["sha256"] == whole.digest
     assert document["splits"][0]["skipped"] == whole.num_skipped == 12 * PIECE // 7
     assert [path.name for path in packed.iterdir()] == [next(packed.iterdir()).name]
 

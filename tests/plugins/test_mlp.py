@@ -76,3 +76,15 @@ def test_dropout_is_active_in_training_only() -> None:
     assert not torch.equal(generator(z), generator(z))
     generator.eval()
     assert torch.equal(generator(z), generator(z))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sample", [IMAGE, LABELLED])
+def test_a_generator_is_exported_with_a_dynamic_batch(sample: SampleSpec) -> None:
+    generator = MLP.build_generator(MLPConfig(generator_hidden=(8,), discriminator_hidden=(8,)), LATENT, sample).eval()
+    labels = (torch.tensor([0, 1, 0, 1, 1]),) * (sample.classes is not None)
+    batch = torch.export.Dim("batch", min=2)
+    shapes = tuple({0: batch} for _ in (0, *labels))
+    exported = torch.export.export(generator, (torch.randn(5, 3), *labels), dynamic_shapes=shapes).module()
+    inputs = torch.randn(7, 3), *(one.repeat(2)[:7] for one in labels)
+    assert torch.equal(exported(*inputs), generator(*inputs))

@@ -6,6 +6,7 @@ import http.server
 import shutil
 import struct
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_corrupt_gz_files_are_refused(digits: Path, tmp_path: Path) -> None:
     flipped = bytearray(good)
     flipped[len(good) // 2] ^= 0xFF
     for index, content in enumerate((good[: len(good) // 2], bytes(flipped), b"not gzip")):
-        with pytest.raises(DatasetError, match="cannot read") as caught:
+        with pytest.raises(DatasetError, match=r"cannot read|but holds more") as caught:
             load(corrupt(digits, tmp_path / str(index), IMAGES, content))
         assert "Replace it" in caught.value.hint
 
@@ -101,7 +102,7 @@ def test_corrupt_gz_files_are_refused(digits: Path, tmp_path: Path) -> None:
         (struct.pack(">4B3I", 0, 0, 13, 3, 1, 28, 28) + bytes(784), "not an idx file"),
         (struct.pack(">4B2I", 0, 0, 8, 2, 28, 28) + bytes(784), "not an idx file"),
         (struct.pack(">4B3I", 0, 0, 8, 3, 256, 28, 28) + bytes(100), "promises 200,704 bytes"),
-        (struct.pack(">4B3I", 0, 0, 8, 3, 256, 28, 28) + bytes(256 * 784 + 1), "but holds 200,705"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 256, 28, 28) + bytes(256 * 784 + 1), "but holds more"),
         (struct.pack(">4B3I", 0, 0, 8, 3, 256, 27, 28) + bytes(256 * 27 * 28), "not 28 × 28"),
         (struct.pack(">4B3I", 0, 0, 8, 3, 255, 28, 28) + bytes(255 * 784), "255 images for 256 labels"),
     ],
@@ -109,6 +110,19 @@ def test_corrupt_gz_files_are_refused(digits: Path, tmp_path: Path) -> None:
 def test_files_of_another_form_are_refused(digits: Path, tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         load(corrupt(digits, tmp_path, IMAGES, gzip.compress(content)))
+
+
+def test_no_more_is_unpacked_than_a_header_promises(digits: Path, tmp_path: Path) -> None:
+    bomb = gzip.compress(struct.pack(">4B3I", 0, 0, 8, 3, 256, 28, 28) + bytes(50_000_000))
+    folder = corrupt(digits, tmp_path, IMAGES, bomb)
+    tracemalloc.start()
+    with pytest.raises(DatasetError, match="but holds more"):
+        load(folder)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    (folder / IMAGES).write_bytes(gzip.compress(struct.pack(">4B3I", 0, 0, 8, 3, 6_000_000, 28, 28)))
+    with pytest.raises(DatasetError, match="promises 6,000,000 items"):
+        load(folder)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -29,7 +30,7 @@ from ganzoo.errors import (
     UnknownNameError,
 )
 from ganzoo.training import Run, Training
-from tests.conftest import DIGITS, set_options
+from tests.conftest import DIGITS, InstallPlugin, set_options
 
 TINY: dict[str, Any] = {
     "seed": 3,
@@ -317,6 +318,46 @@ def test_a_damaged_checkpoint_is_named_with_a_way_out(tmp_path: Path, digits: Pa
     assert outcome(run.path) == reference
 
 
+def test_special_files_in_a_run_are_refused(tmp_path: Path, digits: Path) -> None:
+    run = train(tmp_path / "run", digits, checkpoint_every=60)
+    os.mkfifo(run.checkpoints.path(80))
+    with pytest.raises(ResumeError, match=r"cannot load the checkpoint .*Not a regular file"):
+        ganzoo.resume(run.path)
+    run.checkpoints.path(80).unlink()
+    os.truncate(run.checkpoints.path(60), 8 << 30)
+    with pytest.raises(ResumeError, match="does not have the length that its header states"):
+        ganzoo.resume(run.path)
+    moved = run.checkpoints.folder.rename(tmp_path / "elsewhere")
+    (moved / ".other.0.partial").touch()
+    run.checkpoints.folder.symlink_to(moved)
+    with pytest.raises(ResumeError, match="checkpoints is a symbolic link"):
+        ganzoo.resume(run.path)
+    assert (moved / ".other.0.partial").exists()
+
+
+@pytest.mark.parametrize("tensorboard", [False, True])
+def test_losing_the_pictures_does_not_end_a_training(
+    tmp_path: Path, digits: Path, reference: Outcome, tensorboard: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = Training.start("mnist-mlp", tmp_path / "run", [Layer("", {**TINY, "tensorboard": tensorboard})], digits)
+    (job.run.path / "samples").touch()  # stands for a full disk
+    job.run.chart_path.mkdir()
+    list(job)
+    assert job.finished
+    digest = hashlib.sha256((job.run.path / "model.safetensors").read_bytes()).hexdigest()
+    assert digest == reference[0]["model.safetensors"]
+    for words in ("the sample picture cannot be written: File exists", "the charts cannot be written"):
+        assert words in caplog.text
+
+
+def test_numbers_that_cannot_be_drawn_are_left_out(tmp_path: Path, digits: Path) -> None:
+    run = train(tmp_path / "run", digits, steps=40)
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 40, "loss_d": 10**400, "score_real": None}) + "\n" + "[" * 100_000 + "\n")
+    list(Training.resume(run.path, [Layer("", {"steps": 50})]))
+    assert run.records()[-1]["step"] == 50
+
+
 def test_a_folder_in_use_is_left_alone(tmp_path: Path, digits: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
@@ -325,7 +366,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path, digits: Path) -> None:
     run = train(tmp_path / "run", digits)
     with pytest.raises(TrainingError, match="already holds a run") as caught:
         train(run.path, digits)
-    assert "ganzoo resume" in caught.value.hint
+    assert f"ganzoo resume {run.path}" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -403,7 +444,37 @@ def test_run_json_remembers_where_and_when_a_run_went_on(tmp_path: Path, digits:
     assert document["data_dir"] == str(data)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"schema": 99, "settings": {}}', "not json"])
+UNLABELLED = """
+import dataclasses
+from ganzoo_mnist import MNIST
+from ganzoo_mnist.files import load
+
+SPEC = dataclasses.replace(MNIST, name="unlabelled", load=lambda *what: dataclasses.replace(load(*what), labels=None))
+"""
+
+
+def test_a_conditional_recipe_without_labels_leaves_no_folder(
+    tmp_path: Path, digits: Path, install_plugin: InstallPlugin
+) -> None:
+    install_plugin("plain", {"ganzoo.datasets": {"unlabelled": "plain:SPEC"}}, {"plain.py": UNLABELLED})
+    settings = {**TINY, "dataset": "unlabelled", "conditional": True}
+    with pytest.raises(DatasetError, match="unlabelled train has no labels to condition on"):
+        ganzoo.train("mnist-mlp", out=tmp_path / "run", data_dir=digits, settings=settings)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"resumed": 5}, {"dataset_digest": 5}, {"data_dir": 5}, {"data_dir": "a\0b"}, {"settings": [1]}]
+)
+def test_an_odd_run_json_is_refused(tmp_path: Path, digits: Path, change: dict[str, Any]) -> None:
+    run = train(tmp_path / "run", digits, steps=1)
+    document = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps({**document, **change}))
+    with pytest.raises(ResumeError, match=r"cannot read .*run\.json"):
+        ganzoo.resume(run.path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"schema": 99, "settings": {}}', "not json", "[" * 100_000])
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(ResumeError):
         ganzoo.resume(tmp_path / "none")

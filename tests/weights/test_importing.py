@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,28 @@ def prefixed(prefix: str) -> OrderedDict[str, torch.Tensor]:
         prefixed("_orig_mod."),
         {"netG": STATE, "netD": {"x": torch.zeros(1)}, "epoch": 3},
         {"state_dict": {"generator": prefixed("module.")}},
+        {"gen": STATE, "disc": {"x": torch.zeros(1)}},
+        {"generator_state_dict": STATE, "epoch": 3},
+        {"g_model_state_dict": STATE},
+        {"state_dict": {**prefixed("generator."), "discriminator.0.weight": torch.zeros(1)}},
         OrderedDict(
             (f"net.{index}.{name.split('.')[-1]}", tensor) for index, (name, tensor) in enumerate(STATE.items())
         ),
         OrderedDict((name, tensor.double()) for name, tensor in STATE.items()),
     ],
-    ids=["plain", "module", "compiled", "checkpoint", "nested", "other names", "float64"],
+    ids=[
+        "plain",
+        "module",
+        "compiled",
+        "checkpoint",
+        "nested",
+        "gen",
+        "long",
+        "Keras",
+        "Lightning",
+        "other names",
+        "float64",
+    ],
 )
 def test_the_usual_forms_are_understood(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "g.pth")
@@ -112,6 +129,67 @@ def test_odd_state_dicts_are_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "g.pth")
     with pytest.raises(GanzooError):
         import_weights(tmp_path / "g.pth", GAN.config)
+
+
+def changed(**tensors: torch.Tensor) -> OrderedDict[str, torch.Tensor]:
+    return OrderedDict(STATE, **{name.replace("_", "."): tensor for name, tensor in tensors.items()})
+
+
+BIAS = STATE["layers.0.bias"]
+
+
+@pytest.mark.parametrize(
+    ("bias", "words"),
+    [
+        (BIAS * float("nan"), "NaN, infinite or too large for float32"),
+        (BIAS.double() + 1e300, "NaN, infinite or too large for float32"),
+        (BIAS + 1j, "is complex64, not float32"),
+        (BIAS.to("meta"), "has no values"),
+        (BIAS.int(), "is int32, not float32"),
+    ],
+    ids=["NaN", "overflow", "complex", "meta", "integer"],
+)
+def test_what_load_would_refuse_is_not_imported(tmp_path: Path, bias: torch.Tensor, words: str) -> None:
+    torch.save(changed(layers_0_bias=bias), tmp_path / "g.pth")
+    with pytest.raises(WeightsFormatError, match=f"'layers.0.bias' .*{words}"):
+        import_weights(tmp_path / "g.pth", GAN.config)
+
+
+def test_a_compressed_pth_file_is_refused(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "g.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "g.pth") as old,
+        zipfile.ZipFile(tmp_path / "z.pth", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(WeightsFormatError, match="is compressed"):
+        import_weights(tmp_path / "z.pth", GAN.config)
+
+
+def test_a_sparse_file_takes_no_memory(tmp_path: Path) -> None:
+    save_file(dict(STATE), tmp_path / "g.safetensors")
+    os.truncate(tmp_path / "g.safetensors", 8 << 30)
+    with pytest.raises(WeightsFormatError, match="does not have the length that its header states"):
+        import_weights(tmp_path / "g.safetensors", GAN.config)
+
+
+def test_a_mismatch_counts_the_tensors(tmp_path: Path) -> None:
+    torch.save({f"{part}.{name}": tensor for part in ("a", "b") for name, tensor in STATE.items()}, tmp_path / "g.pth")
+    num = len(STATE)
+    with pytest.raises(
+        WeightsFormatError, match=rf"has {num} tensors, the file {2 * num} \({num} under a\., {num} under b"
+    ):
+        import_weights(tmp_path / "g.pth", GAN.config)
+
+
+def test_a_pickled_module_is_one_clear_line(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "g.pth")
+    with pytest.raises(WeightsFormatError) as caught:
+        import_weights(tmp_path / "g.pth", GAN.config)
+    assert (
+        str(caught.value) == f"{tmp_path}/g.pth holds more than tensors: an object of torch.nn.modules.linear.Linear."
+    )
 
 
 def test_a_fifo_does_not_hang(tmp_path: Path) -> None:

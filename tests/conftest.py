@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from urllib.request import install_opener
 
 import pytest
 
@@ -139,6 +140,8 @@ def ganzoo(cwd: Path) -> Ganzoo:
                 main()
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            finally:
+                install_opener(None)  # urllib keeps the proxies of the environment it was first used in
         return subprocess.CompletedProcess(command, code, stdout.getvalue(), stderr.getvalue())
 
     return run
@@ -164,7 +167,7 @@ def ganzoo_process(cwd: Path) -> Ganzoo:
 
 
 def assert_two_lines(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """The program failed as it should: the exit code, one line what, one line how to mend, nothing on stdout."""
+    """The program failed as it should: the exit code, one line what, one line how to fix it, nothing on stdout."""
     lines = [line for line in result.stderr.splitlines() if line.startswith(("Error:", "Hint:"))]
     assert result.returncode == code, result.stderr
     assert [line.split(":")[0] for line in lines] == ["Error", "Hint"], result.stderr

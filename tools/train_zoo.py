@@ -132,7 +132,7 @@ class Trainer:
         protocols = [word for protocol in goal.bounds for word in ("--protocol", protocol)]
         where = ["--manifest", self.manifest, "--data-dir", self.data_of(goal)]
         self.ganzoo(
-            *("bundle", run.resolve(), self.packages / goal.package, "--version", version, "--license", "MIT"),
+            *("zoo", "bundle", run.resolve(), self.packages / goal.package, "--version", version, "--license", "MIT"),
             *(*where, *protocols),
         )
         return f"bundled as {goal.name}@{version}"

@@ -141,6 +141,6 @@ def class_index(gan: GAN, label: str | int | None) -> int | None:
         raise UsageError("this model is not class-conditional.", hint="Leave the label out.")
     if isinstance(label, str):
         if label not in classes:
-            raise UsageError(f"there is no class {label!r}.", hint=f"The classes are {', '.join(classes[:20])}.")
+            raise UsageError(f"unknown class {label!r}.", hint=f"The classes are {', '.join(classes[:20])}.")
         return classes.index(label)
     return label

@@ -338,7 +338,7 @@ def test_bundle_enters_a_run_that_then_loads_by_name(
     done = ganzoo("zoo", "bundle", "run", package, "--version", "v7", "--license", "MIT")
     assert (done.returncode, done.stdout) == (0, "quadratic-mlp@v7\n")
     again = ganzoo("zoo", "bundle", "run", package, "--version", "v7", "--license", "MIT")
-    assert_two_lines(again, 2, "has quadratic-mlp@v7 already")
+    assert_two_lines(again, 2, "already has quadratic-mlp@v7")
     site = install_plugin("my-curves", {"ganzoo.weights": {"my-curves": "my_curves"}}, {"my_curves/__init__.py": ""})
     shutil.copytree(package, site / "my_curves", dirs_exist_ok=True)
     assert ganzoo("verify", "quadratic-mlp@v7").returncode == 0
@@ -358,8 +358,8 @@ def test_bench_compares_with_the_plain_loop(ganzoo: Ganzoo, digits: Path, tmp_pa
     options += ["--engine", "eager", "--precision", "fp32", "--precision", "bf16"]
     result = ganzoo("bench", "mnist-mlp", *options, "--json", "--csv", "rows.csv")
     speeds = json.loads(result.stdout)["speeds"]
-    ways = [("plain", "fp32"), ("eager", "fp32"), ("eager", "bf16"), ("sample", "fp32")]
-    assert [(speed["way"], speed["precision"]) for speed in speeds] == ways
+    variants = [("baseline", "fp32"), ("eager", "fp32"), ("eager", "bf16"), ("sample", "fp32")]
+    assert [(speed["variant"], speed["precision"]) for speed in speeds] == variants
     assert [speed["batch"] for speed in speeds] == [64, 64, 64, 8]
     assert all(speed["steps_per_second"] > 0 for speed in speeds)
     assert "round 1 of 1" in result.stderr
@@ -372,10 +372,10 @@ def test_bench_compares_with_the_plain_loop(ganzoo: Ganzoo, digits: Path, tmp_pa
 def test_bench_shows_a_table(ganzoo: Ganzoo) -> None:
     options = ["--rounds", "1", "--seconds", "0.01", "--device", "cpu", "--engine", "graph", "--precision", "fp32"]
     result = ganzoo("-q", "bench", "quadratic-mlp", *options)
-    title, columns, plain, graph, sample, versions = result.stdout.splitlines()
+    title, columns, baseline, graph, sample, versions = result.stdout.splitlines()
     assert title.startswith("quadratic-mlp on ")
-    assert columns.split()[:3] == ["way", "precision", "batch"]
-    assert [line.split()[0] for line in (plain, graph, sample)] == ["plain", "graph", "sample"]
+    assert columns.split()[:3] == ["variant", "precision", "batch"]
+    assert [line.split()[0] for line in (baseline, graph, sample)] == ["baseline", "graph", "sample"]
     assert versions.startswith("ganzoo ")
     assert result.stderr == ""
 

@@ -263,7 +263,7 @@ def test_a_run_left_in_the_middle_and_resumed_gives_the_same_bytes(
 
 
 def test_labels_are_refused_in_one_line(photographs: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="'resnet' takes no labels"):
+    with pytest.raises(SettingsError, match="'resnet' does not take labels"):
         ganzoo.train(
             "cifar10-sngan", out=tmp_path / "run", data_dir=photographs, settings={"conditional": True, "device": "cpu"}
         )

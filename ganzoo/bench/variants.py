@@ -118,8 +118,16 @@ class _Engine(Runner):
         super().__init__(device)
         self.batch = settings.recipe.batch_size
         self.images_per_step = settings.recipe.discriminator_steps * self.batch
-        drop_last = settings.recipe.drop_last
-        batches = open_batches(dataset, self.batch, settings.seed, device, settings.data, drop_last=drop_last)
+        recipe = settings.recipe
+        batches = open_batches(
+            dataset,
+            self.batch,
+            settings.seed,
+            device,
+            settings.data,
+            drop_last=recipe.drop_last,
+            conditional=recipe.conditional,
+        )
         self._state = TrainingState(settings, config, batches, device)
         self._engine = Engine(self._state)
         self.run(WARM_UP + 1)  # a capture may fail after its warm-up

@@ -132,11 +132,10 @@ def _tensors(content: Any, path: Path, key: str | None) -> dict[str, Tensor]:
                 raise UsageError(f"{path} has no {key!r}.", hint=f"It has: {_keys(content)}.")
             content = content[part]
     else:
-        while isinstance(content, Mapping) and not _is_state_dict(content):
-            found = next((name for name in COMMON_KEYS if isinstance(content.get(name), Mapping)), None)
-            if found is None:
+        for _ in range(8):  # deep enough, and a pickled dictionary may contain itself
+            if not isinstance(content, Mapping) or _is_state_dict(content):
                 break
-            content = content[found]
+            content = next((content[name] for name in COMMON_KEYS if isinstance(content.get(name), Mapping)), content)
     if not isinstance(content, Mapping) or not _is_state_dict(content):
         raise UsageError(
             f"{path} does not hold a state dict there.", hint=f"Name one with --key; it has: {_keys(content)}."

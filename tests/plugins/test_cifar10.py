@@ -123,6 +123,11 @@ def test_a_damaged_binary_batch_is_named(binary: Path, change: Callable[[bytes],
     assert "data_batch_3.bin" in str(error)
 
 
+def test_a_file_of_gigabytes_is_refused(binary: Path) -> None:
+    os.truncate(binary / "data_batch_1.bin", 8 << 30)
+    assert "data_batch_1.bin has more than 268,435,456 bytes" in str(refusal(binary.parent))
+
+
 def test_of_batches_of_several_sizes_the_smallest_is_named(binary: Path) -> None:
     os.truncate(binary / "data_batch_1.bin", 5 * 3073)
     assert "data_batch_1.bin holds 5 images, data_batch_2.bin 8." in str(refusal(binary.parent))

@@ -8,6 +8,7 @@ import os
 import pickle
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -345,6 +346,24 @@ def test_the_address_is_that_of_torch_fidelity() -> None:
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
     assert weights.URL == URL_INCEPTION_V3
+
+
+def test_offline_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with served(b"weights") as url, pytest.raises(EvaluationError, match="HF_HUB_OFFLINE forbids downloads"):
+        weights.download(url, tmp_path / "x.pth")
+
+
+def test_compressed_and_huge_files_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(3)}, tmp_path / "x.pth")
+    with zipfile.ZipFile(tmp_path / "x.pth") as old, zipfile.ZipFile(tmp_path / "z.pth", "w", 8) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(EvaluationError, match=r"z\.pth cannot be read as a \.pth file"):
+        weights.read(tmp_path / "z.pth", "hint")
+    os.truncate(tmp_path / "x.pth", 8 << 30)
+    with pytest.raises(EvaluationError, match="has more than 200,000,000 bytes"):
+        weights.read(tmp_path / "x.pth", "hint")
 
 
 def test_the_variable_is_not_a_training_setting() -> None:

@@ -192,6 +192,14 @@ def test_a_pickled_module_is_one_clear_line(tmp_path: Path) -> None:
     )
 
 
+def test_a_dictionary_that_contains_itself_ends(tmp_path: Path) -> None:
+    content: dict[str, Any] = {}
+    content["generator"] = content
+    torch.save(content, tmp_path / "g.pth")
+    with pytest.raises(UsageError, match="does not hold a state dict"):
+        import_weights(tmp_path / "g.pth", GAN.config)
+
+
 def test_a_fifo_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "g.pth")
     with pytest.raises(UsageError, match="Not a regular file"):

@@ -58,8 +58,8 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Collection[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        close = difflib.get_close_matches(name, self.known, n=1)
-        message = f"no {kind} named {name!r}." + (f" Did you mean {close[0]!r}?" if close else "")
+        close = difflib.get_close_matches(name[:200], self.known, n=1)
+        message = f"no {kind} named {shortened(name)!r}." + (f" Did you mean {close[0]!r}?" if close else "")
         super().__init__(message, hint=f"Installed: {', '.join(self.known) or 'none'}.")
 
 
@@ -171,6 +171,12 @@ def hint_for(error: OSError, disk_full: str = "Free some disk space, or choose a
     if error.errno in _DISK_FULL:
         return disk_full
     return _HINTS.get(error.errno or 0, "Check the path, its permissions and the free disk space.")
+
+
+def shortened(text: object, limit: int = 200) -> str:
+    """Return a text on one line, cut in the middle: what others wrote may be megabytes long."""
+    line = " ".join(str(text)[: 20 * limit].split())
+    return line if len(line) <= limit else f"{line[: limit - 23]} ... {line[-18:]}"
 
 
 def first_sentence(error: Exception) -> str:

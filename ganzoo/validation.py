@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from ganzoo.errors import SettingsError
+from ganzoo.errors import SettingsError, shortened
 from ganzoo.specs import ArchitectureSpec
 
 if TYPE_CHECKING:
@@ -32,6 +32,18 @@ def plain(value: Any) -> Any:
     return value
 
 
+def parse_json(content: bytes) -> Any:
+    """Read JSON of somebody else: UTF-8 alone, and no name twice. Raises ValueError, RecursionError."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(pairs)
+        if len(table) != len(pairs):
+            raise ValueError("a name occurs twice")
+        return table
+
+    return json.loads(content.decode("utf-8"), object_pairs_hook=unique)
+
+
 def validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Data:
     """Build a dataclass from plain data of a file or a user; errors start with `source`.
 
@@ -41,17 +53,17 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Dat
         result = TypeAdapter(kind).validate_json(json.dumps(plain(document), allow_nan=False), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]).removeprefix("recipe.")
+        key = shortened(".".join(str(part) for part in first["loc"]).removeprefix("recipe."))
         missing = first["type"] == "missing"
-        fault = "is missing" if missing else f"= {json.dumps(first['input'], default=str)} is not valid"
+        fault = "is missing" if missing else f"= {shortened(json.dumps(first['input'], default=str))} is not valid"
         raise SettingsError(f"{source}: {key} {fault}.", hint=f"{key} must be {_expected(kind, first)}.") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise SettingsError(
-            f"{source}: {error}.", hint="Settings must be finite numbers, strings, lists or tables."
+            f"{source}: {shortened(error)}.", hint="Settings must be finite numbers, strings, lists or tables."
         ) from error
     stray = _stray_key(document, plain(result))
     if stray is not None:
-        raise SettingsError(f"{source}: there is no setting {stray!r}.", hint=SETTINGS_HINT)
+        raise SettingsError(f"{source}: there is no setting {shortened(stray)!r}.", hint=SETTINGS_HINT)
     return result
 
 

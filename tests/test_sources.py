@@ -21,6 +21,7 @@ from ganzoo.errors import (
     StoreError,
     UsageError,
     WeightsError,
+    WeightsFormatError,
 )
 from ganzoo.sources import Removed, location, pull, remove, stored, verify
 from ganzoo.weights.manifest import WeightsEntry, write_manifest
@@ -210,3 +211,39 @@ def test_loading_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ALL:
         pull(name)
         ganzoo.load(name).sample(1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the weights of a run, which no manifest pins."""
+    source = Path(str(stored(NAME).entry.bundled_folder()))  # type: ignore[union-attr]
+    return Path(shutil.copytree(source, tmp_path / "weights"))
+
+
+@pytest.mark.parametrize("name", ["discriminator.safetensors", "training.json"])
+def test_verify_reads_every_file_that_a_training_writes(folder: Path, name: str) -> None:
+    assert len(verify(folder)) == len(list(folder.iterdir()))
+    (folder / name).write_bytes(b"garbage")
+    with pytest.raises(WeightsFormatError, match=name):
+        verify(folder)
+
+
+@pytest.mark.parametrize("damage", ["utf-16", "repeated key", "huge value", "missing key", "huge key", "deep"])
+def test_a_config_is_utf_8_with_each_key_once_and_its_errors_are_short(folder: Path, damage: str) -> None:
+    path = folder / "config.json"
+    text = path.read_text()
+    broken = {
+        "utf-16": text.encode("utf-16"),
+        "repeated key": text.replace("{", '{"recipe": "x",', 1).encode(),
+        "huge value": json.dumps({**json.loads(text), "recipe": [0] * 200_000}).encode(),
+        "missing key": json.dumps({"x": "y" * 500_000}).encode(),
+        "deep": json.dumps({**json.loads(text), "config": {"a": 0}})
+        .replace("0}", "[" * 900 + "]" * 900 + "}")
+        .encode(),
+        "huge key": json.dumps({**json.loads(text), "x" * 500_000: 1}).encode(),
+    }
+    path.write_bytes(broken[damage])
+    problem = "is not JSON" if damage in ("utf-16", "repeated key") else "config.json: "
+    with pytest.raises(WeightsFormatError, match=problem) as caught:
+        ganzoo.load(folder)
+    assert len(str(caught.value)) < 600

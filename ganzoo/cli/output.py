@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -146,3 +147,13 @@ def human_size(num_bytes: int) -> str:
 
 
 out = Output()
+
+
+class _Messages(logging.Handler):
+    """Prints what the library reports, such as that it waits for a server."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        out.talk(record.getMessage())
+
+
+logging.getLogger("ganzoo").addHandler(_Messages())

@@ -6,20 +6,33 @@ apart by the classes of `huggingface_hub.errors` and by status, never by those o
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode, urlsplit
 
-from ganzoo.errors import GanzooError, HubError, HubTimeoutError, MissingWeightsError, UsageError
+from ganzoo.errors import (
+    GanzooError,
+    HubError,
+    HubTimeoutError,
+    MissingWeightsError,
+    UsageError,
+    hint_for,
+    shortened,
+)
 from ganzoo.version import __version__
 from ganzoo.weights.store import Store
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 LIBRARY: dict[str, str] = {"library_name": "ganzoo", "library_version": __version__}
 """Named in every request, as the Hub asks of libraries."""
@@ -28,12 +41,20 @@ CONNECT_SECONDS = 2.5
 """How long the Hub may take to accept a connection before it counts as unreachable."""
 READ_SECONDS = 10.0
 """How long the Hub may be silent within an answer."""
+SILENCE_SECONDS = 5.0
+"""How long a request may take before a line on stderr says what it waits for."""
+MAX_JSON_BYTES = 32 << 20
+"""The longest answer of the API that is read."""
+MAX_REDIRECTS = 8
 ATTEMPTS = 3
 """How often a request with a transient failure is sent."""
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
+
+logger = logging.getLogger("ganzoo")
+"""Without any set-up, Python prints its warnings on stderr."""
 
 Progress = Callable[[str, int, int], None]
 """(path, bytes so far, bytes in all): never goes backwards for a path."""
@@ -69,13 +90,17 @@ class Deadline:
         """Return the seconds that are left, at least 0.1."""
         return max(0.1, self.at - time.monotonic())
 
-    def check(self, path: str) -> None:
-        """Raise HubError when the time is up."""
+    def check(self, what: str) -> None:
+        """Raise HubTimeoutError when the time is up."""
         if time.monotonic() > self.at:
-            raise HubError(
-                f"{path} did not arrive within {self.seconds:.0f} s.",
-                hint="Try again on a faster network, or allow more time with GANZOO_HUB_SECONDS.",
-            )
+            raise _timed_out(what, self.seconds)
+
+
+def _timed_out(what: str, seconds: float) -> HubTimeoutError:
+    return HubTimeoutError(
+        f"{what} took longer than {seconds:.0f} s.",
+        hint="Try again in a while, or allow more time with GANZOO_HUB_SECONDS.",
+    )
 
 
 def endpoint() -> str:
@@ -111,11 +136,12 @@ def check_online(what: str, access: Access) -> None:
 Result = TypeVar("Result")
 
 
-def with_timeout(seconds: float, what: str, action: Callable[[], Result]) -> Result:
+def with_timeout(seconds: float, what: str, action: Callable[[], Result], *, is_shown: bool = False) -> Result:
     """Return what an action returns, or raise HubTimeoutError when it takes longer.
 
-    The client only limits how long the other side is silent, not a whole request. So the action runs in a thread, which
-    is left behind when its time is up.
+    The client only limits how long the other side is silent: a line of headers every few seconds would keep it waiting
+    for ever. So the action runs in a thread, which is left behind when its time is up. After five seconds a line on
+    stderr says what it waits for, unless a progress bar already does (`is_shown`).
     """
     outcome: list[tuple[bool, Any]] = []
 
@@ -127,12 +153,13 @@ def with_timeout(seconds: float, what: str, action: Callable[[], Result]) -> Res
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(min(seconds, SILENCE_SECONDS))
+    if not outcome and seconds > SILENCE_SECONDS:
+        if not is_shown:
+            logger.warning("Waiting for the Hub: %s ...", what)
+        thread.join(seconds - SILENCE_SECONDS)
     if not outcome:
-        raise HubTimeoutError(
-            f"{what} took longer than {seconds:.0f} s.",
-            hint="Try again in a while, or allow more time with GANZOO_HUB_SECONDS.",
-        )
+        raise _timed_out(what, seconds)
     done, value = outcome[0]
     if done:
         return value
@@ -192,6 +219,91 @@ def _proxy() -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port of an address. Raises ValueError."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+@contextmanager
+def get(url: str, token: str | bool | None, check: Callable[[Mapping[str, str]], None] | None = None) -> Iterator[Any]:
+    """Request an address of the Hub and yield the response, whose body is not read yet.
+
+    Redirects are followed here, not by the client: version 1 of it sends the token to every port of the Hub's host.
+    Only the endpoint's own origin gets it, and `check` sees the headers of these responses before a redirect is
+    followed. Raises what the client raises, and HubError for too many redirects.
+    """
+    from huggingface_hub import get_session, hf_raise_for_status
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # not marked as exported
+
+    home, is_ours = origin(endpoint()), True
+    for _ in range(MAX_REDIRECTS):
+        is_ours = is_ours and origin(url) == home  # an address that another server names never gets the token again
+        headers = build_hf_headers(token=token if is_ours else False, **LIBRARY)  # type: ignore[arg-type]
+        headers["Accept-Encoding"] = "identity"
+        with get_session().stream(
+            "GET", url, headers=headers, timeout=READ_SECONDS, follow_redirects=False
+        ) as response:
+            hf_raise_for_status(response)
+            if is_ours and check is not None:
+                check(response.headers)
+            if response.next_request is None:
+                yield response
+                return
+            url = str(response.next_request.url)
+    raise HubError(f"{shortened(url)} redirects without end.", hint=_MIRROR)
+
+
+_MIRROR = "Check HF_ENDPOINT; try again without a mirror."
+
+
+def get_json(path: str, token: str | bool | None, what: str, **query: str) -> Any:
+    """Return what the Hub's API answers, within 30 s.
+
+    Raises HubError for an answer that is too long or not JSON, and what the client raises.
+    """
+    deadline = Deadline(allowed_seconds(30))
+
+    def attempt() -> Any:
+        content = bytearray()
+        with get(f"{endpoint()}{path}?{urlencode(query)}", token) as response:
+            for chunk in response.iter_raw():
+                content += chunk
+                if len(content) > MAX_JSON_BYTES:
+                    raise HubError(f"{endpoint()} answers with more than {MAX_JSON_BYTES:,} bytes.", hint=_MIRROR)
+                deadline.check(what)
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise not_a_hub() from error
+
+    return with_timeout(deadline.seconds, what, lambda: with_retries(attempt, deadline))
+
+
+def hub_api(token: str | bool | None) -> HfApi:
+    """Return the client's API, which sends our token to the endpoint's origin alone, whatever its answers link to."""
+    from huggingface_hub import HfApi, get_session
+
+    hooks = get_session().event_hooks["request"]
+    if _drop_token_elsewhere not in hooks:
+        hooks.append(_drop_token_elsewhere)
+    return HfApi(endpoint=endpoint(), token=token, **LIBRARY)  # type: ignore[arg-type]
+
+
+def _drop_token_elsewhere(request: Any) -> None:
+    is_ours = request.headers.get("User-Agent", "").startswith("ganzoo/")  # the session serves other libraries too
+    if is_ours and origin(str(request.url)) != origin(endpoint()):
+        request.headers.pop("Authorization", None)
+
+
+def not_a_hub() -> HubError:
+    """Return the error for an answer that no Hub gives."""
+    return HubError(
+        f"{endpoint()} does not answer as a Hub does (a login page?).",
+        hint="Open a page in the browser to log in to the network; a mirror in HF_ENDPOINT must pass on all headers.",
+    )
+
+
 @contextmanager
 def hub_errors(repo_id: str) -> Iterator[None]:
     """Turn the client's exceptions into HubError, with a hint."""
@@ -207,6 +319,8 @@ def to_ganzoo_error(error: Exception, repo_id: str) -> GanzooError:
     """Return what to say about an exception of the client."""
     from huggingface_hub import errors
 
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # "Error while uploading"
     page = f"{endpoint()}/{repo_id}"
     if isinstance(error, errors.GatedRepoError):
         return HubError(f"{repo_id} is gated.", hint=f"Ask for access at {page}, then: hf auth login")
@@ -237,11 +351,14 @@ def to_ganzoo_error(error: Exception, repo_id: str) -> GanzooError:
             hint="Check your token and its rights: hf auth whoami, hf auth login.",
         )
     if status is not None:
-        reason = " ".join(str(error).split())[:160]
-        return HubError(f"the Hub answered with status {status}: {reason}", hint="Try again in a while.")
+        return HubError(f"the Hub answered with status {status}: {shortened(error)}", hint="Try again in a while.")
     if is_network(error):
         return unreachable()
-    return HubError(f"{repo_id}: {type(error).__name__}: {' '.join(str(error).split())[:160]}", hint="Try again.")
+    if isinstance(error, json.JSONDecodeError):
+        return not_a_hub()
+    if isinstance(error, OSError) and error.errno is not None:
+        return HubError(f"{repo_id}: {error.strerror}.", hint=hint_for(error))
+    return HubError(f"{repo_id}: {type(error).__name__}: {shortened(error)}", hint="Try again.")
 
 
 def status_of(error: Exception) -> int | None:
@@ -271,12 +388,17 @@ def with_retries(action: Callable[[], Result], deadline: Deadline) -> Result:
     raise AssertionError("unreachable")
 
 
+def is_transient(error: Exception) -> bool:
+    """Whether another try may succeed."""
+    status = status_of(error)
+    return isinstance(error, TransientError) or status in _TRANSIENT or (status is None and is_network(error))
+
+
 def _pause(error: Exception, attempt: int) -> float | None:
     """Return how long to wait before another try; None when another would not help."""
-    status = status_of(error)
-    if not (isinstance(error, TransientError) or status in _TRANSIENT or (status is None and is_network(error))):
+    if not is_transient(error):
         return None
     asked: Any = getattr(getattr(error, "response", None), "headers", {}).get("Retry-After")
-    if isinstance(asked, str) and asked.isdigit():
+    if isinstance(asked, str) and asked.isdecimal():
         return float(asked)
     return float(0.5 * 2**attempt * random.uniform(0.5, 1))

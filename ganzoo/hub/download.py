@@ -7,24 +7,21 @@ old copy when the Hub fails.
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
-from ganzoo.errors import DigestMismatchError, HubError, StoreError
+from ganzoo.errors import DigestMismatchError, HubError, StoreError, WeightsFormatError, shortened
 from ganzoo.hub import client
-from ganzoo.hub.client import LIBRARY, READ_SECONDS, Access, Deadline, TransientError, hub_errors
+from ganzoo.hub.client import Access, Deadline, TransientError, hub_errors
 from ganzoo.weights.layout import FILES, NEEDED_ROLES
-from ganzoo.weights.manifest import WeightsFile
+from ganzoo.weights.manifest import COMMIT, WeightsFile
 from ganzoo.weights.references import HubReference
 from ganzoo.weights.store import store_error, store_errors
 from ganzoo.weights.tensors import check_frame
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,28 +44,21 @@ class RemoteFile:
 
 def list_files(reference: HubReference, access: Access) -> tuple[HubReference, list[RemoteFile]]:
     """Resolve a revision to a commit and list its files that ganzoo reads. Raises HubError, MissingWeightsError."""
-    from huggingface_hub import HfApi
-
     client.check_online(str(reference), access)
-    api = HfApi(endpoint=client.endpoint(), token=access.token, **LIBRARY)  # type: ignore[arg-type]
+    asked = reference.revision or ""
+    path = f"/api/models/{reference.repo_id}" + (f"/revision/{quote(asked, safe='')}" if asked else "")
     with hub_errors(reference.repo_id):
         client.check_reachable()
-        deadline = Deadline(client.allowed_seconds(30))
-        info = client.with_timeout(
-            deadline.seconds,
-            f"listing {reference}",
-            lambda: client.with_retries(
-                lambda: api.model_info(
-                    reference.repo_id, revision=reference.revision, files_metadata=True, timeout=READ_SECONDS
-                ),
-                deadline,
-            ),
+        info = client.get_json(path, access.token, f"listing {reference}", blobs="true")
+    try:
+        commit, rows = str(info["sha"]), {row["rfilename"]: row for row in info["siblings"]}
+        files = [_remote_file(name, rows[name]) for name in FILES if name in rows]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise client.not_a_hub() from error
+    if COMMIT.fullmatch(commit) is None or (COMMIT.fullmatch(asked) is not None and asked != commit):
+        raise HubError(
+            f"the Hub answers with commit {shortened(commit)!r} for {reference}.", hint="Try again, without a mirror."
         )
-    commit = str(info.sha)
-    asked = reference.revision or ""
-    if _COMMIT.fullmatch(commit) is None or (_COMMIT.fullmatch(asked) is not None and asked != commit):
-        raise HubError(f"the Hub answers with commit {commit!r} for {reference}.", hint="Try again, without a mirror.")
-    files = [_remote_file(sibling) for sibling in info.siblings or () if sibling.rfilename in FILES]
     if not {file.role for file in files} >= NEEDED_ROLES:
         raise HubError(
             f"{reference} holds no ganzoo model: it lacks config.json or model.safetensors.",
@@ -77,16 +67,16 @@ def list_files(reference: HubReference, access: Access) -> tuple[HubReference, l
     return HubReference(reference.owner, reference.repo, commit), files
 
 
-def _remote_file(sibling: Any) -> RemoteFile:
+def _remote_file(name: str, row: Mapping[str, Any]) -> RemoteFile:
     """Read one row of the Hub's listing. Raises HubError for a file that is larger than its kind may be."""
-    kind, size = FILES[sibling.rfilename], sibling.size
+    kind, size, lfs = FILES[name], row["size"], row.get("lfs")
     if not isinstance(size, int) or not 0 < size <= kind.max_size:
         raise HubError(
-            f"{sibling.rfilename} has {size} bytes; the limit is {kind.max_size}.",
+            f"{name} has {shortened(size)} bytes; the limit is {kind.max_size}.",
             hint="Report it to the repository's owner.",
         )
-    sha256 = sibling.lfs.sha256 if sibling.lfs is not None else None
-    return RemoteFile(path=sibling.rfilename, role=kind.role, size=size, sha256=sha256, blob_id=sibling.blob_id)
+    sha256 = lfs["sha256"] if lfs else None
+    return RemoteFile(path=name, role=kind.role, size=size, sha256=sha256, blob_id=row.get("blobId"))
 
 
 def fetch(commit: HubReference, files: Sequence[RemoteFile], access: Access) -> tuple[WeightsFile, ...]:
@@ -112,17 +102,24 @@ def fetch(commit: HubReference, files: Sequence[RemoteFile], access: Access) -> 
         with hub_errors(commit.repo_id):
             client.check_reachable()
             deadline = Deadline(client.allowed_seconds(min(3600, 60 + total / 50_000)))
-            for index, file in enumerate(files):
-                sha256 = download(commit, file, staging / str(index), deadline, access)
+            for file in files:
+                sha256 = download(commit, file, staging / file.path, deadline, access)
                 if file.path.endswith(".safetensors"):
-                    check_frame(staging / str(index))
+                    _check_frame(commit, staging / file.path)
                 fetched.append(WeightsFile(path=file.path, sha256=sha256, size=file.size, role=file.role))
         with store_errors(store.root):
-            for index, pinned in enumerate(fetched):
-                store.place(pinned, staging / str(index))
+            for pinned in fetched:
+                store.place(pinned, staging / pinned.path)
         return tuple(fetched)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_frame(commit: HubReference, path: Path) -> None:
+    try:
+        check_frame(path)
+    except WeightsFormatError as error:
+        raise WeightsFormatError(f"{commit.repo_id}/{error}", hint="Report it to the repository's owner.") from error
 
 
 def download(commit: HubReference, file: RemoteFile, target: Path, deadline: Deadline, access: Access) -> str:
@@ -131,55 +128,52 @@ def download(commit: HubReference, file: RemoteFile, target: Path, deadline: Dea
     Wrong bytes and transient failures are tried again. Raises DigestMismatchError, HubError, StoreError, and what the
     client raises.
     """
-    from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url, hf_raise_for_status
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # not marked as exported
+    from huggingface_hub import hf_hub_url
 
     name = f"{commit.repo_id}/{file.path}"
     url = hf_hub_url(commit.repo_id, file.path, revision=commit.revision, endpoint=client.endpoint())
-    reported = 0
+    reported, is_hub = 0, False
 
-    def attempt() -> str:
+    def report(count: int) -> None:
         nonlocal reported
+        if access.progress is not None and count >= reported:  # another try begins at 0; a bar does not
+            reported = count
+            access.progress(name, count, file.size)
+
+    def check(headers: Mapping[str, str]) -> None:
         # What the Hub announces must be what is pinned, before any byte is fetched.
-        deadline.check(file.path)
-        announced = client.with_timeout(
-            deadline.remaining(),
-            f"asking for {file.path}",
-            lambda: get_hf_file_metadata(url, token=access.token, timeout=READ_SECONDS, **LIBRARY),  # type: ignore[arg-type]
-        )
-        etag = announced.etag or ""
-        if announced.commit_hash is None:
-            raise HubError(
-                f"{client.endpoint()} does not say which commit {file.path} is from.",
-                hint="Check HF_ENDPOINT: a mirror must pass on the Hub's headers.",
-            )
-        if announced.commit_hash != commit.revision:
-            raise TransientError(f"commit {announced.commit_hash}")
-        if announced.size not in (None, file.size):
-            raise TransientError(f"{announced.size} bytes")
+        nonlocal is_hub
+        found = headers.get("X-Repo-Commit")
+        if found is None:
+            return
+        is_hub = True
+        if found != commit.revision:
+            raise TransientError(f"commit {shortened(found)}")
+        size = headers.get("X-Linked-Size") or (None if "Location" in headers else headers.get("Content-Length"))
+        if size not in (None, str(file.size)):
+            raise TransientError(f"{shortened(size)} bytes")
+        etag = (headers.get("X-Linked-ETag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
         if len(etag) == 64 and file.sha256 not in (None, etag):
             raise TransientError(f"sha256 {etag}")
 
-        # Large files lie on another host, behind an address signed for this download. Only the Hub gets our token.
-        own = urlsplit(announced.location)[:2] == urlsplit(client.endpoint())[:2]  # scheme and host
-        headers = build_hf_headers(token=access.token if own else False, **LIBRARY)  # type: ignore[arg-type]
-        headers["Accept-Encoding"] = "identity"
+    def attempt() -> str:
+        nonlocal is_hub
+        deadline.check(f"downloading {name}")
+        is_hub, count = False, 0
         sha256, sha1 = hashlib.sha256(), hashlib.sha1(f"blob {file.size}\0".encode(), usedforsecurity=False)
-        count = 0
-        request = get_session().stream("GET", announced.location, headers=headers, timeout=READ_SECONDS)
-        with request as response, target.open("wb") as sink:
-            hf_raise_for_status(response)
+        report(0)
+        with client.get(url, access.token, check) as response, target.open("wb") as sink:
+            if not is_hub:
+                raise TransientError("an answer without a commit")
             for chunk in response.iter_raw():
                 count += len(chunk)
                 if count > file.size:
                     raise TransientError(f"more than {file.size} bytes")
-                deadline.check(file.path)
+                deadline.check(f"downloading {name}")
                 sink.write(chunk)
                 sha256.update(chunk)
                 sha1.update(chunk)
-                if access.progress is not None and count > reported:  # another try begins at 0; a bar does not
-                    reported = count
-                    access.progress(name, count, file.size)
+                report(count)
 
         if count != file.size:
             raise TransientError(f"{count} bytes")
@@ -190,8 +184,15 @@ def download(commit: HubReference, file: RemoteFile, target: Path, deadline: Dea
         return sha256.hexdigest()
 
     try:
-        return client.with_retries(attempt, deadline)
+        return client.with_timeout(
+            deadline.remaining(),
+            f"downloading {name}",
+            lambda: client.with_retries(attempt, deadline),
+            is_shown=access.progress is not None,
+        )
     except TransientError as error:
+        if not is_hub:
+            raise client.not_a_hub() from error
         digest = f"sha256 {file.sha256}" if file.sha256 is not None else f"git blob {file.blob_id}"
         raise DigestMismatchError(
             name, expected=f"{file.size} bytes, {digest}", found=str(error), hint="Try again; nothing was kept."

@@ -8,19 +8,21 @@ force or removed.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+import copy
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ganzoo.errors import HubError
-from ganzoo.hub.client import allowed_seconds
-from ganzoo.system.files import write_json
-from ganzoo.weights.manifest import WeightsFile
+from ganzoo.errors import HubError, StoreError, shortened
+from ganzoo.hub.client import SILENCE_SECONDS, allowed_seconds, logger
+from ganzoo.system.files import read_json, write_json
+from ganzoo.weights.layout import NEEDED_ROLES
+from ganzoo.weights.manifest import COMMIT, WeightsFile
 from ganzoo.weights.references import HubReference
 from ganzoo.weights.store import Store, store_errors
 
@@ -34,22 +36,43 @@ class HubSnapshot:
     files: tuple[WeightsFile, ...]
 
 
+@dataclass
+class _Record:
+    """The contents of one file."""
+
+    revisions: dict[str, str] = field(default_factory=dict)
+    """Branch, tag or commit -> commit."""
+    commits: dict[str, tuple[WeightsFile, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not all(map(COMMIT.fullmatch, [*self.revisions.values(), *self.commits])):
+            raise ValueError("a commit is not 40 hex digits")
+
+
 def find_snapshot(reference: HubReference, store: Store) -> HubSnapshot | None:
-    """Return what an earlier pull recorded for a reference, or None. Asks nothing of the Hub and hashes nothing."""
-    record = _read(_path(store, reference))
-    revision = reference.revision or "main"
-    commit = record["revisions"].get(revision, revision)
-    return _snapshot(reference, commit, record)
+    """Return what an earlier pull recorded for a reference, or None. Asks nothing of the Hub and hashes nothing.
+
+    A damaged record is reported on stderr and counts as none; the next pull writes it again.
+    """
+    try:
+        record = _read(_path(store, reference))
+    except StoreError as error:
+        _report(str(error))
+        return None
+    return _snapshot(reference, record)
 
 
 def all_snapshots(store: Store) -> list[HubSnapshot]:
-    """Return every recorded commit of every repository."""
+    """Return every recorded commit of every repository. Raises StoreError for a damaged record.
+
+    What nobody needs any more is deleted by these records, so none may be missed.
+    """
     found = []
     for path in sorted((store.root / "hub").glob("*.json")):
         owner, _, repo = path.stem.partition("--")
-        record = _read(path)
-        found += [_snapshot(HubReference(owner, repo), commit, record) for commit in record["commits"]]
-    return [snapshot for snapshot in found if snapshot is not None]
+        for commit, files in _read(path).commits.items():
+            found.append(HubSnapshot(HubReference(owner, repo, commit), files))
+    return found
 
 
 def record_snapshot(
@@ -57,13 +80,18 @@ def record_snapshot(
 ) -> HubSnapshot:
     """Record which commit a reference means, and its files if they are not known yet. Raises StoreError."""
     path = _path(store, asked)
-    record, before = _read(path), _read(path)
-    snapshot = find_snapshot(commit, store) or HubSnapshot(commit, tuple(fetched))
-    record["revisions"][asked.revision or "main"] = commit.revision
-    record["commits"][commit.revision] = [asdict(file) for file in snapshot.files]
+    try:
+        record = _read(path)
+    except StoreError:  # was reported when the reference was looked up
+        record = _Record()
+    before = copy.deepcopy(record)
+    snapshot = _snapshot(commit, record) or HubSnapshot(commit, tuple(fetched))
+    assert commit.revision is not None
+    record.revisions[asked.revision or "main"] = commit.revision
+    record.commits[commit.revision] = snapshot.files
     if record != before:
         with store_errors(store.root):
-            write_json(path, record)
+            write_json(path, asdict(record))
     return snapshot
 
 
@@ -72,10 +100,10 @@ def forget_snapshot(store: Store, snapshot: HubSnapshot) -> None:
     path = _path(store, snapshot.reference)
     with repository_lock(store, snapshot.reference), store_errors(store.root):
         record, commit = _read(path), snapshot.reference.revision
-        record["commits"].pop(commit, None)
-        record["revisions"] = {name: meant for name, meant in record["revisions"].items() if meant != commit}
-        if record["commits"]:
-            write_json(path, record)
+        record.commits.pop(commit or "", None)
+        record.revisions = {name: meant for name, meant in record.revisions.items() if meant != commit}
+        if record.commits:
+            write_json(path, asdict(record))
         else:
             path.unlink(missing_ok=True)
 
@@ -87,8 +115,13 @@ def repository_lock(store: Store, reference: HubReference) -> Iterator[None]:
     lock = FileLock(path)
     with store_errors(store.root):
         path.parent.mkdir(parents=True, exist_ok=True)
+        seconds = allowed_seconds(3600)
         try:
-            lock.acquire(timeout=allowed_seconds(3600))
+            try:
+                lock.acquire(timeout=min(seconds, SILENCE_SECONDS))
+            except Timeout:
+                logger.warning("Waiting for another process that downloads %s ...", reference.repo_id)
+                lock.acquire(timeout=max(0, seconds - SILENCE_SECONDS))
         except Timeout:
             raise HubError(
                 f"another process has been downloading {reference.repo_id} for too long.",
@@ -104,17 +137,36 @@ def _path(store: Store, reference: HubReference) -> Path:
     return store.root / "hub" / f"{reference.owner}--{reference.repo}.json"
 
 
-def _read(path: Path) -> dict[str, dict[Any, Any]]:
+def _read(path: Path) -> _Record:
+    """Read a record, empty if there is none. Raises StoreError for one that is damaged."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return {"revisions": dict(record["revisions"]), "commits": dict(record["commits"])}
-    except (OSError, ValueError, KeyError, TypeError):  # none yet, or damaged: the Hub is asked again
-        return {"revisions": {}, "commits": {}}
+        document = read_json(path)
+        revisions, commits = document["revisions"], document["commits"]
+        return _Record(dict(revisions), {commit: _files(rows) for commit, rows in commits.items()})
+    except FileNotFoundError:
+        return _Record()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        owner, _, repo = path.stem.partition("--")
+        raise StoreError(
+            f"the record {path} is damaged ({shortened(f'{type(error).__name__}: {error}', 100)}).",
+            hint=f"ganzoo pull hf:{owner}/{repo} writes it again; or delete the file, which forgets the repository.",
+        ) from error
 
 
-def _snapshot(reference: HubReference, commit: str, record: dict[str, dict[Any, Any]]) -> HubSnapshot | None:
-    try:
-        files = tuple(WeightsFile(**file) for file in record["commits"][commit])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return HubSnapshot(HubReference(reference.owner, reference.repo, commit), files)
+def _files(rows: Iterable[Mapping[str, Any]]) -> tuple[WeightsFile, ...]:
+    files = tuple(WeightsFile(**row) for row in rows)
+    if not {file.role for file in files} >= NEEDED_ROLES:
+        raise ValueError("a commit lacks a config or a generator file")
+    return files
+
+
+def _snapshot(reference: HubReference, record: _Record) -> HubSnapshot | None:
+    revision = reference.revision or "main"
+    commit = record.revisions.get(revision, revision)
+    files = record.commits.get(commit)
+    return None if files is None else HubSnapshot(HubReference(reference.owner, reference.repo, commit), files)
+
+
+@functools.cache
+def _report(problem: str) -> None:
+    logger.warning("%s", problem)

@@ -113,7 +113,7 @@ def _training(facts: CardFacts) -> list[str]:
 def retraining_command(settings: Mapping[str, Any]) -> str:
     """Return the command that trains the same model again: the recipe, the seed, and the settings that differ."""
     trained = settings["recipe"]
-    parts = ["ganzoo train", trained["name"], f"--seed {settings['seed']}"]
+    parts = ["ganzoo train", shlex.quote(trained["name"]), f"--seed {settings['seed']}"]
     try:
         recipe = plain(recipes.get(trained["name"]))
     except GanzooError:

@@ -10,22 +10,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ganzoo.errors import HubError, UsageError, WeightsFormatError
+from ganzoo.errors import DigestMismatchError, GanzooError, HubError, HubTimeoutError, UsageError
 from ganzoo.evaluation.report import saved_metrics
 from ganzoo.hub import client
-from ganzoo.hub.client import LIBRARY, Access, hub_errors
-from ganzoo.hub.download import list_files
+from ganzoo.hub.client import Access, Deadline, Result, hub_errors
+from ganzoo.hub.download import RemoteFile, list_files
 from ganzoo.hub.signing import sign
 from ganzoo.model import GAN, discriminator_from_bytes, gan_from_bytes
 from ganzoo.publishing.card import CardFacts, model_card
@@ -46,8 +45,13 @@ from ganzoo.weights.layout import (
     TRAINING_NAME,
 )
 from ganzoo.weights.manifest import WeightsEntry
+from ganzoo.weights.model_config import parse_training_record
 from ganzoo.weights.references import parse_hub_reference
 from ganzoo.weights.store import Store
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import ModelInfo
 
 SAMPLES = 64
 """Samples in the picture and in the comparison after the push; seed 0."""
@@ -148,7 +152,11 @@ def prepare(
         config=gan.config,
         license=chosen.lower(),
         metrics=metrics,
-        training=_training_record(contents, where),
+        training=(
+            parse_training_record(contents[TRAINING_NAME], f"{where}/{TRAINING_NAME}")
+            if TRAINING_NAME in contents
+            else None
+        ),
         parameters=num_parameters(gan.generator),
     )
     samples = io.BytesIO()
@@ -173,69 +181,101 @@ def send(
 ) -> Pushed:
     """Create the repository if it does not exist, and write everything in one commit; then read it back.
 
-    Files of an earlier push that the package lacks are deleted by the same commit. A repository that this call created
-    is deleted again when the commit fails. Raises HubError when the Hub cannot be reached, refuses, takes too long, or
-    holds something else afterwards; UsageError for a tag that is taken, or a tag on a pull request.
+    Files of an earlier push that the package lacks are deleted by the same commit. A repository that this call created,
+    and that holds nothing yet, is deleted again when the commit fails. Raises HubError when the Hub cannot be reached,
+    refuses, takes too long, or holds something else afterwards; UsageError for a tag that is taken, or a tag on a pull
+    request.
     """
-    from huggingface_hub import HfApi
-
     if client.is_offline():
         raise HubError("HF_HUB_OFFLINE forbids requests.", hint="Unset it to push.")
     if tag is not None and create_pr:
         raise UsageError("a pull request cannot have a tag.", hint="Leave out --tag or --create-pr.")
     repo_id = package.repo_id
-    api = HfApi(endpoint=client.endpoint(), token=token, **LIBRARY)  # type: ignore[arg-type]
     seconds = client.allowed_seconds(120 + sum(map(len, package.files.values())) / 50_000)
     with hub_errors(repo_id):
         client.check_reachable()
-        new = not client.with_timeout(seconds, "asking for the repository", lambda: api.repo_exists(repo_id))
-        if not new and tag is not None:
+        api = client.hub_api(token)
+        is_new = _ask(seconds, "creating the repository", lambda: _create(api, repo_id, private))
+        if not is_new and tag is not None:
             _check_tag(api, repo_id, tag, seconds)
-        client.with_timeout(
-            seconds, "creating the repository", lambda: api.create_repo(repo_id, private=private or None, exist_ok=True)
-        )
+        head = _ask(seconds, "asking for the repository", lambda: api.model_info(repo_id))
+        text = message or f"Upload {package.gan.config.recipe} with ganzoo"
         try:
             if private:
-                _check_private(api, repo_id, seconds)
-            info = client.with_timeout(
-                seconds,
-                "the commit",
-                lambda: _commit(api, package, message or f"Upload {package.gan.config.recipe} with ganzoo", create_pr),
+                _check_private(head)
+            # Each retry of a pull request would open another one.
+            commit, url = (client.with_timeout if create_pr else _ask)(
+                seconds, "the commit", lambda: _commit(api, package, head, text, create_pr, token)
             )
-        except BaseException:
-            if new:
+        except BaseException as error:
+            if isinstance(error, HubTimeoutError):
+                error.hint = f"It may still arrive: look at {client.endpoint()}/{repo_id} before you push again."
+            if is_new:
                 with contextlib.suppress(Exception):  # the first error is the one to report
-                    client.with_timeout(seconds, "removing it again", lambda: api.delete_repo(repo_id, missing_ok=True))
+                    client.with_timeout(seconds, "removing it again", lambda: _delete_unchanged(api, head))
             raise
-        commit = info.oid
+    try:
+        _compare(package, commit, token)
+        if tag is not None:
+            with hub_errors(repo_id):
+                _ask(seconds, "tagging", lambda: api.create_tag(repo_id, tag=tag, revision=commit, exist_ok=True))
+    except GanzooError as error:
+        raise HubError(f"{error} The commit was made, see {url}", hint=error.hint) from error
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in package.files.items()}
-    _compare(package, commit, token)
-    if tag is not None:
-        with hub_errors(repo_id):
-            client.with_timeout(
-                seconds, "tagging", lambda: api.create_tag(repo_id, tag=tag, revision=commit, exist_ok=True)
-            )
-    return Pushed(repo_id, commit, tag, str(info.commit_url), digests)
+    return Pushed(repo_id, commit, tag, url, digests)
 
 
-def _check_private(api: Any, repo_id: str, seconds: float) -> None:
+def _ask(seconds: float, what: str, action: Callable[[], Result]) -> Result:
+    """Do something within a time limit; transient failures are retried."""
+    return client.with_timeout(seconds, what, lambda: client.with_retries(action, Deadline(seconds)))
+
+
+def _create(api: HfApi, repo_id: str, private: bool) -> bool:
+    """Create a repository and return True, or False if there is one already.
+
+    The Hub's answer to the creation decides. A question whether it exists may be answered by a server that lags behind,
+    and what we did not create must never be deleted.
+    """
+    try:
+        api.create_repo(repo_id, private=private or None, exist_ok=False)
+    except Exception as error:
+        status = client.status_of(error)
+        # A token that may not create repositories may still write to this one.
+        if status == 409 or (status in (401, 402, 403) and api.repo_exists(repo_id)):
+            return False
+        raise
+    return True
+
+
+def _delete_unchanged(api: HfApi, head: ModelInfo) -> None:
+    """Delete a repository that we created, if it is still as it was created."""
+    is_empty = {row.rfilename for row in head.siblings or ()} <= {".gitattributes"}
+    if is_empty and api.model_info(head.id).sha == head.sha:
+        api.delete_repo(head.id, missing_ok=True)
+
+
+def _check_private(head: ModelInfo) -> None:
     """Refuse to write private weights into a public repository. Raises HubError."""
-    if not client.with_timeout(seconds, "asking", lambda: api.model_info(repo_id)).private:
-        raise HubError(f"{repo_id} is already public.", hint="Make it private on its page, or push without --private.")
+    if not head.private:
+        raise HubError(f"{head.id} is already public.", hint="Make it private on its page, or push without --private.")
 
 
-def _check_tag(api: Any, repo_id: str, tag: str, seconds: float) -> None:
+def _check_tag(api: HfApi, repo_id: str, tag: str, seconds: float) -> None:
     """Refuse a tag that an earlier commit has: others rely on it. Raises UsageError."""
-    refs = client.with_timeout(seconds, "listing tags", lambda: api.list_repo_refs(repo_id))
+    refs = _ask(seconds, "listing tags", lambda: api.list_repo_refs(repo_id))
     if any(ref.name == tag for ref in refs.tags):
         raise UsageError(f"{repo_id} already has a tag {tag!r}.", hint="Choose the next --tag.")
 
 
-def _commit(api: Any, package: Package, message: str, create_pr: bool) -> Any:
-    """Write the package and delete other files of an earlier one, in one commit whose parent is today's head."""
+def _commit(
+    api: HfApi, package: Package, head: ModelInfo, message: str, create_pr: bool, token: str | bool | None
+) -> tuple[str, str]:
+    """Write the package and delete other files of an earlier one, in one commit on top of `head`.
+
+    Returns the commit and its address.
+    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    head = api.model_info(package.repo_id)
     stale = [
         row.rfilename for row in head.siblings or () if row.rfilename in FILES and row.rfilename not in package.files
     ]
@@ -245,28 +285,32 @@ def _commit(api: Any, package: Package, message: str, create_pr: bool) -> Any:
             path = Path(folder, name)  # the client streams files, also where it does not take bytes
             path.write_bytes(content)
             operations.append(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path))
-        return api.create_commit(
-            package.repo_id,
-            operations,
-            commit_message=message,
-            create_pr=create_pr or None,
-            parent_commit=head.sha,
-        )
+        try:
+            info = api.create_commit(
+                package.repo_id,
+                operations,
+                commit_message=message,
+                create_pr=create_pr or None,
+                parent_commit=head.sha,
+            )
+            return str(info.oid), str(info.commit_url)
+        except Exception as error:
+            if create_pr or not client.is_transient(error):
+                raise
+            # Perhaps only the answer was lost; the Hub would refuse a second commit on the same parent.
+            commit = _standing_commit(package, token)
+            if commit is None:
+                raise
+            return commit, f"{client.endpoint()}/{package.repo_id}/commit/{commit}"
 
 
-def _training_record(contents: Mapping[str, bytes], where: str) -> Mapping[str, Any] | None:
-    """Return the contents of training.json, or None without one. Raises WeightsFormatError for a malformed one."""
-    if TRAINING_NAME not in contents:
-        return None
+def _standing_commit(package: Package, token: str | bool | None) -> str | None:
+    """Return the commit of the main branch if it holds exactly the package."""
     try:
-        record = json.loads(contents[TRAINING_NAME])
-        needed = ("steps", "batch_size", "device", "seconds", "seed", "ganzoo", "torch", "settings")
-        return {name: record[name] for name in needed}
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsFormatError(
-            f"{where}/{TRAINING_NAME} is not a training record: {error!r}.",
-            hint="Restore it, or delete it to push without it.",
-        ) from error
+        reference, remote = list_files(parse_hub_reference(package.repo_id), Access(token=token))
+    except HubError:
+        return None
+    return reference.revision if not _differences(package, remote) else None
 
 
 def _compare(package: Package, commit: str, token: str | bool | None) -> None:
@@ -274,18 +318,34 @@ def _compare(package: Package, commit: str, token: str | bool | None) -> None:
 
     Raises HubError.
     """
-    reference = parse_hub_reference(f"{package.repo_id}@{commit}")
-    _, remote = list_files(reference, Access(token=token))
+    reference, access = parse_hub_reference(f"{package.repo_id}@{commit}"), Access(token=token)
+    _, remote = list_files(reference, access)
+    different = _differences(package, remote)
+    if different:
+        raise HubError(f"the Hub holds other bytes than were sent: {', '.join(different)}.", hint=_PUSH_AGAIN)
+    with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:  # an empty store, as on another machine
+        try:
+            pulled = load(str(reference), access=replace(access, store=Store(Path(folder)))).sample(SAMPLES, seed=0)
+        except DigestMismatchError as error:
+            raise HubError(
+                f"the Hub holds other bytes than were sent: {error.path} has {error.found}.", hint=_PUSH_AGAIN
+            ) from error
+    if not torch.equal(pulled, package.gan.sample(SAMPLES, seed=0)):
+        raise HubError(f"the samples of {reference} differ from those of the pushed model.", hint=_PUSH_AGAIN)
+
+
+_PUSH_AGAIN = "Push again; if it stays, the server's storage may be damaged."
+
+
+def _differences(package: Package, remote: Sequence[RemoteFile]) -> list[str]:
+    """Return the names of files that are not the same in the Hub's listing and in the package."""
+    different = set(package.files)
     for file in remote:
         content = package.files.get(file.path, b"")
         sha1 = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         same = file.sha256 == hashlib.sha256(content).hexdigest() if file.sha256 else file.blob_id == sha1
-        if file.size != len(content) or not same:
-            raise HubError(f"{file.path} in {reference} is not what was pushed.", hint="Push again.")
-    missing = package.files.keys() - {file.path for file in remote}
-    if missing:
-        raise HubError(f"{reference} lacks {', '.join(sorted(missing))} after the push.", hint="Push again.")
-    with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:  # an empty store, as on another machine
-        pulled = load(str(reference), access=Access(store=Store(Path(folder)), token=token)).sample(SAMPLES, seed=0)
-    if not torch.equal(pulled, package.gan.sample(SAMPLES, seed=0)):
-        raise HubError(f"the samples of {reference} differ from those of the pushed model.", hint="Push again.")
+        if file.size == len(content) and same:
+            different.discard(file.path)
+        else:
+            different.add(file.path)
+    return sorted(different)

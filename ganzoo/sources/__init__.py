@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ganzoo.errors import BadReferenceError, UsageError, WeightsError
 from ganzoo.sources.kinds import EntrySource, FolderSource, HubSource, Source, StoredSource
 from ganzoo.version import __version__
-from ganzoo.weights.layout import NEEDED_ROLES, SIGNATURE_NAME
+from ganzoo.weights.layout import NAMES, NEEDED_ROLES, SIGNATURE_NAME
 from ganzoo.weights.manifest import WeightsEntry, WeightsFile, Zoo
 from ganzoo.weights.references import FolderReference, HubReference, ZooReference, parse_reference
 from ganzoo.weights.store import Store
@@ -154,18 +154,23 @@ def _stored(reference: str, revision: str | None, access: Access | None) -> Stor
 def verify(
     reference: str | os.PathLike[str], *, key: Path | None = None, access: Access | None = None
 ) -> list[WeightsFile]:
-    """Hash every file of weights, check the tensors and build the model; return the files with their digests.
+    """Hash every file of weights, build the networks and read the training record; return the files with their digests.
 
     A folder has no manifest to compare with: its config and tensors are compared with the digests inside
-    model.safetensors. With a public key, the signature over all files is checked too. Raises what `load` raises, and
-    WeightsError.
+    model.safetensors; its card and picture are only hashed. With a public key, the signature over all files is checked
+    too. Raises what `load` raises, and WeightsError.
     """
-    from ganzoo.model import gan_from_bytes
+    from ganzoo.model import discriminator_from_bytes, gan_from_bytes
+    from ganzoo.weights.model_config import parse_training_record
 
     source = resolve(reference, access)
     contents = source.read_all()
     by_role = {file.role: content for file, content in contents.items()}
-    gan_from_bytes(by_role["config"], by_role["generator"], source.reference)
+    gan = gan_from_bytes(by_role["config"], by_role["generator"], source.reference)
+    if "discriminator" in by_role:
+        discriminator_from_bytes(gan.config, by_role["discriminator"], f"{source.reference}/{NAMES['discriminator']}")
+    if "training" in by_role:
+        parse_training_record(by_role["training"], f"{source.reference}/{NAMES['training']}")
     if key is not None:
         from ganzoo.hub.signing import check
 

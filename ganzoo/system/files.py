@@ -25,6 +25,14 @@ def write_json(target: Path, document: Any) -> None:
     write_atomically(target, (json.dumps(document, indent=2) + "\n").encode())
 
 
+def read_json(path: Path, limit: int = 8 << 20) -> Any:
+    """Read a JSON file of at most `limit` bytes. Raises OSError, ValueError, RecursionError."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+        raise OSError(errno.EINVAL, f"Not a regular file of at most {limit:,} bytes", str(path))
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 @contextmanager
 def whole_file(target: Path) -> Iterator[BinaryIO]:
     """Open a temporary file in the target's folder; at the end it is flushed to disk and renamed to the target.

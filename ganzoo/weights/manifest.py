@@ -7,26 +7,49 @@ point group `ganzoo.weights`. `weights_manifest.schema.json` beside this file is
 from __future__ import annotations
 
 import fnmatch
-import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from ganzoo.errors import ManifestError, UnknownNameError
+from ganzoo.errors import BadReferenceError, ManifestError, UnknownNameError, shortened
 from ganzoo.registry import WEIGHTS_GROUP, origin, package_folder, registrations
-from ganzoo.system.files import write_json
-from ganzoo.weights.layout import NEEDED_ROLES
-from ganzoo.weights.references import NAME, ZooReference
+from ganzoo.system.files import read_json, write_json
+from ganzoo.weights.layout import FILES, NEEDED_ROLES
+from ganzoo.weights.references import NAME, ZooReference, parse_hub_reference
 
 MANIFEST_NAME = "weights_manifest.json"
 SCHEMA_VERSION = 1
 
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BUNDLED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*:(?!/)[A-Za-z0-9._/-]+")
-_VERSION = re.compile(r"\d+(\.\d+)*")
+_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}")
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "default": bool,
+    "repo_id": (str, NoneType),
+    "revision": (str, NoneType),
+    "bundled": (str, NoneType),
+    **dict.fromkeys(("name", "version", "recipe", "architecture", "dataset", "license", "min_ganzoo"), str),
+    **dict.fromkeys(("config", "latent", "sample", "parameters", "training"), Mapping),
+}
+_NEEDED_KEYS: Mapping[str, Mapping[str, Any]] = {
+    "latent": {"dim": int, "distribution": str},
+    "sample": {"kind": str, "shape": (list, tuple)},
+    "parameters": {"generator": int, "discriminator": int},
+    "training": {"steps": int, "seconds": (int, float), "device": str},
+}
+_METRIC_KEYS = {
+    "name": str,
+    "protocol": str,
+    "value": (int, float),
+    "std": (int, float, NoneType),
+    "tolerance": (int, float),
+}
 
 
 def measured(value: float, std: float | None, digits: int = 4) -> str:
@@ -40,7 +63,7 @@ class WeightsFile:
     """One pinned file of an entry."""
 
     path: str
-    """Name inside the entry's folder, such as `model.safetensors`."""
+    """Name inside the entry's folder: one of `weights.layout.FILES`."""
     sha256: str
     """64 hex digits."""
     size: int
@@ -49,12 +72,12 @@ class WeightsFile:
     """config, generator, discriminator, ...: see `weights.layout`."""
 
     def __post_init__(self) -> None:
-        parts = PurePosixPath(self.path).parts
-        if not parts or self.path.startswith("/") or "\\" in self.path or any(part in ("..", ".") for part in parts):
-            raise ValueError(f"{self.path!r} is not a plain relative path")
+        kind = FILES.get(self.path)
+        if kind is None or kind.role != self.role:
+            raise ValueError(f"{self.path!r} is not the name of a {self.role!r} file")
         if _SHA256.fullmatch(self.sha256) is None:
             raise ValueError(f"{self.sha256!r} is not a sha256")
-        if type(self.size) is not int or self.size <= 0:
+        if type(self.size) is not int or not 0 < self.size <= kind.max_size:
             raise ValueError(f"{self.size!r} is not a file size")
 
 
@@ -92,21 +115,24 @@ class WeightsEntry:
     """The distribution, with its version, whose manifest lists it; set when the manifest is read."""
 
     def __post_init__(self) -> None:
+        _check_types(vars(self), _TYPES, "entry")
+        for name, types in _NEEDED_KEYS.items():
+            _check_types(getattr(self, name), types, name)
+        for metric in self.metrics:
+            _check_types(metric, _METRIC_KEYS, "metric")
         if NAME.fullmatch(self.name) is None or NAME.fullmatch(self.version) is None:
             raise ValueError(f"{self.name!r}@{self.version!r} is not a name of weights")
-        if not {file.role for file in self.files} >= NEEDED_ROLES:
-            raise ValueError(f"{self.name}@{self.version} lacks a config or a generator file")
-        if not all(type(self.parameters[net]) is int for net in ("generator", "discriminator")):
-            raise ValueError(f"{self.name}@{self.version} does not state its numbers of parameters")
+        roles = [file.role for file in self.files]
+        if not set(roles) >= NEEDED_ROLES or len(set(roles)) != len(roles):
+            raise ValueError("it needs a config and a generator file, and each role at most once")
+        if self.repo_id is not None and str(parse_hub_reference(f"hf:{self.repo_id}")) != f"hf:{self.repo_id}":
+            raise ValueError(f"{self.repo_id!r} is not a repository")
+        if self.revision is not None and COMMIT.fullmatch(self.revision) is None:
+            raise ValueError(f"{self.revision!r} is not a commit")
         if self.bundled is not None and (_BUNDLED.fullmatch(self.bundled) is None or ".." in self.bundled):
             raise ValueError(f"{self.bundled!r} is not package:folder")
-        if _VERSION.match(self.min_ganzoo) is None:
+        if _VERSION.fullmatch(self.min_ganzoo) is None:
             raise ValueError(f"{self.min_ganzoo!r} is not a version")
-        for metric in self.metrics:
-            if not all(isinstance(metric[number], (int, float)) for number in ("value", "tolerance")) or not isinstance(
-                metric["std"], (int, float, NoneType)
-            ):
-                raise ValueError(f"the metric {metric['name']!r} lacks a number")
 
     @property
     def reference(self) -> ZooReference:
@@ -139,18 +165,54 @@ class WeightsEntry:
         return Path(root, folder) if root is not None else None
 
 
-def read_manifest(path: Path, owner: str = "") -> list[WeightsEntry]:
-    """Read one manifest file of a distribution. Raises ManifestError."""
+def _check_types(table: Mapping[str, Any], types: Mapping[str, Any], where: str) -> None:
+    """Raise TypeError for a value of another type, or KeyError for a missing one. True and NaN are not numbers."""
+    for name, kind in types.items():
+        value = table[name]
+        is_number = not isinstance(value, bool) and not (isinstance(value, float) and not math.isfinite(value))
+        if not isinstance(value, kind) or not (kind is bool or is_number):
+            raise TypeError(f"{name} of the {where} is {shortened(repr(value), 60)}")
+
+
+_BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, BadReferenceError)
+
+
+def read_manifest(path: Path, owner: str = "", problems: list[ManifestError] | None = None) -> list[WeightsEntry]:
+    """Read one manifest file of a distribution.
+
+    Raises ManifestError. With a list of `problems`, entries that break a rule are left out, and reported there.
+    """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        schema, records = document["schema"], document["entries"]
-        entries = [_entry(record, owner) for record in records] if schema <= SCHEMA_VERSION else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise ManifestError(f"{path} is not a weights manifest ({reason}).", hint="Reinstall its package.") from error
-    if entries is None:
-        raise ManifestError(f"{path} has schema {schema}; this ganzoo reads {SCHEMA_VERSION}.", hint="Update ganzoo.")
+        document = read_json(path)
+        schema, records = document["schema"], list(document["entries"])
+        is_newer = schema > SCHEMA_VERSION
+    except _BROKEN as error:
+        raise ManifestError(f"{path} is not a weights manifest ({_reason(error)}).", hint=_REINSTALL) from error
+    if is_newer:
+        raise ManifestError(
+            f"{path} has schema {shortened(schema)}; this ganzoo reads {SCHEMA_VERSION}.", hint="Update ganzoo."
+        )
+    entries, broken = [], []
+    for number, record in enumerate(records, start=1):
+        try:
+            entries.append(_entry(record, owner))
+        except _BROKEN as error:
+            name = shortened(repr(record.get("name")), 60) if isinstance(record, dict) else "not a table"
+            broken.append(f"entry {number} ({name}): {_reason(error)}")
+    if broken:
+        more = f", and {len(broken) - 1} more entries are broken" if len(broken) > 1 else ""
+        problem = ManifestError(f"{path} breaks the rules of a weights manifest: {broken[0]}{more}.", hint=_REINSTALL)
+        if problems is None:
+            raise problem
+        problems.append(problem)
     return entries
+
+
+_REINSTALL = "Reinstall its package, or report it to its author."
+
+
+def _reason(error: Exception) -> str:
+    return shortened(f"{type(error).__name__}: {error}").rstrip(".")
 
 
 def write_manifest(path: Path, entries: Iterable[WeightsEntry]) -> None:
@@ -180,8 +242,8 @@ def manifest_path(package: str) -> Path | None:
 class Zoo:
     """Every entry of every installed manifest.
 
-    A manifest that cannot be read is listed in `problems`; all other entries are still found. A reference that two
-    distributions claim is in `entries` twice, and `find` refuses it.
+    A manifest or an entry that cannot be read is listed in `problems`; all other entries are still found. A reference
+    that two distributions claim is in `entries` twice, and `find` refuses it.
     """
 
     def __init__(self) -> None:
@@ -197,7 +259,7 @@ class Zoo:
             self.problems.append(ManifestError(problem, hint="Reinstall it."))
             return
         try:
-            self.entries += read_manifest(path, owner)
+            self.entries += read_manifest(path, owner, self.problems)
         except ManifestError as error:
             self.problems.append(error)
 

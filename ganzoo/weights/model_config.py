@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzoo.errors import SettingsError, WeightsFormatError
+from ganzoo.errors import SettingsError, WeightsFormatError, shortened
 from ganzoo.specs import LatentSpec, Recipe, SampleSpec
-from ganzoo.validation import plain, validated
+from ganzoo.validation import parse_json, plain, validated
 
 SCHEMA_VERSION = 1
 
@@ -61,17 +61,30 @@ def parse_model_config(content: bytes, where: Path | str) -> ModelConfig:
     """Read a config.json. Raises WeightsFormatError for missing or unknown fields and for wrong values."""
     hint = "Replace it with the config.json that was saved with the weights."
     try:
-        document = json.loads(content)
+        document = parse_json(content)
     except (ValueError, RecursionError) as error:
-        raise WeightsFormatError(f"{where} is not JSON: {error}.", hint=hint) from error
+        raise WeightsFormatError(f"{where} is not JSON: {shortened(error)}.", hint=hint) from error
     if not isinstance(document, dict):
         raise WeightsFormatError(f"{where} is not a JSON object.", hint=hint)
     if isinstance(document.get("schema"), int) and document["schema"] > SCHEMA_VERSION:
         raise WeightsFormatError(
-            f"{where} has schema {document['schema']}; this ganzoo reads {SCHEMA_VERSION}.",
+            f"{where} has schema {shortened(document['schema'])}; this ganzoo reads {SCHEMA_VERSION}.",
             hint="Update ganzoo: pip install --upgrade ganzoo",
         )
     try:
         return validated(ModelConfig, document, str(where))
     except SettingsError as error:
         raise WeightsFormatError(str(error), hint=hint) from error
+
+
+def parse_training_record(content: bytes, where: Path | str) -> Mapping[str, Any]:
+    """Return what a training.json says about the training. Raises WeightsFormatError."""
+    try:
+        record = parse_json(content)
+        needed = ("steps", "batch_size", "device", "seconds", "seed", "ganzoo", "torch", "settings")
+        return {name: record[name] for name in needed}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise WeightsFormatError(
+            f"{where} is not a training record: {shortened(repr(error))}.",
+            hint="Restore it, or delete it to go on without it.",
+        ) from error

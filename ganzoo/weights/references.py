@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganzoo.errors import BadReferenceError
+from ganzoo.errors import BadReferenceError, shortened
 
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
-"""A weights name: lower-case letters, digits, and . _ - inside."""
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,94}[a-z0-9])?")
+"""A weights name: lower-case letters, digits, and . _ - inside; at most 96 characters."""
 
 _HUB_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
@@ -69,11 +69,16 @@ def parse_reference(text: str | os.PathLike[str]) -> Reference:
     if text.startswith("hf:"):
         return parse_hub_reference(text)
     if text.startswith((".", "~")) or "/" in text or os.sep in text:
-        return FolderReference(Path(text).expanduser())
+        try:
+            return FolderReference(Path(text).expanduser())
+        except RuntimeError as error:  # ~nobody
+            raise BadReferenceError(
+                f"{shortened(text)!r}: {shortened(error).rstrip('.')}.", hint="Write the whole path of the folder."
+            ) from error
     name, at, version = text.partition("@")
     if NAME.fullmatch(name) is None or (at and NAME.fullmatch(version) is None):
         raise BadReferenceError(
-            f"{text!r} is not a reference to weights.",
+            f"{shortened(text)!r} is not a reference to weights.",
             hint="Use a name (mnist-mlp, mnist-mlp@v1), a Hub repository (hf:owner/repo) or a folder (./my-run).",
         )
     return ZooReference(name, version or None)
@@ -83,9 +88,12 @@ def parse_hub_reference(text: str) -> HubReference:
     """Parse `hf:owner/repo[@revision]`. Raises BadReferenceError."""
     path, _, revision = text.removeprefix("hf:").removeprefix("//").partition("@")
     parts = path.split("/")
-    well_formed = len(parts) == 2 and all(_HUB_PART.fullmatch(part) and ".." not in part for part in parts)
+    # The Hub allows neither ".." nor "--" in names, and the store writes owner--repo.
+    well_formed = len(parts) == 2 and all(
+        _HUB_PART.fullmatch(part) and ".." not in part and "--" not in part for part in parts
+    )
     if not well_formed or ("@" in text and (_REVISION.fullmatch(revision) is None or ".." in revision)):
         raise BadReferenceError(
-            f"{text!r} is not a Hub repository.", hint="Use hf:owner/repo or hf:owner/repo@revision."
+            f"{shortened(text)!r} is not a Hub repository.", hint="Use hf:owner/repo or hf:owner/repo@revision."
         )
     return HubReference(parts[0], parts[1], revision or None)

@@ -17,16 +17,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ganzoo.errors import DigestMismatchError, StoreError, hint_for
+from ganzoo.errors import DigestMismatchError, StoreError, UsageError, hint_for, shortened
 from ganzoo.system.files import open_regular, write_atomically
 from ganzoo.weights.manifest import WeightsFile
 
 
 def home() -> Path:
-    """Return GANZOO_HOME, or the user's cache folder."""
+    """Return GANZOO_HOME, or the user's cache folder. Raises UsageError for the home folder of an unknown user."""
     chosen = os.environ.get("GANZOO_HOME")
     if chosen:
-        return Path(chosen).expanduser()
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError as error:  # ~nobody
+            raise UsageError(
+                f"GANZOO_HOME is {shortened(chosen)!r}: {str(error).rstrip('.')}.", hint="Set it to a folder."
+            ) from error
     from platformdirs import user_cache_path
 
     return user_cache_path("ganzoo")
@@ -35,7 +40,9 @@ def home() -> Path:
 def store_error(root: Path, error: OSError) -> StoreError:
     """Return what to say about an operating system's error while writing to a store."""
     hint = f"{hint_for(error)} GANZOO_HOME sets where the store is."
-    return StoreError(f"cannot write to the store at {root}: {error.strerror or error}.", hint=hint)
+    place = error.filename2 or error.filename
+    where = f" ({place})" if place else ""
+    return StoreError(f"cannot write to the store at {root}: {error.strerror or error}{where}.", hint=hint)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ A fault either stands in for the Hub, which then never sees the request, or chan
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -53,6 +54,8 @@ class Reply:
     bytes_per_second: int | None = None
     ending: Literal["keep", "close", "reset", "stall"] = "keep"
     """What happens to the connection: it is kept, ends with FIN or RST, or falls silent."""
+    endless: bytes = b""
+    """Sent again and again before the reply, which never comes."""
 
 
 class Fault:
@@ -99,6 +102,22 @@ def Redirect(url: str) -> Status:  # noqa: N802
 
 
 Drop = partial(Status, 0)
+
+
+@dataclass(frozen=True)
+class EndlessHead(Fault):
+    """Headers, or informational responses, that never end; each comes in time."""
+
+    start: bytes
+    again: bytes
+    instead_of_the_hub = True
+
+    def change(self, request: Request, reply: Reply) -> Reply:
+        return Reply(0, self.start, endless=self.again)
+
+
+EndlessHeaders = partial(EndlessHead, b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n")
+EndlessHints = partial(EndlessHead, b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")
 
 
 # --- the Hub's reply, changed ---
@@ -170,6 +189,28 @@ class LyingSize(Fault):
         if "X-Linked-Size" in reply.headers:
             return replace(reply, headers={**reply.headers, "X-Linked-Size": str(self.size)})
         return replace(reply, body=reply.body[: self.size].ljust(self.size, b"\0")) if reply.status == 200 else None
+
+
+@dataclass(frozen=True)
+class LostAnswer(Fault):
+    """The Hub does what it is asked for, and the connection ends before it can say so."""
+
+    def change(self, request: Request, reply: Reply) -> Reply:
+        return Reply(0, ending="close")
+
+
+@dataclass(frozen=True)
+class VerifyAt(Fault):
+    """The answer to the announcement of an upload names an address to confirm it at."""
+
+    url: str
+
+    def change(self, request: Request, reply: Reply) -> Reply:
+        document = json.loads(reply.body)
+        for row in document["objects"]:
+            if "actions" in row:
+                row["actions"]["verify"] = {"href": self.url}
+        return replace(reply, body=json.dumps(document).encode())
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,10 @@ class Handler(BaseHTTPRequestHandler):
             body=self.rfile.read(int(self.headers.get("Content-Length", 0))),
         )
         reply = self.server.answer(request, url.path)
+        if reply.endless:
+            self.wfile.write(reply.body)
+            while not self.server.closing.wait(0.1):
+                self.wfile.write(reply.endless)
         if reply.status:
             self._send_head(reply)
             if request.method != "HEAD":

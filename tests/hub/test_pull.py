@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -25,8 +26,9 @@ from ganzoo.errors import (
     UsageError,
     WeightsFormatError,
 )
-from ganzoo.hub import client
+from ganzoo.hub import client, records
 from ganzoo.hub.client import Access
+from ganzoo.hub.search import search
 from ganzoo.sources import planned, pull, remove, stored, verify
 from ganzoo.weights.store import Store
 from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
@@ -293,18 +295,35 @@ def test_what_always_fails_is_one_error_and_an_empty_store(
     assert server.leaks() == []
 
 
-@pytest.mark.parametrize("fault", [faults.Stall(), faults.Drip(20)], ids=["stall", "drip"])
+ENDLESS = {
+    "stall": faults.Stall(),
+    "drip": faults.Drip(20),
+    "headers": faults.EndlessHeaders(),
+    "hints": faults.EndlessHints(),
+}
+
+
+@pytest.mark.parametrize("pattern", [OBJECT, "GET /api/models/*"])
+@pytest.mark.parametrize("fault", ENDLESS.values(), ids=ENDLESS)
 def test_nothing_hangs_past_the_deadline(
-    server: HubServer, published: str, home: Path, fault: faults.Fault, monkeypatch: pytest.MonkeyPatch
+    server: HubServer,
+    published: str,
+    home: Path,
+    pattern: str,
+    fault: faults.Fault,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("GANZOO_HUB_SECONDS", "2")
-    monkeypatch.setattr("ganzoo.hub.download.READ_SECONDS", 1.0)
-    server.misbehave(OBJECT, fault, times=None)
+    monkeypatch.setattr(client, "READ_SECONDS", 1.0)
+    monkeypatch.setattr(client, "SILENCE_SECONDS", 0.5)
+    server.misbehave(pattern, fault, times=None)
     started = time.monotonic()
     with pytest.raises(HubError):
         pull(REFERENCE)
     assert time.monotonic() - started < 8
     assert written(home) == []
+    assert "Waiting for the Hub: " in caplog.text
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -320,7 +339,7 @@ def test_a_size_that_the_hub_lies_about_is_noticed(
 
 
 def test_a_changed_etag_is_noticed_before_any_byte_comes(server: HubServer, published: str, home: Path) -> None:
-    server.misbehave("HEAD */resolve/*/model.safetensors", faults.ChangedETag(), times=None)
+    server.misbehave("GET */resolve/*/model.safetensors", faults.ChangedETag(), times=None)
     with pytest.raises(DigestMismatchError):
         pull(REFERENCE)
     assert server.requested(OBJECT) == []
@@ -328,7 +347,7 @@ def test_a_changed_etag_is_noticed_before_any_byte_comes(server: HubServer, publ
 
 
 def test_another_commit_than_asked_for_is_noticed(server: HubServer, published: str, home: Path) -> None:
-    server.misbehave("HEAD */resolve/*", faults.Header("X-Repo-Commit", "0" * 40), times=None)
+    server.misbehave("GET */resolve/*", faults.Header("X-Repo-Commit", "0" * 40), times=None)
     with pytest.raises(DigestMismatchError, match="0000"):
         pull(REFERENCE)
     assert written(home) == []
@@ -337,10 +356,18 @@ def test_another_commit_than_asked_for_is_noticed(server: HubServer, published: 
 @pytest.mark.parametrize("fault", [faults.html_page(), faults.Content(b"{}"), faults.Content(b"[1, 2]")])
 def test_a_listing_of_nonsense_is_one_error(server: HubServer, published: str, home: Path, fault: faults.Fault) -> None:
     server.misbehave("GET /api/models/*", fault, times=None)
-    with pytest.raises(GanzooError) as caught:
+    with pytest.raises(HubError, match="login page") as caught:
         pull(REFERENCE)
     assert caught.value.hint
     assert written(home) == []
+
+
+def test_an_answer_of_the_api_has_a_longest_size(
+    server: HubServer, published: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MAX_JSON_BYTES", 100)
+    with pytest.raises(HubError, match="more than 100 bytes"):
+        pull(REFERENCE)
 
 
 def test_a_token_never_follows_a_redirect_elsewhere(
@@ -349,16 +376,30 @@ def test_a_token_never_follows_a_redirect_elsewhere(
     server.add_repo(NAME, contents, private=True)
     server.add_user("you", "hf_secret")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    server.misbehave("* */resolve/*", faults.Redirect(server.elsewhere), times=None)
-    with pytest.raises(GanzooError):
-        pull(REFERENCE)
-    assert server.leaks() == []
-    server.planned.clear()
-    server.misbehave("GET */resolve/*", faults.Redirect(server.elsewhere), times=None)  # the HEAD is honest now
-    with pytest.raises(GanzooError):
-        pull(REFERENCE)
-    assert server.requested("* /elsewhere/*")
-    assert server.leaks() == []
+    for pattern in ("* */resolve/*", "GET /api/models/*"):
+        server.planned.clear()
+        server.misbehave(pattern, faults.Redirect(server.elsewhere), times=None)
+        with pytest.raises(HubError, match="login page"):
+            pull(REFERENCE)
+        assert server.requested("* /elsewhere/*")
+        assert server.leaks() == []
+
+
+def test_another_port_of_the_hubs_host_is_another_origin(
+    server: HubServer, contents: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add_repo(NAME, contents, private=True)
+    server.add_user("you", "hf_secret")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with HubServer() as other:
+        for pattern in ("* */resolve/*", "GET /api/models*"):
+            server.planned.clear()
+            server.misbehave(pattern, faults.Redirect(f"{other.url}/elsewhere/page"), times=None)
+            for action in (lambda: pull(REFERENCE), search):
+                with contextlib.suppress(GanzooError):
+                    action()
+        assert {request.method for request in other.requests} == {"GET"}
+        assert not any(request.authorized for request in other.requests)
 
 
 def test_a_proxy_never_sees_a_token_in_the_clear(published: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,6 +501,36 @@ def test_rm_says_which_weights_keep_the_files(
     assert_two_lines(ganzoo("rm", REFERENCE, "--yes"), 1, "is not in the store")
 
 
+ODD_RECORDS: list[Any] = [
+    3,
+    {"revisions": {"main": 5}, "commits": {}},
+    {"revisions": {"main": ["0" * 40]}, "commits": {}},
+    {"revisions": {}, "commits": {"0" * 40: [3]}},
+    {"revisions": {}, "commits": {"0" * 40: []}},
+    {"revisions": {}, "commits": []},
+    {"revisions": {}, "commits": {"../x": []}},
+]
+
+
+@pytest.mark.parametrize("record", ODD_RECORDS, ids=str)
+def test_an_odd_record_is_named_and_protects_blobs_until_pull_writes_it_again(
+    ganzoo: Ganzoo, server: HubServer, published: str, contents: dict[str, bytes], home: Path, record: Any
+) -> None:
+    server.add_repo("you/twin", contents)
+    ganzoo("pull", REFERENCE, "hf:you/twin")
+    path = home / "hub" / "you--my-gan.json"
+    path.write_text(json.dumps(record))
+    records._report.cache_clear()
+    before = written(home)
+    assert_two_lines(ganzoo("rm", "hf:you/twin", "--yes"), 1, str(path), f"ganzoo pull {REFERENCE}")
+    shown = ganzoo("show", REFERENCE)
+    assert shown.returncode == 1
+    assert str(path) in shown.stderr
+    assert written(home) == before
+    assert ganzoo("pull", REFERENCE).returncode == 0
+    assert f"kept: shared with {REFERENCE}@{published}" in ganzoo("rm", "hf:you/twin", "--yes").stderr
+
+
 def test_an_older_commit_of_a_repository_keeps_its_files(
     server: HubServer, published: str, contents: dict[str, bytes]
 ) -> None:
@@ -505,7 +576,7 @@ def test_pull_takes_no_frame_that_load_would_refuse(
     server: HubServer, contents: dict[str, bytes], home: Path, name: str
 ) -> None:
     server.add_repo(NAME, {**contents, **HOSTILE[name]})
-    with pytest.raises(WeightsFormatError):
+    with pytest.raises(WeightsFormatError, match=f"{NAME}/model.safetensors"):
         pull(REFERENCE)
     assert written(home) == []
 

@@ -186,6 +186,58 @@ def test_a_failed_first_push_leaves_no_repository(user: HubServer, package: Pack
     assert user.repositories == {}
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_only_an_own_repository_that_is_still_empty_is_deleted(user: HubServer, package: Package, exists: bool) -> None:
+    """Once there was a wrong 404 for a repository that exists; once, a colleague commits to the new one first."""
+
+    class Meanwhile(faults.Status):
+        def change(self, request: faults.Request, reply: faults.Reply) -> faults.Reply:
+            if not exists:
+                user.repo(NAME).commit({"theirs": b"precious"}, "Theirs")
+            return super().change(request, reply)
+
+    if exists:
+        user.add_repo(NAME, {"theirs": b"precious"})
+        user.misbehave("GET /api/models/*", faults.Status(404, {"X-Error-Code": "RepoNotFound"}), times=1)
+    user.misbehave(COMMIT, Meanwhile(400), times=None)
+    for _ in range(2):
+        with pytest.raises(GanzooError):
+            send(package)
+    assert user.requested("DELETE *") == []
+    assert "theirs" in files_of(user)
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.Status(500), faults.TooManyRequests(1), faults.Drop(), faults.LostAnswer()], ids=repr
+)
+def test_a_commit_that_fails_for_a_moment_is_made_once(user: HubServer, package: Package, fault: faults.Fault) -> None:
+    user.misbehave(COMMIT, fault, times=1)
+    assert send(package).commit == user.repo(NAME).head().id
+    assert len(user.repo(NAME).history()) == 2
+
+
+@pytest.mark.parametrize("pattern", [CREATE, "GET /api/models/*", COMMIT])
+def test_a_login_page_is_said_to_be_one(user: HubServer, package: Package, pattern: str) -> None:
+    user.misbehave(pattern, faults.html_page(), times=None)
+    with pytest.raises(HubError, match="login page"):
+        send(package)
+
+
+def test_what_fails_after_the_commit_says_where_the_commit_is(user: HubServer, package: Package) -> None:
+    user.misbehave("POST */tag/*", faults.Status(403), times=None)
+    with pytest.raises(HubError) as caught:
+        send(package, tag="v1")
+    assert f"The commit was made, see {user.url}/{NAME}/commit/{user.repo(NAME).head().id}" in str(caught.value)
+
+
+def test_an_upload_is_confirmed_elsewhere_without_our_token(user: HubServer, package: Package) -> None:
+    user.misbehave(BATCH, faults.VerifyAt(f"{user.storage_url}/verify"), times=None)
+    with pytest.raises(GanzooError):
+        send(package)
+    assert user.requested("POST /verify")
+    assert user.leaks() == []
+
+
 def test_metrics_of_other_weights_are_not_published(folder: Path) -> None:
     evaluation = {
         "deviation": None,
@@ -241,6 +293,12 @@ def test_the_command_of_the_card_gives_the_same_settings(recipe: str, options: l
     assert words[:5] == ["ganzoo", "train", recipe, "--seed", "3"]
     assert set(words[5::2]) == {"--set"}
     assert resolve(recipes.get(recipe), [assignments_layer(words[6::2])], seed=3) == settings
+
+
+def test_the_command_of_the_card_is_quoted() -> None:
+    name = "quadratic-mlp; rm -rf ~ #"
+    command = retraining_command({"recipe": {"name": name}, "seed": 3, "precision": "fp32"})
+    assert shlex.split(command) == ["ganzoo", "train", name, "--seed", "3"]
 
 
 def test_a_model_a_folder_and_a_name_are_pushed_from_python(user: HubServer, folder: Path) -> None:
@@ -347,7 +405,7 @@ def test_bytes_that_changed_on_the_way_are_noticed_afterwards(
 ) -> None:
     user.misbehave("GET /objects/*", faults.FlippedByte(), times=None)
     monkeypatch.setattr("ganzoo.hub.client._pause", lambda *_: None)
-    with pytest.raises(GanzooError):
+    with pytest.raises(HubError, match=r"the Hub holds other bytes than were sent.*The commit was made"):
         send(package)
 
 
@@ -409,10 +467,18 @@ def test_the_whole_zoo_is_published_and_pinned(user: HubServer, tmp_path: Path) 
 
 
 def test_a_strangers_card_breaks_no_search(user: HubServer, ganzoo: Ganzoo) -> None:
-    card = b'---\nlibrary_name: ganzoo\ntags: [ganzoo]\ndatasets: ["a\\e]0;owned\\a", "2"]\n---\n'
-    user.add_repo("you/strange", {"README.md": card})
+    rows = [
+        b'datasets: ["a\\e]0;owned\\a", "2"]',
+        b"datasets: 5",
+        b"model-index: 5",
+        b"model-index: [{results: [{metrics: [3, {name: {a: b}, value: [1]}]}, 4]}, 5]",
+    ]
+    for number, row in enumerate(rows):
+        card = b"---\nlibrary_name: ganzoo\ntags: [ganzoo]\n" + row + b"\n---\n"
+        user.add_repo(f"you/strange-{number}", {"README.md": card})
     listed = ganzoo("list", "--hub")
     assert listed.returncode == 0, listed.stderr
+    assert all(f"you/strange-{number}" in listed.stdout for number in range(len(rows)))
     assert "\x1b" not in listed.stdout + listed.stderr
 
 

@@ -73,6 +73,10 @@ def set_file(key: str, value: object) -> Edit:
     return lambda document: document["entries"][0]["files"][0].__setitem__(key, value)
 
 
+def set_entry(key: str, value: object) -> Edit:
+    return lambda document: document["entries"][0].__setitem__(key, value)
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -87,6 +91,21 @@ def set_file(key: str, value: object) -> Edit:
         set_file("size", True),
         set_file("size", "10"),
         set_file("extra", 1),
+        set_file("path", "pytorch_model.bin"),
+        set_file("path", "model.safetensors"),
+        set_entry("repo_id", "x/../../../../tmp/x"),
+        set_entry("repo_id", "a/b\0"),
+        set_entry("repo_id", "hf:a/b"),
+        set_entry("repo_id", 5),
+        set_entry("revision", "main"),
+        set_entry("revision", "0" * 39 + "G"),
+        set_entry("min_ganzoo", "1.0; rm"),
+        set_entry("sample", {}),
+        set_entry("sample", 3),
+        set_entry("config", []),
+        set_entry("default", "yes"),
+        set_entry("recipe", None),
+        set_entry("metrics", [3]),
         lambda document: document["entries"][0].__setitem__("name", "../x"),
         lambda document: document["entries"][0].__setitem__("extra", 1),
         lambda document: document["entries"][0].pop("files"),
@@ -96,6 +115,7 @@ def set_file(key: str, value: object) -> Edit:
         lambda document: document["entries"][0].__setitem__("bundled", "package:../outside"),
         lambda document: document["entries"][0].__setitem__("min_ganzoo", "abc"),
         lambda document: document["entries"][0]["metrics"][0].__setitem__("value", "good"),
+        lambda document: document["entries"][0]["metrics"][0].__setitem__("value", float("nan")),
         lambda document: document.pop("entries"),
         lambda document: document.__setitem__("schema", 2),
         lambda document: document.__setitem__("entries", 3),
@@ -157,6 +177,20 @@ def test_a_broken_manifest_hides_nothing_else(install_plugin: InstallPlugin, gan
     assert result.returncode == 0
     assert "quadratic-mlp@v1" in result.stdout
     assert "broken_weights" in result.stderr
+
+
+def test_a_broken_entry_is_reported_and_hides_only_itself(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    document = json.loads(renamed("theirs"))
+    broken = {**document["entries"][0], "name": "broken", "revision": "../" * 100_000}
+    document["entries"] = [broken, *document["entries"], 5]
+    install_manifest(install_plugin, "half-broken", json.dumps(document))
+    result = ganzoo("list")
+    assert result.returncode == 0
+    assert "theirs@v1" in result.stdout
+    assert "quadratic-mlp@v1" in result.stdout
+    assert "entry 1 ('broken')" in result.stderr
+    assert "1 more" in result.stderr
+    assert len(result.stderr) < 1000
 
 
 def test_weights_that_two_packages_claim_are_refused_with_both_named(install_plugin: InstallPlugin) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from ganzoo.errors import DigestMismatchError, StoreError
+from ganzoo.errors import DigestMismatchError, StoreError, UsageError
 from ganzoo.system.files import write_atomically
 from ganzoo.weights.manifest import WeightsFile
 from ganzoo.weights.store import Store, home
 
 CONTENT = b"weights" * 1000
-FILE = WeightsFile(path="w", sha256=hashlib.sha256(CONTENT).hexdigest(), size=len(CONTENT), role="generator")
+FILE = WeightsFile(
+    path="model.safetensors", sha256=hashlib.sha256(CONTENT).hexdigest(), size=len(CONTENT), role="generator"
+)
 
 
 def test_what_was_added_is_read_back(home: Path) -> None:
@@ -120,6 +122,13 @@ def test_a_read_only_store_is_one_clear_error(tmp_path: Path) -> None:
     assert list(root.iterdir()) == []
 
 
+def test_a_folder_in_a_blobs_place_is_named() -> None:
+    path = Store().path(FILE)
+    path.mkdir(parents=True)
+    with pytest.raises(StoreError, match=FILE.sha256):
+        Store().add(FILE, CONTENT)
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "file"
     write_atomically(target, b"old")
@@ -138,6 +147,12 @@ def test_files_have_the_usual_rights(tmp_path: Path) -> None:
     write_atomically(tmp_path / "ours", b"")
     (tmp_path / "usual").write_bytes(b"")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_the_home_of_nobody_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANZOO_HOME", "~nosuchuser/x")
+    with pytest.raises(UsageError, match="GANZOO_HOME is '~nosuchuser/x'"):
+        home()
 
 
 def test_without_ganzoo_home_the_store_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_every_bundled_model_loads_samples_and_verifies(name: str) -> None:
 
 def test_models_are_listed_by_pattern() -> None:
     assert set(ALL) <= set(ganzoo.list_models())
-    assert ganzoo.list_models("quadratic-*") == ["quadratic-mlp"]
+    assert ganzoo.list_models("quadratic-*") == ["quadratic-mlp", "quadratic-relativistic"]
     assert ganzoo.list_models("nothing-*") == []
 
 

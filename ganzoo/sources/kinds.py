@@ -73,6 +73,8 @@ class FolderSource(Source):
             limit = FILES[path.name].max_size
             return (read_checked if path.suffix == ".safetensors" else read_regular)(path, limit)
         except FileNotFoundError:
+            if not self.folder.exists():
+                raise MissingWeightsError(f"{self.folder} does not exist.", hint=_FOLDER_HINT) from None
             if (self.folder / "run.json").is_file():
                 problem, hint = "the run has no checkpoint yet", f"ganzoo resume {shlex.quote(str(self.folder))}"
             else:

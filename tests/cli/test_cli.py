@@ -429,7 +429,7 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["sample", "mnist-mlp", "--out", "x.jpeg"], 2, "unknown file type .jpeg"),
         (["sample", "mnist-mlp", "--out", "x.png", "--device", "cuda:99"], 2, "this machine has no device cuda:99"),
         (["sample", "mnist-mlp", "--out", "x.png", "--label", "7"], 2, "not class-conditional"),
-        (["sample", "./nothing", "--out", "x.png"], 1, "has no config.json"),
+        (["sample", "./nothing", "--out", "x.png"], 1, "does not exist"),
         (["sample", "mnist-mlp", "--out", "/proc/nothing/x.png"], 1, "cannot write"),
         (["eval", "quadratic-mlp", "--protocol", "x"], 2, "no protocol of quadratic named 'x'"),
         (["pull", "hf:you"], 2, "is not a Hub repository"),

@@ -35,7 +35,7 @@ from ganzoo.data.pack import (
 )
 from ganzoo.data.packing import ShowProgress, write_pack
 from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
-from ganzoo.hub.client import is_offline
+from ganzoo.hub.endpoint import is_offline
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData
 from ganzoo.system.files import write_atomically
 from ganzoo.weights.store import home, store_errors

@@ -1,8 +1,4 @@
-"""What every request to the Hub needs: an endpoint to trust, an answer in time, and errors in one line.
-
-The client's exceptions belong to httpx in version 1 of huggingface_hub and to httpx2 in version 2, so errors are told
-apart by the classes of `huggingface_hub.errors` and by status, never by those of the transport.
-"""
+"""Requests to the Hub: who asks, how long an answer may take, how often it is asked for, and who gets the token."""
 
 from __future__ import annotations
 
@@ -19,15 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from ganzoo.errors import (
-    GanzooError,
-    HubError,
-    HubTimeoutError,
-    MissingWeightsError,
-    UsageError,
-    hint_for,
-    shortened,
-)
+from ganzoo.errors import HubError, HubTimeoutError, MissingWeightsError, UsageError, shortened
+from ganzoo.hub.endpoint import endpoint, is_offline, origin, proxy
+from ganzoo.hub.errors import is_transient, not_a_hub, unreachable
 from ganzoo.version import __version__
 from ganzoo.weights.store import Store
 
@@ -49,9 +39,6 @@ MAX_REDIRECTS = 8
 ATTEMPTS = 3
 """How often a request with a transient failure is sent."""
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-
 
 logger = logging.getLogger("ganzoo")
 """Without any set-up, Python prints its warnings on stderr."""
@@ -72,10 +59,6 @@ class Access:
     """Whether to use the store alone; HF_HUB_OFFLINE forbids requests in any case."""
     progress: Progress | None = None
     """Called while bytes arrive."""
-
-
-class TransientError(Exception):
-    """Wrong or missing bytes; another try may succeed."""
 
 
 class Deadline:
@@ -101,26 +84,6 @@ def _timed_out(what: str, seconds: float) -> HubTimeoutError:
         f"{what} took longer than {seconds:.0f} s.",
         hint="Try again in a while, or allow more time with GANZOO_HUB_SECONDS.",
     )
-
-
-def endpoint() -> str:
-    """Return the Hub's address, or that of a mirror in HF_ENDPOINT. Raises UsageError for an address not to trust."""
-    from huggingface_hub import constants
-
-    address = str(constants.ENDPOINT)
-    parts = urlsplit(address)
-    if parts.username or parts.password:
-        raise UsageError("HF_ENDPOINT holds a user name or password.", hint="Use HF_TOKEN or `hf auth login` instead.")
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
-        raise UsageError(f"HF_ENDPOINT is {address}, which is not https.", hint="Name an https address.")
-    return address
-
-
-def is_offline() -> bool:
-    """Whether HF_HUB_OFFLINE forbids all requests."""
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE)
 
 
 def check_online(what: str, access: Access) -> None:
@@ -182,7 +145,7 @@ def allowed_seconds(default: float) -> float:
 
 def check_reachable() -> None:
     """Connect once, within seconds: the client itself would try for half a minute. Raises HubError, UsageError."""
-    target = urlsplit(_proxy() or endpoint())
+    target = urlsplit(proxy() or endpoint())
     port = target.port or (443 if target.scheme == "https" else 1080 if target.scheme.startswith("socks") else 80)
     try:
         # Looking up a name has no timeout of its own.
@@ -193,36 +156,6 @@ def check_reachable() -> None:
         )
     except (OSError, HubError):
         raise unreachable() from None
-
-
-def unreachable() -> HubError:
-    """Return the error for a Hub that does not answer."""
-    return HubError(
-        f"the Hub cannot be reached at {endpoint()}.",
-        hint="Check the network, or HF_ENDPOINT if you use a mirror. Weights in the store need neither.",
-    )
-
-
-def _proxy() -> str | None:
-    """Return the proxy for requests to the Hub, or None. Raises UsageError when a token would be sent through it."""
-    from urllib.request import getproxies, proxy_bypass  # here: takes 20 ms, which light commands do without
-
-    target = urlsplit(endpoint())
-    proxies = getproxies()
-    proxy = proxies.get(target.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(target.hostname or ""):
-        return None
-    if target.scheme == "http":
-        raise UsageError(
-            f"a proxy would see your token on its way to {endpoint()}.", hint=f"Set NO_PROXY={target.hostname}."
-        )
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return scheme, host and port of an address. Raises ValueError."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 @contextmanager
@@ -296,82 +229,6 @@ def _drop_token_elsewhere(request: Any) -> None:
         request.headers.pop("Authorization", None)
 
 
-def not_a_hub() -> HubError:
-    """Return the error for an answer that no Hub gives."""
-    return HubError(
-        f"{endpoint()} does not answer as a Hub does (a login page?).",
-        hint="Open a page in the browser to log in to the network; a mirror in HF_ENDPOINT must pass on all headers.",
-    )
-
-
-@contextmanager
-def hub_errors(repo_id: str) -> Iterator[None]:
-    """Turn the client's exceptions into HubError, with a hint."""
-    try:
-        yield
-    except GanzooError:
-        raise
-    except Exception as error:
-        raise to_ganzoo_error(error, repo_id) from error
-
-
-def to_ganzoo_error(error: Exception, repo_id: str) -> GanzooError:
-    """Return what to say about an exception of the client."""
-    from huggingface_hub import errors
-
-    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # "Error while uploading"
-    page = f"{endpoint()}/{repo_id}"
-    if isinstance(error, errors.GatedRepoError):
-        return HubError(f"{repo_id} is gated.", hint=f"Ask for access at {page}, then: hf auth login")
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return HubError(
-            f"there is no {repo_id} on the Hub, or it is private.",
-            hint="Check the name; for a private repository: hf auth login, or set HF_TOKEN.",
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return HubError(f"{repo_id} has no such revision.", hint=f"See its branches and tags at {page}/tree/main")
-    if isinstance(error, errors.EntryNotFoundError):
-        return HubError(
-            f"{repo_id} lacks a file that it listed.",
-            hint="Try again; if the error stays, report it to the repository's owner.",
-        )
-    if isinstance(error, errors.OfflineModeIsEnabled):
-        return HubError("HF_HUB_OFFLINE forbids requests.", hint="Unset it to use the Hub.")
-    if isinstance(error, errors.HFValidationError):
-        return UsageError(f"{repo_id!r} is not the name of a repository.", hint="Write owner/name.")
-    if "xet-write-token" in str(error):
-        return HubError(
-            f"{repo_id}: this server does not have Xet storage.", hint="Set HF_HUB_DISABLE_XET=1 and push again."
-        )
-    status = status_of(error)
-    if status in (401, 403):
-        return HubError(
-            f"the Hub does not let you do that with {repo_id} (status {status}).",
-            hint="Check your token and its rights: hf auth whoami, hf auth login.",
-        )
-    if status is not None:
-        return HubError(f"the Hub answered with status {status}: {shortened(error)}", hint="Try again in a while.")
-    if is_network(error):
-        return unreachable()
-    if isinstance(error, json.JSONDecodeError):
-        return not_a_hub()
-    if isinstance(error, OSError) and error.errno is not None:
-        return HubError(f"{repo_id}: {error.strerror}.", hint=hint_for(error))
-    return HubError(f"{repo_id}: {type(error).__name__}: {shortened(error)}", hint="Try again.")
-
-
-def status_of(error: Exception) -> int | None:
-    """Return the HTTP status behind an exception, or None."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    return status if isinstance(status, int) else None
-
-
-def is_network(error: Exception) -> bool:
-    """Whether the transport failed: refused, reset, timed out, or cut short."""
-    return type(error).__module__.startswith(("httpx", "httpcore")) or isinstance(error, ConnectionError | TimeoutError)
-
-
 def with_retries(action: Callable[[], Result], deadline: Deadline) -> Result:
     """Try an action up to three times, as long as its failure is transient, waiting longer each time.
 
@@ -386,12 +243,6 @@ def with_retries(action: Callable[[], Result], deadline: Deadline) -> Result:
                 raise
             time.sleep(pause)
     raise AssertionError("unreachable")
-
-
-def is_transient(error: Exception) -> bool:
-    """Whether another try may succeed."""
-    status = status_of(error)
-    return isinstance(error, TransientError) or status in _TRANSIENT or (status is None and is_network(error))
 
 
 def _pause(error: Exception, attempt: int) -> float | None:

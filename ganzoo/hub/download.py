@@ -16,7 +16,9 @@ from urllib.parse import quote
 
 from ganzoo.errors import DigestMismatchError, HubError, StoreError, WeightsFormatError, shortened
 from ganzoo.hub import client
-from ganzoo.hub.client import Access, Deadline, TransientError, hub_errors
+from ganzoo.hub.client import Access, Deadline
+from ganzoo.hub.endpoint import endpoint
+from ganzoo.hub.errors import TransientError, hub_errors, is_network, not_a_hub, status_of
 from ganzoo.weights.layout import FILES, NEEDED_ROLES
 from ganzoo.weights.manifest import COMMIT, WeightsFile
 from ganzoo.weights.references import HubReference
@@ -54,7 +56,7 @@ def list_files(reference: HubReference, access: Access) -> tuple[HubReference, l
         commit, rows = str(info["sha"]), {row["rfilename"]: row for row in info["siblings"]}
         files = [_remote_file(name, rows[name]) for name in FILES if name in rows]
     except (KeyError, TypeError, AttributeError) as error:
-        raise client.not_a_hub() from error
+        raise not_a_hub() from error
     if COMMIT.fullmatch(commit) is None or (COMMIT.fullmatch(asked) is not None and asked != commit):
         raise HubError(
             f"the Hub answers with commit {shortened(commit)!r} for {reference}.", hint="Try again, without a mirror."
@@ -131,7 +133,7 @@ def download(commit: HubReference, file: RemoteFile, target: Path, deadline: Dea
     from huggingface_hub import hf_hub_url
 
     name = f"{commit.repo_id}/{file.path}"
-    url = hf_hub_url(commit.repo_id, file.path, revision=commit.revision, endpoint=client.endpoint())
+    url = hf_hub_url(commit.repo_id, file.path, revision=commit.revision, endpoint=endpoint())
     reported, is_hub = 0, False
 
     def report(count: int) -> None:
@@ -192,13 +194,13 @@ def download(commit: HubReference, file: RemoteFile, target: Path, deadline: Dea
         )
     except TransientError as error:
         if not is_hub:
-            raise client.not_a_hub() from error
+            raise not_a_hub() from error
         digest = f"sha256 {file.sha256}" if file.sha256 is not None else f"git blob {file.blob_id}"
         raise DigestMismatchError(
             name, expected=f"{file.size} bytes, {digest}", found=str(error), hint="Try again; nothing was kept."
         ) from error
     except OSError as error:
         # The client's errors are OSErrors too. Those of the disk have a number, and no answer of the Hub.
-        if error.errno is None or client.status_of(error) is not None or client.is_network(error):
+        if error.errno is None or status_of(error) is not None or is_network(error):
             raise
         raise store_error(access.store.root, error) from error

@@ -11,7 +11,8 @@ from typing import Any
 
 from ganzoo.errors import BadReferenceError, HubError, shortened
 from ganzoo.hub import client
-from ganzoo.hub.client import hub_errors
+from ganzoo.hub.endpoint import is_offline
+from ganzoo.hub.errors import hub_errors, not_a_hub
 from ganzoo.weights.references import parse_hub_reference
 
 MOST = 200
@@ -33,7 +34,7 @@ class Found:
 
 def search(pattern: str = "") -> list[Found]:
     """Return the ganzoo repositories whose name contains a text or matches a shell pattern. Raises HubError."""
-    if client.is_offline():
+    if is_offline():
         raise HubError("HF_HUB_OFFLINE forbids requests.", hint="Unset it to search the Hub.")
     with hub_errors("the Hub"):
         client.check_reachable()
@@ -42,7 +43,7 @@ def search(pattern: str = "") -> list[Found]:
         query |= {"search": text} if text else {}
         models = client.get_json("/api/models", None, "searching the Hub", **query)
     if not isinstance(models, list):
-        raise client.not_a_hub()
+        raise not_a_hub()
     wanted = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
     found = [_found(model) for model in _tables(models)[:MOST]]
     return [one for one in found if one is not None and fnmatch.fnmatchcase(one.repo_id.lower(), f"*{wanted.lower()}")]

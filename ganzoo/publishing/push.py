@@ -23,8 +23,10 @@ import torch
 from ganzoo.errors import DigestMismatchError, GanzooError, HubError, HubTimeoutError, UsageError
 from ganzoo.evaluation.report import saved_metrics
 from ganzoo.hub import client
-from ganzoo.hub.client import Access, Deadline, Result, hub_errors
+from ganzoo.hub.client import Access, Deadline, Result
 from ganzoo.hub.download import RemoteFile, list_files
+from ganzoo.hub.endpoint import endpoint, is_offline
+from ganzoo.hub.errors import hub_errors, is_transient, status_of
 from ganzoo.hub.signing import sign
 from ganzoo.model import GAN, discriminator_from_bytes, gan_from_bytes
 from ganzoo.publishing.card import CardFacts, model_card
@@ -186,7 +188,7 @@ def send(
     refuses, takes too long, or holds something else afterwards; UsageError for a tag that is taken, or a tag on a pull
     request.
     """
-    if client.is_offline():
+    if is_offline():
         raise HubError("HF_HUB_OFFLINE forbids requests.", hint="Unset it to push.")
     if tag is not None and create_pr:
         raise UsageError("a pull request cannot have a tag.", hint="Leave out --tag or --create-pr.")
@@ -209,7 +211,7 @@ def send(
             )
         except BaseException as error:
             if isinstance(error, HubTimeoutError):
-                error.hint = f"It may still arrive: look at {client.endpoint()}/{repo_id} before you push again."
+                error.hint = f"It may still arrive: look at {endpoint()}/{repo_id} before you push again."
             if is_new:
                 with contextlib.suppress(Exception):  # the first error is the one to report
                     client.with_timeout(seconds, "removing it again", lambda: _delete_unchanged(api, head))
@@ -239,7 +241,7 @@ def _create(api: HfApi, repo_id: str, private: bool) -> bool:
     try:
         api.create_repo(repo_id, private=private or None, exist_ok=False)
     except Exception as error:
-        status = client.status_of(error)
+        status = status_of(error)
         # A token that may not create repositories may still write to this one.
         if status == 409 or (status in (401, 402, 403) and api.repo_exists(repo_id)):
             return False
@@ -295,13 +297,13 @@ def _commit(
             )
             return str(info.oid), str(info.commit_url)
         except Exception as error:
-            if create_pr or not client.is_transient(error):
+            if create_pr or not is_transient(error):
                 raise
             # Perhaps only the answer was lost; the Hub would refuse a second commit on the same parent.
             commit = _standing_commit(package, token)
             if commit is None:
                 raise
-            return commit, f"{client.endpoint()}/{package.repo_id}/commit/{commit}"
+            return commit, f"{endpoint()}/{package.repo_id}/commit/{commit}"
 
 
 def _standing_commit(package: Package, token: str | bool | None) -> str | None:

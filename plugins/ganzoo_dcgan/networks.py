@@ -41,7 +41,6 @@ class Generator(nn.Module):
         _initialize(self, config.weight_std)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Generate."""
         images = latents
         for layer in self.layers:
             images = layer(images, labels) if isinstance(layer, ConditionalNorm) else layer(images)
@@ -77,7 +76,6 @@ class Discriminator(nn.Module):
         _initialize(self, config.weight_std)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Judge."""
         readouts: Tensor = self.layers(images)  # [batch, 1 + classes]
         logits = readouts[:, 0]
         if labels is not None:

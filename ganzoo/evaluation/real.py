@@ -44,8 +44,6 @@ class RealSamples:
     ) -> None:
         self._dataset, self._protocol, self._extractors = dataset, protocol, extractors
         self._data_dir = data_dir
-        if data_dir is not None and (data_dir / dataset.name).is_dir():  # one folder with several datasets
-            self._data_dir = data_dir / dataset.name
         self._digest: str | None = None
         self.deviation: str | None = None
         self.cached = Cache()

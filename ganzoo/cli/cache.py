@@ -86,7 +86,8 @@ def rm(
     sources = [stored(reference) for reference in references]
     listed = ", ".join([*(source.reference for source in sources), *(item.name for item in items)])
     confirm(f"Delete {listed} from the store?", f"not deleting {listed}", yes)
-    removed, deleted = remove(sources), [delete_item(item) for item in items]
+    deleted = [delete_item(item) for item in items]  # first: a damaged record would keep all weights
+    removed = remove(sources)
     if json:
         weights = [{"name": one.reference, "freed": one.freed, "kept": _why(one.shared_with)} for one in removed]
         out.json({"items": [*weights, *_document(deleted)]})

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ganzoo.data.location import FORMAT, stat_of
 from ganzoo.errors import DatasetError, MissingDatasetError, hint_for
 from ganzoo.specs import TEXT_BYTES, ArrayData, DatasetSpec, SampleSpec
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import open_regular, write_atomically
 
 ARRAYS = ("samples", "labels", "texts")
 """In the order in which the digest covers them."""
@@ -179,7 +179,7 @@ def digest_of_pack(folder: Path, names: Sequence[str]) -> str:
     """Return the sha256 of the values in a pack's arrays. Raises OSError, ValueError."""
     digest = hashlib.sha256()
     for name in names:
-        with (folder / f"{name}.npy").open("rb") as file:
+        with open_regular(folder / f"{name}.npy") as file:
             read_header(file)
             for block in blocks(file, file.tell()):
                 digest.update(block)

@@ -95,8 +95,8 @@ def _origin(origin: Origin | None) -> list[str]:
     licence = f", under the licence {_text_line(origin.license)}" if origin.license else ", which states no licence"
     return [
         "## Origin\n",
-        f"Trained by others and imported with `ganzoo import`: the file `{_text_line(origin.file)}`{published}{licence}. "
-        f"Its sha256 is `{origin.sha256}`.\n",
+        f"Trained by others and imported with `ganzoo import`: the file `{_text_line(origin.file)}`{published}"
+        f"{licence}. Its sha256 is `{origin.sha256}`.\n",
     ]
 
 
@@ -139,6 +139,8 @@ def retraining_command(settings: Mapping[str, Any]) -> str:
     changed = {key: value for key, value in _assignments(recipe, trained).items() if key not in RECIPE_TEXTS}
     if settings["precision"] != "fp32":
         changed["precision"] = settings["precision"]
+    if settings.get("threads") is not None:  # the last bits depend on it
+        changed["threads"] = settings["threads"]
     parts += [f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in changed.items()]
     return " ".join(parts)
 

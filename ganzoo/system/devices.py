@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ganzoo.errors import DeviceError
@@ -10,13 +12,14 @@ if TYPE_CHECKING:
     import torch
 
 
-def find_device(name: str = "auto") -> torch.device:
-    """Return the device with this name; `auto` is cuda if there is one, else mps, else cpu.
+def find_device(name: str | torch.device = "auto") -> torch.device:
+    """Return the device with this name, or this device; `auto` is cuda if there is one, else mps, else cpu.
 
     Raises DeviceError rather than falling back to another device.
     """
     import torch
 
+    name = str(name)
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
@@ -34,6 +37,22 @@ def find_device(name: str = "auto") -> torch.device:
             hint=f"Available: {', '.join(present)}; or use --device auto.",
         )
     return device
+
+
+@contextlib.contextmanager
+def cpu_threads(number: int | None) -> Iterator[None]:
+    """Let torch's operations on a CPU use this many threads, and afterwards as many as before; None changes nothing."""
+    if number is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def synchronize(device: torch.device) -> None:

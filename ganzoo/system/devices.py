@@ -28,10 +28,9 @@ def find_device(name: str | torch.device = "auto") -> torch.device:
     except RuntimeError:
         raise DeviceError(f"unknown device {name!r}.", hint="Use auto, cpu, cuda, cuda:N or mps.") from None
     # torch.device accepts `cuda:7` on any machine; only the first tensor on it would fail.
-    present = ["cpu"] + ["mps"] * mps
-    present += [f"cuda:{index}" for index in range(torch.cuda.device_count() if cuda else 0)]
-    wanted = "cuda:0" if name == "cuda" else name
-    if wanted not in present:
+    present = {"cpu": "cpu:0"} | ({"mps": "mps:0"} if mps else {})
+    present |= {f"cuda:{index}": f"cuda:{index}" for index in range(torch.cuda.device_count() if cuda else 0)}
+    if f"{device.type}:{device.index or 0}" not in present.values():
         raise DeviceError(
             f"this machine has no device {name}.",
             hint=f"Available: {', '.join(present)}; or use --device auto.",

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ganzoo import config
 from ganzoo.config import Layer, TrainingSettings, settings_from_json
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
@@ -29,8 +31,6 @@ from ganzoo.training.threads import choose_threads
 from ganzoo.weights.model_config import model_config
 
 if TYPE_CHECKING:
-    import torch
-
     from ganzoo.evaluation.measurement import Evaluator
 
 CHANGEABLE = frozenset(
@@ -304,10 +304,11 @@ def train(
         MissingDatasetError, DatasetError: the data cannot be found or read.
         TrainingError: the folder is in use or cannot be written; DivergedError: a loss became NaN or infinite.
     """
+    values = {key: str(value) if isinstance(value, torch.device) else value for key, value in (settings or {}).items()}
     job = Training.start(
         recipe,
         None if out is None else Path(out),
-        [Layer("settings", settings or {})],
+        [Layer("settings", values)],
         None if data_dir is None else Path(data_dir),
     )
     return _finish(job, on_record)

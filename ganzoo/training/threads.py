@@ -11,9 +11,12 @@ from ganzoo.weights.building import build_on_meta, discriminator_builder, genera
 from ganzoo.weights.model_config import ModelConfig
 
 MAX_FLOPS = 500_000_000
-"""Operations of both nets on a batch, forward only, up to which one thread takes the steps of a run: a step then takes one
-core some 30 ms. It has hundreds of operations, after each of which several threads wait for each other. At best they save
-some milliseconds; where another program has one of the cores, steps took 3 to 10 times as long (docs/speed.md)."""
+"""Operations of both nets on a batch, forward only, up to which one thread takes the steps of a run.
+
+One core then needs some 30 ms for a step. It has hundreds of operations, after each of which several threads wait for
+each other. At best they save some milliseconds; where another program has one of the cores, steps took 3 to 10 times as
+long (docs/speed.md).
+"""
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """With these in the environment, the user has decided."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError, hint_for
 from ganzoo.randomness import interpolate_latents, latent_batches, random_seed, sample_latents
 from ganzoo.sampling import accelerated, best_batch_size
+from ganzoo.system.devices import find_device
 from ganzoo.system.files import write_atomically
 from ganzoo.version import __version__
 from ganzoo.weights.building import build_with_weights, discriminator_builder, generator_builder, num_parameters
@@ -66,8 +67,8 @@ class GAN:
         return best_batch_size(self.device)
 
     def to(self, device: torch.device | str) -> GAN:
-        """Move the generator and return the model."""
-        self.generator.to(device)
+        """Move the generator and return the model. Raises DeviceError when this machine has no such device."""
+        self.generator.to(find_device(device))
         return self
 
     def sample(self, num: int = 1, *, seed: int | None = None, labels: int | Sequence[int] | None = None) -> Tensor:
@@ -235,7 +236,7 @@ class GAN:
         cache_dir: str | os.PathLike[str] | None = None,
         force_download: bool = False,
         local_files_only: bool = False,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
     ) -> GAN:
         """Load a model from a folder, from the zoo by name, or from the Hub as `owner/repo`; raises as `ganzoo.load`.
 

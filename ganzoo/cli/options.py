@@ -17,6 +17,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder with the dataset's files; downloaded if not given.")
 ]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, metavar="N", help="Number of CPU threads.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Assignments = Annotated[
     list[str] | None,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.evaluation.measurement import evaluate_gan
 from ganzoo.evaluation.report import Evaluation
 from ganzoo.sources import load
 from ganzoo.weights.manifest import WeightsEntry
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Comparison:
 
 
 def evaluate_entry(
-    entry: WeightsEntry, device: str = "cpu", data_dir: Path | None = None, protocol: str | None = None
+    entry: WeightsEntry, device: str | torch.device = "cpu", data_dir: Path | None = None, protocol: str | None = None
 ) -> list[Evaluation]:
     """Measure weights under every protocol of their entry, or under one. Raises as `evaluate` does.
 

@@ -36,7 +36,7 @@ def evaluate(
     reference: str | os.PathLike[str],
     *,
     protocol: str | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Evaluation:
     """Measure weights, a run or a folder.
@@ -44,13 +44,14 @@ def evaluate(
     Args:
         reference: what `ganzoo.load` takes.
         protocol: a protocol of the model's dataset; None for its default.
-        device: where samples are generated and features extracted; distances are computed on the CPU.
+        device: where samples are generated and features extracted: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or a
+            `torch.device`. Distances are computed on the CPU.
         data_dir: a folder with the dataset's files, for protocols that compare with real samples; None for the one
             that a run was trained on, else the store.
 
     Raises what `load` raises, UnknownNameError, EvaluationError, DatasetError.
     """
-    gan = load(reference, device=str(init_processes().device(device)))
+    gan = load(reference, device=init_processes().device(device))
     folder = _data_dir_of_run(reference) if data_dir is None else Path(data_dir)
     return evaluate_gan(gan, str(reference), protocol, folder)
 

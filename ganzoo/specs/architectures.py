@@ -25,7 +25,8 @@ class ArchitectureSpec:
     license: str
     """SPDX identifier of the implementation."""
     config: type[Any]
-    """A frozen dataclass. Bound every field (`annotated_types`): configs may come from untrusted files."""
+    """A frozen dataclass. Bound every field (`annotated_types`): configs may come from untrusted files. Give fields
+    that only the discriminator reads a default: generators are imported without their discriminator."""
     build_generator: Callable[[Any, LatentSpec, SampleSpec], torch.nn.Module]
     """(config, latent, sample) -> module; module(z [batch, dim]) -> [batch, *sample.shape].
     When `sample.classes` is given: module(z, labels), labels int64 [batch]."""

@@ -84,15 +84,15 @@ def _entry(reference: str) -> WeightsEntry:
 
 
 def _compare(entry: WeightsEntry, device: str, data_dir: Path | None, protocol: str | None) -> list[Comparison]:
-    from ganzoo.evaluation.checking import compare, evaluate_entry
+    from ganzoo.evaluation.checking import compare, evaluate_entries
 
     if protocol is not None and protocol not in entry.protocols:
         raise UsageError(
             f"{entry.reference} has no published numbers under {protocol}.",
             hint=f"Leave --protocol out, or use one of {', '.join(entry.protocols)}.",
         )
-    evaluations = evaluate_entry(entry, device, data_dir, protocol)
-    return [comparison for evaluation in evaluations for comparison in compare(entry, evaluation)]
+    evaluations = evaluate_entries([entry], device, data_dir, protocol, out.talk)
+    return [comparison for _, evaluation in evaluations for comparison in compare(entry, evaluation)]
 
 
 def show_comparisons(comparisons: list[Comparison], json: bool) -> None:

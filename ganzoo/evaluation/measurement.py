@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ganzoo import registry
+from ganzoo.data.location import remembered_folder
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.errors import EvaluationError, UnknownNameError
@@ -46,13 +47,13 @@ def evaluate(
         protocol: a protocol of the model's dataset; None for its default.
         device: where samples are generated and features extracted: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or a
             `torch.device`. Distances are computed on the CPU.
-        data_dir: a folder with the dataset's files, for protocols that compare with real samples; None for the one
-            that a run was trained on, else the store.
+        data_dir: a folder with the dataset's files, or with a folder of the dataset's name, for protocols that compare
+            with real samples; None for the one that a run was trained on, else the copy that was packed last.
 
     Raises what `load` raises, UnknownNameError, EvaluationError, DatasetError.
     """
     gan = load(reference, device=init_processes().device(device))
-    folder = _data_dir_of_run(reference) if data_dir is None else Path(data_dir)
+    folder = remembered_folder(_data_dir_of_run(reference)) if data_dir is None else Path(data_dir)
     return evaluate_gan(gan, str(reference), protocol, folder)
 
 
@@ -97,6 +98,14 @@ class Evaluator:
         self._extractors = Extractors(device, processes)
         self._real = RealSamples(dataset, protocol, data_dir, self._extractors)
 
+    def check_data(self) -> None:
+        """Open the real samples if they come from files. All ranks must call this.
+
+        Raises MissingDatasetError, DatasetError, EvaluationError.
+        """
+        with self._processes.sharing_errors():
+            self._real.check()
+
     def measure(self, gan: GAN, reference: str) -> Evaluation:
         """Measure one model. All ranks must call this; the numbers are the same on each.
 
@@ -107,6 +116,8 @@ class Evaluator:
             return self._measure(gan, reference)
 
     def _measure(self, gan: GAN, reference: str) -> Evaluation:
+        if gan.config.sample.shape == self.dataset.sample.shape:  # else the metrics say that the model does not fit
+            self._real.open()  # missing files are reported before samples are generated
         values: dict[str, list[float]] = {metric.name: [] for metric in self._metrics}
         seconds = 0.0
         for seed in self.protocol.seeds:

@@ -14,6 +14,7 @@ import torch
 from ganzoo import config
 from ganzoo.config import Layer, TrainingSettings, settings_from_json
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
+from ganzoo.data.location import remembered_folder
 from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.torchrun import init_processes, may_restart, num_restarts
 from ganzoo.errors import ResumeError, TrainingError
@@ -138,8 +139,8 @@ class Training:
                 run.lock()
         try:
             # Locked from here on, by the main rank. Whatever fails, Ctrl-C included, must release the lock again.
-            data_dir = data_dir or run.data_dir
-            state, digest = _prepare(settings, data_dir, open_data, processes)
+            folder = data_dir or remembered_folder(run.data_dir)
+            state, digest = _prepare(settings, folder, open_data, processes)
             with processes.sharing_errors():
                 _refuse_other_data(run, digest)
             with processes.on_main() as main:
@@ -148,11 +149,11 @@ class Training:
                     _refuse_fewer_steps(run, state.step, settings.recipe.steps)
             state.copy_from_main()
             # A finished run takes no more steps, and so has nothing to evaluate.
-            evaluator = None if state.step == settings.recipe.steps else open_evaluator(state, data_dir)
+            evaluator = None if state.step == settings.recipe.steps else open_evaluator(state, folder)
             run.settings = settings
             with processes.on_main() as main:
                 if main:
-                    run.record_resumption(settings, data_dir)
+                    run.record_resumption(settings, data_dir or run.data_dir)
         except BaseException:
             run.unlock()
             raise
@@ -294,7 +295,8 @@ def train(
     Args:
         recipe: name of an installed recipe.
         out: the run's folder, new or empty; default `runs/<recipe>-<time>`.
-        data_dir: a folder with the dataset's files; default: downloaded into the store.
+        data_dir: a folder with the dataset's files, or with a folder of the dataset's name; default: the copy that was
+            packed last, else a download into the store.
         settings: dotted key -> value, overriding the recipe, such as `{"steps": 1000, "seed": 0, "device": "cpu"}`.
             Without a seed, a random one is used; the run records it.
         on_record: called with every `Record`.

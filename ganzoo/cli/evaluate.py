@@ -136,16 +136,23 @@ def protocols(
     pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'mnist-*'.")] = "*", json: Json = False
 ) -> None:
     """List the evaluation protocols."""
-    from ganzoo.registry import datasets
+    from ganzoo import registry
 
     found = []
-    for name in datasets:
+    for name in registry.datasets:
         try:
-            found += [(name, one) for one in datasets.get(name).protocols if fnmatch.fnmatchcase(one.name, pattern)]
+            found += [(name, one) for one in registry.datasets.get(name).protocols]
         except PluginError as error:
             out.error(error)  # a broken plugin hides only its own protocols
+    for name in registry.protocols:
+        try:
+            one = registry.protocols.get(name)
+            found.append((one.dataset or "", one))
+        except PluginError as error:
+            out.error(error)
+    found = [(name, one) for name, one in found if fnmatch.fnmatchcase(one.name, pattern)]
     if json:
-        out.json({"protocols": [{"dataset": name, **asdict(protocol)} for name, protocol in found]})
+        out.json({"protocols": [{**asdict(protocol), "dataset": name} for name, protocol in found]})
         return
     rows = []
     for name, protocol in found:

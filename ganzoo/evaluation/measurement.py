@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from ganzoo import registry
 from ganzoo.data.location import remembered_folder
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.distributed.torchrun import init_processes
-from ganzoo.errors import EvaluationError, UnknownNameError
+from ganzoo.errors import EvaluationError, PluginError, UnknownNameError
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.real import Cache, RealSamples
 from ganzoo.evaluation.report import Evaluation, MetricValue
@@ -196,12 +197,38 @@ class GeneratedSamples:
 
 
 def find_protocol(dataset: DatasetSpec, name: str | None) -> EvaluationProtocol:
-    """Return a dataset's protocol by name, its first for None. Raises UnknownNameError, EvaluationError."""
-    if not dataset.protocols:
-        raise EvaluationError(f"the dataset {dataset.name!r} has no protocol.", hint="Its plugin must define one.")
-    if name is None:
+    """Return a protocol for a dataset by name, its first for None: one of its own, or a registered one that names it.
+
+    A dataset's own protocol comes before a registered one of the same name, so that a plugin cannot change what the
+    numbers of another one mean. Raises UnknownNameError, PluginError, EvaluationError.
+    """
+    own = {protocol.name: protocol for protocol in dataset.protocols}
+    if name is None and own:
         return dataset.protocols[0]
-    by_name = {protocol.name: protocol for protocol in dataset.protocols}
-    if name not in by_name:
-        raise UnknownNameError(f"protocol of {dataset.name}", name, by_name)
-    return by_name[name]
+    if name in own:
+        return own[name]
+    if name in registry.protocols.names():
+        registered = registry.protocols.get(name)
+        if registered.dataset != dataset.name:
+            raise EvaluationError(
+                f"the protocol {name!r} is for models of {registered.dataset!r}, not of {dataset.name!r}.",
+                hint="`ganzoo protocols` lists the protocols of each dataset.",
+            )
+        return registered
+    added = _registered_protocols(dataset)
+    if name is not None:
+        raise UnknownNameError(f"protocol of {dataset.name}", name, [*own, *added])
+    if not added:
+        raise EvaluationError(f"the dataset {dataset.name!r} has no protocol.", hint="Its plugin must define one.")
+    return next(iter(added.values()))
+
+
+def _registered_protocols(dataset: DatasetSpec) -> dict[str, EvaluationProtocol]:
+    """Return the protocols that plugins add to a dataset; imports all plugins that register protocols."""
+    found = {}
+    for name in registry.protocols:
+        with contextlib.suppress(PluginError):  # it is reported where it is asked for by name
+            protocol = registry.protocols.get(name)
+            if protocol.dataset == dataset.name:
+                found[name] = protocol
+    return found

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.specs.registration import registered
 from ganzoo.specs.samples import LatentSpec, SampleSpec
 
 if TYPE_CHECKING:
     import torch
 
 
+@registered
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureSpec:
     """A generator and a discriminator, both built from one validated config."""

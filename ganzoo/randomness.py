@@ -1,10 +1,15 @@
-"""Seeds in, independent streams of random numbers out. Nothing here reads or writes the global generators."""
+"""Seeds in, independent streams of random numbers out.
+
+Torch's global generators, which dropout and networks with noise of their own read, are set only within
+`ambient_randomness`, which restores the caller's states.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,18 +59,42 @@ def latent_batches(latent: LatentSpec, num: int, seed: int, size: int) -> Iterat
 
     Together they are `sample_latents(latent, num, seed)`, whatever the size, and are never all in memory.
     """
+    source = generator(seed, "sample")
+    return _in_batches(lambda: draw_latents(latent, LATENT_BLOCK, source), num, size)
+
+
+def noise_batches(
+    shapes: Mapping[str, tuple[int, ...]], num: int, seed: int, size: int
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Draw the noise of a sampling seed batch by batch, as latents are: name -> standard normal [size, *shape].
+
+    Each name has a stream of its own. Without shapes it yields empty dictionaries.
+    """
+    import torch
+
+    def drawn(name: str, shape: tuple[int, ...]) -> Iterator[torch.Tensor]:
+        source = generator(seed, "noise", name)
+        return _in_batches(lambda: torch.randn(LATENT_BLOCK, *shape, generator=source), num, size)
+
+    streams = {name: drawn(name, shape) for name, shape in shapes.items()}
+    for _ in range(0, num, size):
+        yield {name: next(stream) for name, stream in streams.items()}
+
+
+def _in_batches(draw_block: Callable[[], torch.Tensor], num: int, size: int) -> Iterator[torch.Tensor]:
+    """Yield `num` rows, `size` at a time, from blocks of LATENT_BLOCK rows."""
     import torch
 
     # Whole blocks are drawn, and rows that a batch leaves over begin the next one. Drawing `size` rows at a time would
     # tie the numbers to the batch size: on a CPU, a short torch.randn is not the beginning of a longer one.
-    source = generator(seed, "sample")
-    drawn = torch.empty(0, latent.dim)
+    parts: list[torch.Tensor] = []
     for start in range(0, num, size):
         wanted = min(size, num - start)
-        num_blocks = -(-(wanted - len(drawn)) // LATENT_BLOCK)
-        drawn = torch.cat([drawn, *(draw_latents(latent, LATENT_BLOCK, source) for _ in range(num_blocks))])
+        missing = wanted - sum(map(len, parts))
+        parts += [draw_block() for _ in range(-(-missing // LATENT_BLOCK))]
+        drawn = torch.cat(parts)
         yield drawn[:wanted]
-        drawn = drawn[wanted:]
+        parts = [drawn[wanted:]]
 
 
 def interpolate_latents(latent: LatentSpec, start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
@@ -87,3 +116,58 @@ def interpolate_latents(latent: LatentSpec, start: torch.Tensor, end: torch.Tens
     turned = (((1 - share) * angle).sin() * start + (share * angle).sin() * end) / angle.sin()
     # Between parallel or opposite latents no turn is defined.
     return torch.where(angle.sin() > 1e-4, turned * torch.lerp(start_length, end_length, share), straight)
+
+
+# --- torch's global generators: modules such as dropout cannot be given another one ---
+
+
+@contextlib.contextmanager
+def ambient_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators of the CPU and of this device; restore the caller's states at the end."""
+    before = ambient_state(device)
+    _seed_ambient(seed, device)
+    try:
+        yield
+    finally:
+        set_ambient_state(before, device)
+
+
+def seeded_ambient_state(seed: int, device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the states of newly seeded global generators of the CPU and of this device; all generators keep theirs."""
+    with ambient_randomness(seed, device):
+        return ambient_state(device)
+
+
+def ambient_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the states of the global generators of the CPU and of this device."""
+    import torch
+
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def set_ambient_state(state: Mapping[str, torch.Tensor], device: torch.device) -> None:
+    """Set the global generators to states of `ambient_state`."""
+    import torch
+
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(state["mps"])
+
+
+def _seed_ambient(seed: int, device: torch.device) -> None:
+    import torch
+
+    # Not torch.manual_seed, which would reseed the generators of all devices.
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

@@ -36,6 +36,14 @@ def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.M
     return lambda: spec.build_discriminator(values, config.sample)
 
 
+def noise_shapes(config: ModelConfig, source: str) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a sample's noise by name, empty for a generator that takes none; raises as the builders."""
+    spec = architectures.get(config.architecture)
+    if spec.noise is None:
+        return {}
+    return dict(spec.noise(architecture_config(spec, config.config, source), config.sample))
+
+
 def _check_conditional(config: ModelConfig, supported: bool, source: str) -> None:
     if config.sample.classes is not None and not supported:
         raise SettingsError(

@@ -48,7 +48,8 @@ class GAN:
     """A trained generator.
 
     Attributes:
-        generator: the module, in evaluation mode: z [batch, latent.dim] (, labels [batch]) -> [batch, *sample.shape].
+        generator: the module, in evaluation mode: z [batch, *latent.shape] (, labels [batch]) -> samples
+            [batch, *sample.shape].
         config: its description: architecture, latents, samples, dataset, recipe.
         entry: its entry in a weights manifest, or None (a folder, a run, a Hub repository).
         weights_sha256: digest of the file that the generator was loaded from, or None.
@@ -189,7 +190,7 @@ class GAN:
             yield self.generate(interpolate_latents(self.config.latent, start, end, share), chosen, seed=first)
 
     def generate(self, latents: Tensor, labels: Tensor | None = None, *, seed: int = 0) -> Tensor:
-        """Map given latents [num, latent.dim] (and labels int64 [num]) to samples [num, *sample.shape].
+        """Map given latents [num, *latent.shape] (and labels int64 [num]) to samples [num, *sample.shape].
 
         The seed fixes the noise of generators that have any.
         """

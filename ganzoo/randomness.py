@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -41,21 +42,34 @@ def generator(seed: int, *path: str | int, device: torch.device | str = "cpu") -
 
 
 def draw_latents(latent: LatentSpec, num: int, source: torch.Generator) -> torch.Tensor:
-    """Draw latents [num, dim] on the source's device, of the distribution that the spec names."""
+    """Draw latents [num, dim, *grid] on the source's device, of the distribution that the spec names."""
     import torch
 
+    # Nothing here depends on values, so that a CUDA graph can capture it: no rejection of normal numbers, and no
+    # nn.functional.one_hot, which looks at its input.
+    if latent.distribution == "categorical":
+        chosen = torch.randint(latent.dim, (num, 1, *latent.grid), generator=source, device=source.device)
+        categories = torch.arange(latent.dim, device=source.device).view(-1, *[1] * len(latent.grid))
+        return (chosen == categories).float()
+    shape = (num, *latent.shape)
+    if latent.distribution == "normal":
+        return torch.randn(shape, generator=source, device=source.device)
+    uniform = torch.rand(shape, generator=source, device=source.device).mul_(2).sub_(1)  # [0, 1) -> [-1, 1)
     if latent.distribution == "uniform":
-        return torch.rand(num, latent.dim, generator=source, device=source.device).mul_(2).sub_(1)  # [0, 1) -> [-1, 1)
-    return torch.randn(num, latent.dim, generator=source, device=source.device)
+        return uniform
+    # The inverse of the normal distribution function, on the part of its values within the bounds. Rounding may put a
+    # result just outside.
+    bound = latent.truncation
+    return uniform.mul_(math.erf(bound / math.sqrt(2))).erfinv_().mul_(math.sqrt(2)).clamp_(-bound, bound)
 
 
 def sample_latents(latent: LatentSpec, num: int, seed: int) -> torch.Tensor:
-    """Draw the latents [num, dim] of a sampling seed, on the CPU: the same for every device and every larger num."""
+    """Draw the latents [num, dim, *grid] of a seed, on the CPU: the same for every device and every larger num."""
     return next(latent_batches(latent, num, seed, num))
 
 
 def latent_batches(latent: LatentSpec, num: int, seed: int, size: int) -> Iterator[torch.Tensor]:
-    """Draw the latents of a sampling seed batch by batch, [size, dim] each and the last one shorter, on the CPU.
+    """Draw the latents of a sampling seed batch by batch, [size, dim, *grid] and the last one shorter, on the CPU.
 
     Together they are `sample_latents(latent, num, seed)`, whatever the size, and are never all in memory.
     """
@@ -98,16 +112,26 @@ def _in_batches(draw_block: Callable[[], torch.Tensor], num: int, size: int) -> 
 
 
 def interpolate_latents(latent: LatentSpec, start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
-    """Return latents [num, dim] on the way from start (share 0) to end (share 1).
+    """Return latents [num, dim, *grid] on the way from start (share 0) to end (share 1).
 
-    Uniform latents go straight. Normal ones turn, and their length goes straight (White 2016, arXiv:1609.04468,
-    section 2.1): the middle of two of them would be shorter than any that the generator has met.
+    Uniform and categorical latents go straight. Normal ones turn, and their length goes straight (White 2016,
+    arXiv:1609.04468, section 2.1): the middle of two of them would be shorter than any that the generator has met.
     """
     import torch
 
+    if latent.distribution in ("uniform", "categorical"):
+        return torch.lerp(start, end, share)
+    turned = _turned(start.flatten(1), end.flatten(1), share).view_as(start)
+    if latent.distribution == "truncated_normal":  # a component that both have at the bound would pass beyond it
+        return turned.clamp(-latent.truncation, latent.truncation)
+    return turned
+
+
+def _turned(start: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
+    """Return [num, dim], turned from start to end."""
+    import torch
+
     straight = torch.lerp(start, end, share)
-    if latent.distribution == "uniform":
-        return straight
     start_length, end_length = start.norm(dim=1, keepdim=True), end.norm(dim=1, keepdim=True)
     start, end = start / start_length, end / end_length
     # Rounding can put the cosine just outside [-1, 1], where acos is NaN.

@@ -24,7 +24,7 @@ class SampleInputs(NamedTuple):
     """What a batch of samples is generated from, in the order of `generate`'s arguments."""
 
     latents: Tensor
-    """[batch, dim]."""
+    """[batch, dim, *grid]."""
     condition: Tensor | None = None
     """Labels int64 [batch] of a class-conditional model; None for others."""
     noise: Mapping[str, Tensor] | None = None

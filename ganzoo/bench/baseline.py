@@ -136,7 +136,7 @@ class Baseline:
         noise = {name: torch.randn(size, *shape, **self._random) for name, shape in self.noise_shapes.items()}
         if labels is None:
             labels = (torch.randint(self.num_classes, (size,), **self._random),) if self.num_classes else ()
-        return generate(self.generator, latents, *(labels or (None,)), noise), labels
+        return generate(self.generator, latents, labels[0] if labels else None, noise), labels
 
     def _next_batch(self) -> Samples:
         """Return real samples and, for a conditional model, their labels."""

@@ -27,13 +27,15 @@ class ArchitectureSpec:
     config: type[Any]
     """A frozen dataclass. Bound every field (`annotated_types`): configs may come from untrusted files."""
     build_generator: Callable[[Any, LatentSpec, SampleSpec], torch.nn.Module]
-    """(config, latent, sample) -> module; module(z [batch, dim]) -> [batch, *sample.shape].
+    """(config, latent, sample) -> module; module(z [batch, dim, *grid]) -> [batch, *sample.shape].
     When `sample.classes` is given: module(z, labels), labels int64 [batch]. With `noise`: module(…, noise={name: tensor
     [batch, *shape]})."""
     build_discriminator: Callable[[Any, SampleSpec], torch.nn.Module]
     """(config, sample) -> module; module(samples [batch, *sample.shape] (, labels)) -> raw logits [batch]."""
     conditional: bool = False
     """Whether the builders understand `sample.classes`."""
+    latent_grid: bool = False
+    """Whether the generator takes latents with a grid, [batch, dim, *grid]."""
     noise: Callable[[Any, SampleSpec], Mapping[str, tuple[int, ...]]] | None = None
     """(config, sample) -> name -> shape of the standard normal noise of one sample, for a generator that takes noise
     beside z, as StyleGAN does in each layer (Karras et al., arXiv:1812.04948, section 2); None: no noise. The generator

@@ -50,7 +50,7 @@ class DiscriminatorInputs(NamedTuple):
 
     real: Batch
     latents: Tensor | None
-    """[batch, dim], of the fakes; None when they are those of the generator's update."""
+    """[batch, dim, *grid], of the fakes; None when they are those of the generator's update."""
     noise: dict[str, Tensor]
     """Name -> [batch, *shape], of the fakes; empty for generators that take none."""
     epsilon: Tensor | None
@@ -65,7 +65,7 @@ class GeneratorInputs(NamedTuple):
     real: Batch | None
     """For losses that compare with real samples; None for the others."""
     latents: Tensor
-    """[batch, dim]."""
+    """[batch, dim, *grid]."""
     noise: dict[str, Tensor]
     """As for the discriminator."""
     labels: Tensor | None

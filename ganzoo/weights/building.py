@@ -25,6 +25,12 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
     spec = architectures.get(config.architecture)
     values = architecture_config(spec, config.config, source)
     _check_conditional(config, spec.conditional, source)
+    if config.latent.grid and not spec.latent_grid:
+        raise SettingsError(
+            f"{source}: the architecture {config.architecture!r} takes latents of one axis, not "
+            f"{list(config.latent.shape)}.",
+            hint="Set latent.grid=[], or choose an architecture with latent_grid.",
+        )
     return lambda: spec.build_generator(values, config.latent, config.sample)
 
 

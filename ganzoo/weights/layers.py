@@ -55,7 +55,7 @@ def summaries(config: ModelConfig, source: str) -> dict[str, Summary]:
     from ganzoo.sampling import generate
 
     with torch.device("meta"):
-        latents, samples = torch.zeros(_BATCH, config.latent.dim), torch.zeros(_BATCH, *config.sample.shape)
+        latents, samples = torch.zeros(_BATCH, *config.latent.shape), torch.zeros(_BATCH, *config.sample.shape)
         labels = None if config.sample.classes is None else torch.zeros(_BATCH, dtype=torch.int64)
         noise = {name: torch.zeros(_BATCH, *shape) for name, shape in noise_shapes(config, source).items()}
     generator = build_on_meta(generator_builder(config, source))

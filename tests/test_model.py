@@ -18,7 +18,7 @@ from ganzoo.errors import DeviceError, GanzooError, MissingWeightsError, UsageEr
 from ganzoo.model import GAN, gan_from_bytes
 from ganzoo.randomness import latent_batches, sample_latents
 from ganzoo.registry import datasets, recipes
-from ganzoo.sampling import FEWEST_BATCHES, CapturedGenerator, accelerated
+from ganzoo.sampling import FEWEST_BATCHES, CapturedGenerator, SampleInputs, accelerated, generate
 from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo.weights.building import build, generator_builder
 from ganzoo.weights.model_config import ModelConfig, model_config
@@ -189,22 +189,23 @@ def test_a_captured_generator_gives_the_samples_of_an_eager_one(name: str) -> No
 def test_capture_takes_the_place_of_launches() -> None:
     gan = ganzoo.load("mnist-mlp", device="cuda")
     ((latents, _),) = inputs(gan, gan.batch_size)
+    latents = latents.cuda()
     with torch.no_grad():
-        captured = accelerated(gan.generator, [latents.cuda()], FEWEST_BATCHES)
-        assert isinstance(captured, CapturedGenerator)
-        first = captured(latents.cuda())
+        run = accelerated(lambda batch: generate(gan.generator, *batch), SampleInputs(latents), FEWEST_BATCHES)
+        assert isinstance(run, CapturedGenerator)
+        first = run(SampleInputs(latents))
         kept = first.clone()
-        assert not torch.equal(captured(-latents.cuda()), kept)
+        assert not torch.equal(run(SampleInputs(-latents)), kept)
         assert torch.equal(first, kept)  # the caller's own
-        assert len(captured(latents[:3].cuda())) == 3
+        assert len(run(SampleInputs(latents[:3]))) == 3
 
 
 @pytest.mark.gpu
 def test_a_generator_that_cannot_be_captured_is_run_as_it_is() -> None:
     latents = torch.ones(4, 3, device="cuda")
     with pytest.warns(RuntimeWarning, match="without a CUDA graph"):
-        run = accelerated(Unforeseeable(), [latents], FEWEST_BATCHES)
-    assert torch.equal(run(latents), latents * 12)
+        run = accelerated(lambda batch: generate(Unforeseeable(), *batch), SampleInputs(latents), FEWEST_BATCHES)
+    assert torch.equal(run(SampleInputs(latents)), latents * 12)
 
 
 def inputs(gan: GAN, num: int) -> list[tuple[torch.Tensor, torch.Tensor | None]]:

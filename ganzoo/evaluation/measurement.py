@@ -23,7 +23,6 @@ from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.real import Cache, RealSamples
 from ganzoo.evaluation.report import Evaluation, MetricValue
 from ganzoo.model import GAN
-from ganzoo.randomness import sample_latents
 from ganzoo.sources import load
 from ganzoo.specs import DatasetSpec, EvaluationProtocol, Features
 from ganzoo.version import __version__
@@ -170,10 +169,9 @@ def generate(gan: GAN, num: int, seed: int, processes: Processes) -> Tensor:
     """Return the samples that `gan.sample` returns, on the CPU of every rank. Raises EvaluationError for NaN."""
     shards = processes.shards(num, BLOCK)
     own = shards[processes.rank]
-    # All latents on every rank, then the own rows: cheap, and the same as in one process.
-    latents, labels = sample_latents(gan.config.latent, num, seed)[own], gan.labels(num)
     with processes.sharing_errors():
-        part = gan.generate(latents, None if labels is None else labels[own]).cpu() if len(latents) else latents
+        nothing = torch.empty(0, *gan.config.sample.shape, device=gan.device)  # few samples for many ranks
+        part = torch.cat([nothing, *gan.stream(num, seed=seed, rows=own)]).cpu()
     samples = processes.all_gather_rows(part, shards)
     if not samples.isfinite().all():
         raise EvaluationError("the samples hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")

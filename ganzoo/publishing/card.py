@@ -65,13 +65,13 @@ def _metadata(facts: CardFacts) -> str:
 
 def _text(facts: CardFacts) -> str:
     config = facts.config
-    shape = " × ".join(map(str, config.sample.shape))
+    shape, latent_shape = (" × ".join(map(str, spec.shape)) for spec in (config.sample, config.latent))
     parts = [
         f"# {facts.repo_id.partition('/')[2]}\n",
         "![samples](samples.png)\n",
         f"A generative adversarial network: the recipe `{config.recipe}` (architecture `{config.architecture}`) on "
-        f"`{config.dataset}`. The generator has {facts.parameters:,} parameters and maps {config.latent.dim} "
-        f"{config.latent.distribution} latents to samples of {shape}.\n",
+        f"`{config.dataset}`. The generator has {facts.parameters:,} parameters and maps "
+        f"{latent_shape} {config.latent.distribution.replace('_', ' ')} latents to samples of {shape}.\n",
         "## Use\n",
         "```python",
         "import ganzoo",

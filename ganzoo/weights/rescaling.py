@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 
@@ -13,7 +15,7 @@ class Rescaled(nn.Module):
         self.generator = generator
         self.low, self.high = output_range
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor, **keywords: Any) -> Tensor:
         """Generate samples; the inputs are the generator's."""
-        samples: Tensor = self.generator(*inputs)
+        samples: Tensor = self.generator(*inputs, **keywords)
         return (samples - self.low) * (2 / (self.high - self.low)) - 1

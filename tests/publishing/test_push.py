@@ -30,11 +30,12 @@ from ganzoo.release.publish import publish_zoo
 from ganzoo.sources import pull, verify
 from ganzoo.weights.importing import import_weights
 from ganzoo.weights.manifest import read_manifest
-from tests.conftest import Ganzoo, assert_two_lines
+from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
 from tests.hub import faults
 from tests.hub.conftest import NAME
 from tests.hub.server import HubServer
 from tests.test_model import make_gan
+from tests.test_noise import GROUPS, PLUGIN, make_noisy_gan
 
 REFERENCE = f"hf:{NAME}"
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,16 @@ def test_what_was_pushed_samples_the_same_when_pulled(user: HubServer, package: 
     assert files_of(user) == {".gitattributes", "README.md", "config.json", "model.safetensors", "samples.png"}
     assert user.repo(NAME).tags == {"v1": result.commit}
     assert user.leaks() == []
+
+
+@pytest.mark.parametrize("name", ["styled-curves", "ambient-curves"])
+def test_a_generator_with_noise_is_pushed_and_compared(
+    user: HubServer, install_plugin: InstallPlugin, name: str
+) -> None:
+    install_plugin("noisy", GROUPS, {"noisy.py": PLUGIN})
+    gan = make_noisy_gan(name)
+    ganzoo.push(gan, NAME, license="mit")
+    assert torch.equal(ganzoo.load(REFERENCE).sample(70, seed=0), gan.sample(70, seed=0))
 
 
 def test_a_push_is_one_commit(user: HubServer, package: Package) -> None:

@@ -22,6 +22,7 @@ DataDir = Annotated[
         help="Folder with the files, or with a folder for each dataset; default: packed before, else downloaded.",
     ),
 ]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, metavar="N", help="Number of CPU threads.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Assignments = Annotated[
     list[str] | None,

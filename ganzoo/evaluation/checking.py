@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.evaluation.measurement import Evaluator, evaluate_gan, find_protocol
@@ -13,6 +14,9 @@ from ganzoo.evaluation.report import Evaluation
 from ganzoo.registry import datasets
 from ganzoo.sources import load
 from ganzoo.weights.manifest import WeightsEntry
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Comparison:
 
 def evaluate_entries(
     entries: Sequence[WeightsEntry],
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     data_dir: Path | None = None,
     protocol: str | None = None,
     report: Callable[[str], None] = lambda _: None,
@@ -68,7 +72,7 @@ def evaluate_entries(
         what = f"{index} of {len(tasks)}: {entry.reference} under {name}"
         report(f"Evaluating {what}")
         started = time.perf_counter()
-        evaluation = evaluate_gan(load(str(entry.reference), device=str(target)), str(entry.reference), name, data_dir)
+        evaluation = evaluate_gan(load(str(entry.reference), device=target), str(entry.reference), name, data_dir)
         report(f"Evaluated {what} in {_duration(time.perf_counter() - started)}")
         yield entry, evaluation
 

@@ -17,6 +17,8 @@ from ganzoo.weights.references import FolderReference, HubReference, ZooReferenc
 from ganzoo.weights.store import Store
 
 if TYPE_CHECKING:
+    import torch
+
     from ganzoo.hub.client import Access
     from ganzoo.hub.download import RemoteFile
     from ganzoo.model import GAN
@@ -62,12 +64,12 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted({entry.name for entry in Zoo().matching(pattern)})
 
 
-def load(reference: str | os.PathLike[str], *, device: str = "cpu", access: Access | None = None) -> GAN:
+def load(reference: str | os.PathLike[str], *, device: str | torch.device = "cpu", access: Access | None = None) -> GAN:
     """Return a trained model. Weights that are neither in the store nor bundled are downloaded once, and verified.
 
     Args:
         reference: `mnist-mlp`, `mnist-mlp@v1`, `hf:owner/repo[@revision]`, or a folder (`./my-run`, any path object).
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or a `torch.device`.
         access: token, store and progress of a download; None for GANZOO_HOME and the user's own token.
 
     Raises:

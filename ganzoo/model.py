@@ -193,7 +193,7 @@ class GAN:
             given = torch.as_tensor(labels)
             chosen = given.expand(num) if given.ndim == 0 else given
             whole = not (chosen.is_floating_point() or chosen.is_complex() or chosen.dtype == torch.bool)
-            fits = chosen.shape == (num,) and whole and bool((chosen >= 0).all() and (chosen < len(classes)).all())
+            fits = chosen.shape == (num,) and whole and bool((given >= 0).all() and (given < len(classes)).all())
         except (TypeError, ValueError, RuntimeError):  # text, None among the labels, or rows of different lengths
             fits = False
         if not fits:

@@ -40,6 +40,7 @@ def sample(
 
     from ganzoo.randomness import random_seed
     from ganzoo.rendering import TerminalPicture, for_terminal, picture
+    from ganzoo.rendering.picture import check_picture
     from ganzoo.rendering.sample import class_index, sample_writer
     from ganzoo.sources import load
 
@@ -53,6 +54,7 @@ def sample(
         out.talk(f"seed {chosen_seed}")
     if write is None:
         spec = gan.config.sample
+        check_picture(num, spec)
         samples = gan.sample(num, seed=chosen_seed, labels=class_label).cpu()
         out.console().print(TerminalPicture(for_terminal(picture(samples, spec), spec)), end="")
         return

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError, hint_for
 from ganzoo.randomness import interpolate_latents, latent_batches, random_seed, sample_latents
 from ganzoo.sampling import accelerated, best_batch_size
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import contents, whole_folder, write_atomically
 from ganzoo.version import __version__
 from ganzoo.weights.building import build_with_weights, discriminator_builder, generator_builder, num_parameters
 from ganzoo.weights.layout import CONFIG_NAME, GENERATOR_NAME
@@ -325,10 +325,18 @@ def save_nets(folder: Path, config: ModelConfig, nets: Mapping[str, nn.Module]) 
         "ganzoo.version": __version__,
         _CONFIG_DIGEST_KEY: hashlib.sha256(content).hexdigest(),
     }
-    try:
+
+    def write(folder: Path) -> None:
         write_atomically(folder / CONFIG_NAME, content)
         for name, net in nets.items():
             write_atomically(folder / name, serialize(net.state_dict(), metadata))
+
+    try:
+        if folder.is_dir() and contents(folder):
+            write(folder)
+        else:  # all files or none
+            with whole_folder(folder) as partial:
+                write(partial)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}.", hint=hint_for(error)) from error
 

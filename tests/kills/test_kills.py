@@ -12,60 +12,37 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
 import ganzoo
 from tests.conftest import DIGITS
 from tests.hub.conftest import NAME
+from tests.hub.faults import Fault, Reply
+from tests.hub.faults import Request as HubRequest
+from tests.hub.repository import File
 from tests.hub.server import HubServer
+from tests.kills.client import Worker, read_whole
 from tests.kills.worker import Outcome, Request
 from tests.test_model import make_gan
 
 WORDS = Path(__file__).parents[1] / "data" / "mjsynth"
+PUSHED = "you/pushed"
 TOKEN = "hf_kills"
-TRAINING = ("--seed", "0", "--set", "checkpoint_every=4", "--set", "sample_every=6", "--set", "log_every=3")
-
-
-class Worker:
-    """The process of `worker.py`."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.kills.worker"],
-            env={**os.environ, **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
-
-    def run(self, request: Request) -> Outcome:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(asdict(request)) + "\n")
-        self._process.stdin.flush()
-        return Outcome(**json.loads(self._process.stdout.readline()))
-
-    def close(self) -> None:
-        self._process.communicate()
+TRAINING = ("--seed", "0", "--engine", "eager", "--set", "checkpoint_every=4", "--set", "log_every=3")
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[HubServer]:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     with HubServer() as hub:
         hub.add_user("you", TOKEN)
+        tiny = make_gan().save(tmp_path_factory.mktemp("tiny") / "tiny")
+        hub.add_repo(NAME, {path.name: path.read_bytes() for path in tiny.iterdir()})
         yield hub
 
 
@@ -105,17 +82,21 @@ def _write_state_dict(folder: Path) -> None:
     torch.save(ganzoo.load("quadratic-mlp").generator.state_dict(), folder / "theirs.pth")
 
 
+def _save(folder: Path) -> None:
+    make_gan().save(folder / "weights")
+
+
 def _resume(folder: Path) -> tuple[str, ...]:
     return ("resume", "run") if (folder / "run" / "run.json").is_file() else CASES["train"].arguments
 
 
 def _sample(*out: str, num_kills: int, prepare: Callable[[Path], object] = lambda folder: None) -> Case:
-    return Case(("sample", "quadratic-mlp", "--seed", "0", "--num", "6", "--out", *out), num_kills, prepare)
+    return Case(("sample", "mnist-mlp", "--seed", "0", "--num", "6", "--out", *out), num_kills, prepare)
 
 
 CASES = {
-    "pull": Case(("pull", f"hf:{NAME}"), 30),
-    "train": Case(("train", "quadratic-mlp", "--out", "run", *TRAINING), 40, again=_resume),
+    "pull": Case(("pull", f"hf:{NAME}"), 24),
+    "train": Case(("train", "quadratic-mlp", "--out", "run", *TRAINING), 32, again=_resume),
     "prepare": Case(("data", "prepare", "mnist", "--data-dir", str(DIGITS)), 24),
     "prepare-streamed": Case(("data", "prepare", "mjsynth", "--data-dir", str(WORDS), "--workers", "1"), 40),
     "sample-picture": _sample("x.png", num_kills=3),
@@ -126,6 +107,7 @@ CASES = {
     "import": Case(
         ("import", "theirs.pth", "--recipe", "quadratic-mlp", "--out", "ours"), 8, prepare=_write_state_dict
     ),
+    "push": Case(("push", "weights", PUSHED, "--license", "mit", "--yes"), 20, prepare=_save),
     "bundle": Case(
         ("zoo", "bundle", "run", "package", "--version", "v9", "--license", "MIT", "--protocol", "quadratic-quick-v1"),
         12,
@@ -136,16 +118,19 @@ CASES = {
 
 @dataclass(frozen=True)
 class Place:
-    """A folder to run commands in, and a store."""
+    """A folder to run commands in, a store, and the Hub."""
 
     root: Path
     worker: Worker
+    hub: HubServer
 
     @classmethod
-    def new(cls, root: Path, worker: Worker, case: Case) -> Place:
-        place = cls(root, worker)
+    def new(cls, root: Path, worker: Worker, case: Case, hub: HubServer) -> Place:
+        """Make a folder in which a command has not run; the Hub holds one repository, and none of an earlier push."""
+        place = cls(root, worker, hub)
         place.cwd.mkdir(parents=True)
         case.prepare(place.cwd)
+        hub.repositories.pop(PUSHED, None)
         return place
 
     @property
@@ -179,14 +164,22 @@ class Place:
         return found
 
     def contents(self) -> dict[str, object]:
-        """Return what every file holds, without times."""
-        return {name: content_of(path) for name, path in self.files().items()}
+        """Return what every file holds, without times, and the repository that was pushed."""
+        contents = {name: content_of(path) for name, path in self.files().items()}
+        if PUSHED in self.hub.repositories:
+            contents |= {f"{PUSHED}/{file.path}": file.sha256 for file in self.pushed()}
+        return contents
+
+    def pushed(self) -> list[File]:
+        return list(self.hub.repo(PUSHED).head().files.values())
 
     def check_whole(self) -> None:
         """Every file with a name of its own can be read; blobs have the digest that they are named by."""
         for name, path in self.files().items():
             if not any(part.endswith((".partial", ".packing")) or part == "staging" for part in Path(name).parts):
                 read_whole(path)
+        if PUSHED in self.hub.repositories:
+            assert len(self.pushed()) in (1, 6)  # .gitattributes alone, or all
 
 
 def content_of(path: Path) -> object:
@@ -213,30 +206,14 @@ def without_times(document: object) -> object:
     return document
 
 
-def read_whole(path: Path) -> None:
-    """Read a file to its end. Raises if it is damaged."""
-    if path.parent.name == "blobs":
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
-    elif path.suffix == ".json":
-        json.loads(path.read_text())
-    elif path.suffix == ".safetensors":
-        load_file(path)
-    elif path.suffix == ".png":
-        with Image.open(path) as image:
-            image.load()
-    elif path.suffix == ".npy":
-        np.load(path)
-    elif path.suffix == ".tar":
-        with tarfile.open(path) as tar:
-            assert tar.getmembers()
-
-
 @pytest.fixture(scope="module")
-def folder(worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(worker: Worker, hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished run in it."""
     folder = tmp_path_factory.mktemp("places")
     (folder / "start" / "cwd").mkdir(parents=True)
-    outcome = Place(folder / "start", worker).run(("train", "quadratic-mlp", "--out", "../../finished", "--seed", "0"))
+    outcome = Place(folder / "start", worker, hub).run(
+        ("train", "quadratic-mlp", "--out", "../../finished", "--seed", "0")
+    )
     assert outcome.code == 0, outcome.stderr
     return folder
 
@@ -246,26 +223,53 @@ def test_after_kills_all_files_are_whole_and_the_next_try_is_right(
     name: str, worker: Worker, hub: HubServer, folder: Path
 ) -> None:
     case = CASES[name]
-    if name == "pull":
-        tiny = make_gan().save(folder / "tiny")
-        hub.add_repo(NAME, {path.name: path.read_bytes() for path in tiny.iterdir()})
-    undisturbed = Place.new(folder / name, worker, case)
+    undisturbed = Place.new(folder / name, worker, case, hub)
     outcome = undisturbed.run(case.arguments)
     assert outcome.code == 0, outcome.stderr
     expected = undisturbed.contents()
 
-    # Every second kill comes on top of another one. The last few come at a random time.
+    # Moments over the whole command, in pairs: every second kill hits the next try. Some of those come at random times.
     chosen, num_kills = random.Random(name), 0
     moments = [1 + index * outcome.num_changes // case.num_kills for index in range(case.num_kills)]
     chosen.shuffle(moments)
     for index in range(0, case.num_kills, 2):
-        place = Place.new(folder / f"{name}-{index}", worker, case)
+        place = Place.new(folder / f"{name}-{index}", worker, case, hub)
         num_kills += place.kill(case, moments[index])
-        if index % 8 == 6:
-            num_kills += place.kill(case, kill_after=chosen.random() * outcome.seconds)
-        else:
-            num_kills += place.kill(case, moments[index + 1] if index + 1 < case.num_kills else 1)
+        at_random = chosen.random() * outcome.seconds if index % 8 == 6 else None
+        num_kills += place.kill(case, moments[index + 1] if at_random is None else None, at_random)
         place.try_again(case)
         assert place.contents() == expected
         shutil.rmtree(place.root)
-    assert num_kills >= 0.6 * case.num_kills
+    assert num_kills >= 0.7 * case.num_kills
+
+
+class KillAfter(Fault):
+    """Kills the client after the Hub has done what a request of this number asks for, and before it can say so."""
+
+    def __init__(self, number: int, process: Path) -> None:
+        self.left, self.process = number, process
+
+    def change(self, request: HubRequest, reply: Reply) -> Reply | None:
+        self.left -= 1
+        if self.left:
+            return None
+        os.kill(int(self.process.read_text()), signal.SIGKILL)
+        return Reply(0, ending="close")
+
+
+@pytest.mark.parametrize("name", ["pull", "push"])
+def test_after_a_kill_at_each_request_the_next_try_is_right(
+    name: str, worker: Worker, hub: HubServer, folder: Path
+) -> None:
+    case = CASES[name]
+    undisturbed = Place.new(folder / f"{name}-requests", worker, case, hub)
+    hub.requests.clear()
+    assert undisturbed.run(case.arguments).code == 0
+    expected, num_requests = undisturbed.contents(), len(hub.requests)
+    for number in range(1, num_requests + 1):
+        place = Place.new(folder / f"{name}-request-{number}", worker, case, hub)
+        planned = hub.misbehave("* *", KillAfter(number, place.root / "log" / "process"))
+        assert place.kill(case) == 1
+        hub.planned.remove(planned)
+        place.try_again(case)
+        assert place.contents() == expected

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -57,6 +59,10 @@ class Request:
     """SIGKILL before the change of this number, counted from 1."""
     kill_after: float | None = None
     """SIGKILL after this many seconds."""
+    mount: str = ""
+    """A shell command that is run before, in this process's own mount namespace."""
+    data_limit: int | None = None
+    """Bytes that the command may allocate (RLIMIT_DATA)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +92,10 @@ def run(request: Request) -> Outcome:
     log.mkdir(exist_ok=True)
     for name in ("stdout", "stderr", "changes"):
         (log / name).write_text("")
+    subprocess.run(["sh", "-ec", request.mount], check=True)
     process = os.fork()
     if process == 0:
+        (log / "process").write_text(str(os.getpid()))
         _child(request, log)
     if request.kill_after is not None:
         time.sleep(request.kill_after)
@@ -108,6 +116,8 @@ def _child(request: Request, log: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(request.cwd)
     os.environ["GANZOO_HOME"] = request.home
+    if request.data_limit is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (request.data_limit, request.data_limit))
     sys.argv = ["ganzoo", *request.arguments]
     code, changes = 1, _count_changes(request.kill_at)
     try:

@@ -99,10 +99,10 @@ CASES = {
     "train": Case(("train", "quadratic-mlp", "--out", "run", *TRAINING), 32, again=_resume),
     "prepare": Case(("data", "prepare", "mnist", "--data-dir", str(DIGITS)), 24),
     "prepare-streamed": Case(("data", "prepare", "mjsynth", "--data-dir", str(WORDS), "--workers", "1"), 40),
-    "sample-picture": _sample("x.png", num_kills=3),
-    "sample-array": _sample("x.npy", num_kills=3),
-    "sample-folder": _sample("new/", num_kills=9),
-    "sample-into-a-folder": _sample("old/", num_kills=15, prepare=lambda folder: (folder / "old").mkdir()),
+    "sample-picture": _sample("x.png", num_kills=4),
+    "sample-array": _sample("x.npy", num_kills=4),
+    "sample-folder": _sample("new/", num_kills=10),
+    "sample-into-a-folder": _sample("old/", num_kills=16, prepare=lambda folder: (folder / "old").mkdir()),
     "sample-shards": _sample("shards/", "--shard-size", "2", num_kills=6),
     "import": Case(
         ("import", "theirs.pth", "--recipe", "quadratic-mlp", "--out", "ours"), 8, prepare=_write_state_dict

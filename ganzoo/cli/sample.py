@@ -42,6 +42,7 @@ def sample(
 
     from ganzoo.randomness import random_seed
     from ganzoo.rendering import TerminalPicture, for_terminal, picture
+    from ganzoo.rendering.picture import check_picture
     from ganzoo.rendering.sample import class_index, sample_writer
     from ganzoo.sources import load
 
@@ -55,6 +56,7 @@ def sample(
         out.talk(f"seed {chosen_seed}")
     if write is None:
         spec = gan.config.sample
+        check_picture(num, spec)
         with cpu_threads(threads):
             samples = gan.sample(num, seed=chosen_seed, labels=class_label).cpu()
         out.console().print(TerminalPicture(for_terminal(picture(samples, spec), spec)), end="")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganzoo.errors import first_sentence
+from ganzoo.errors import UsageError, first_sentence
 from ganzoo.rendering.curves import curve_plot, curves_only
 from ganzoo.specs import SampleSpec
 from ganzoo.system.files import read_regular, write_atomically
@@ -40,6 +40,16 @@ curves as float32 [num, points]."""
 def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
     """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot."""
     return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
+
+
+def check_picture(num: int, spec: SampleSpec) -> None:
+    """Refuse a picture of more samples than can be looked at or held in memory. Raises UsageError."""
+    area = (spec.shape[-2] + GAP) * (spec.shape[-1] + GAP) if spec.kind == "image" else math.prod(spec.shape)
+    if num * area > MAX_PIXELS:
+        raise UsageError(
+            f"{num:,} samples are too many for one picture; {MAX_PIXELS // area:,} of these fit.",
+            hint="Write them to a folder (--out samples/) or into an array (--out samples.npy).",
+        )
 
 
 def save_picture(samples: Tensor, spec: SampleSpec, path: Path) -> None:

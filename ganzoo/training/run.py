@@ -232,6 +232,10 @@ class Run:
 
     def save_weights(self, state: TrainingState, folder: Path) -> None:
         """Write both nets as a weights folder, for `load`, `sample` and `eval`."""
+        with writing(folder):
+            # First, so that a kill in between leaves an older or a newer generator alone, and nothing untrue about it.
+            for name in (TRAINING_NAME, DISCRIMINATOR_NAME):
+                (folder / name).unlink(missing_ok=True)
         nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.networks.discriminator}
         save_nets(folder, state.config, nets)
         with writing(folder):

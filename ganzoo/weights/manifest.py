@@ -115,11 +115,11 @@ class WeightsEntry:
     """The distribution, with its version, whose manifest lists it; set when the manifest is read."""
 
     def __post_init__(self) -> None:
-        _check_types(vars(self), _TYPES, "entry")
+        check_types(vars(self), _TYPES, "entry")
         for name, types in _NEEDED_KEYS.items():
-            _check_types(getattr(self, name), types, name)
+            check_types(getattr(self, name), types, name)
         for metric in self.metrics:
-            _check_types(metric, _METRIC_KEYS, "metric")
+            check_types(metric, _METRIC_KEYS, "metric")
         if NAME.fullmatch(self.name) is None or NAME.fullmatch(self.version) is None:
             raise ValueError(f"{self.name!r}@{self.version!r} is not a name of weights")
         roles = [file.role for file in self.files]
@@ -165,12 +165,17 @@ class WeightsEntry:
         return Path(root, folder) if root is not None else None
 
 
-def _check_types(table: Mapping[str, Any], types: Mapping[str, Any], where: str) -> None:
-    """Raise TypeError for a value of another type, or KeyError for a missing one. True and NaN are not numbers."""
+def check_types(table: Mapping[str, Any], types: Mapping[str, Any], where: str) -> None:
+    """Check values of somebody else's JSON. True, NaN and what no float or 64-bit integer holds are not numbers.
+
+    Raises TypeError for a value of another type, KeyError for a missing one.
+    """
     for name, kind in types.items():
         value = table[name]
-        is_number = not isinstance(value, bool) and not (isinstance(value, float) and not math.isfinite(value))
-        if not isinstance(value, kind) or not (kind is bool or is_number):
+        is_odd = (isinstance(value, bool) and kind is not bool) or (
+            (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and abs(value) >> 63)
+        )
+        if not isinstance(value, kind) or is_odd:
             raise TypeError(f"{name} of the {where} is {shortened(repr(value), 60)}")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import WeightsFormatError
+from ganzoo.errors import WeightsFormatError, shortened
 from ganzoo.system.files import open_regular, read_regular
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def deserialize(content: bytes, where: Path | str) -> tuple[dict[str, torch.Tens
     try:
         tensors = load(content)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise WeightsFormatError(f"{where} is not a valid safetensors file: {error}.", hint=_REPLACE) from error
+        raise WeightsFormatError(f"{where} is not a valid safetensors file: {shortened(error).rstrip('.')}.", hint=_REPLACE) from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise WeightsFormatError(f"{where}: tensor {name!r} holds NaN or infinite values.", hint=_REPLACE)
+            raise WeightsFormatError(f"{where}: tensor {shortened(name, 100)!r} holds NaN or infinite values.", hint=_REPLACE)
     return tensors, metadata
 
 
@@ -97,7 +97,7 @@ def check_frame(path: Path, where: Path | str | None = None) -> None:
     try:
         end = max((tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"), default=0)
     except (TypeError, KeyError, IndexError) as error:
-        raise WeightsFormatError(f"{where} has an unreadable header: {error!r}.", hint=_REPLACE) from error
+        raise WeightsFormatError(f"{where} has an unreadable header: {shortened(repr(error))}.", hint=_REPLACE) from error
     if not isinstance(end, int) or end != size - len(content):
         raise WeightsFormatError(f"{where} does not have the length that its header states.", hint=_REPLACE)
 
@@ -118,7 +118,7 @@ def read_metadata(content: bytes, where: Path | str) -> dict[str, str]:
     try:
         header = json.loads(content[8 : 8 + length], object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise WeightsFormatError(f"{where} has an unreadable header: {error}.", hint=_REPLACE) from error
+        raise WeightsFormatError(f"{where} has an unreadable header: {shortened(error)}.", hint=_REPLACE) from error
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise WeightsFormatError(f"{where} has an unreadable header: its metadata is not text.", hint=_REPLACE)

@@ -125,7 +125,7 @@ class WeightsEntry:
         roles = [file.role for file in self.files]
         if not set(roles) >= NEEDED_ROLES or len(set(roles)) != len(roles):
             raise ValueError("it needs a config and a generator file, and each role at most once")
-        if self.repo_id is not None and str(parse_hub_reference(f"hf:{self.repo_id}")) != f"hf:{self.repo_id}":
+        if self.repo_id is not None and parse_hub_reference(f"hf:{self.repo_id}").repo_id != self.repo_id:
             raise ValueError(f"{self.repo_id!r} is not a repository")
         if self.revision is not None and COMMIT.fullmatch(self.revision) is None:
             raise ValueError(f"{self.revision!r} is not a commit")
@@ -202,7 +202,7 @@ def read_manifest(path: Path, owner: str = "", problems: list[ManifestError] | N
         try:
             entries.append(_entry(record, owner))
         except _BROKEN as error:
-            name = shortened(repr(record.get("name")), 60) if isinstance(record, dict) else "not a table"
+            name = shortened(repr(record.get("name")), 50) if isinstance(record, dict) else "not a table"
             broken.append(f"entry {number} ({name}): {_reason(error)}")
     if broken:
         more = f", and {len(broken) - 1} more entries are broken" if len(broken) > 1 else ""
@@ -217,7 +217,7 @@ _REINSTALL = "Reinstall its package, or report it to its author."
 
 
 def _reason(error: Exception) -> str:
-    return shortened(f"{type(error).__name__}: {error}").rstrip(".")
+    return shortened(f"{type(error).__name__}: {error}", 100).rstrip(".")
 
 
 def write_manifest(path: Path, entries: Iterable[WeightsEntry]) -> None:

@@ -68,6 +68,12 @@ def show(content: bytes, name: str = CONFIG) -> Make:
     return make
 
 
+def show_json(content: bytes) -> Make:
+    """The same as JSON, which cannot say NaN."""
+    make = show(content)
+    return lambda folder: [*make(folder), "--json"]
+
+
 def training(content: bytes, *command: str) -> Make:
     def make(folder: Path) -> list[str]:
         write(folder, {**sound(), TRAINING: content})
@@ -148,9 +154,16 @@ CASES = [
     Case("web-page", config(b"<!DOCTYPE html>"), word="not JSON"),
     Case("nul-bytes", config(bytes(500)), word="not JSON"),
     Case("2-MB", config(lambda: sound()[CONFIG] + b" " * (2 << 20)), word="too large"),
-    Case("another-digest", lambda folder: (write(folder, {**sound(), CONFIG: sound()[CONFIG] + b" "}), ["verify", "./gan"])[1], word="not the one"),
+    Case(
+        "another-digest",
+        lambda folder: (write(folder, {**sound(), CONFIG: sound()[CONFIG] + b" "}), ["verify", "./gan"])[1],
+        word="not the one",
+    ),
     # --- fields ---
-    *(Case(f"no-{name}", lacking(name), word="is missing") for name in ("recipe", "architecture", "config", "dataset", "latent", "sample")),
+    *(
+        Case(f"no-{name}", lacking(name), word="is missing")
+        for name in ("recipe", "architecture", "config", "dataset", "latent", "sample")
+    ),
     Case("newer-schema", having(schema=2), word="schema 2"),
     Case("schema-text", having(schema="1")),
     Case("schema-negative-infinity", having(schema=float("-inf"))),
@@ -199,6 +212,7 @@ CASES = [
     Case("show-not-utf-8", show(b'{"a":"\xff"}'), word="not JSON"),
     Case("show-escapes", show(json.dumps({ESCAPES: ESCAPES}).encode()), "accepted"),
     Case("show-surrogates", show(b'{"a":"\\ud800"}'), "accepted"),
+    Case("show-json-nan", show_json(b'{"a": NaN, "b": [-Infinity]}'), "accepted", "null"),
     Case("show-a-list", show(b"[]"), word="not a JSON object"),
     # --- training.json ---
     Case("training-empty", training(b""), word="empty"),
@@ -220,7 +234,12 @@ CASES = [
     Case("card-steps-a-table", card(steps={})),
     Case("card-seed-text", card(seed="0; touch owned")),
     Case("card-device-with-escapes", card(device=ESCAPES), "accepted"),
-    Case("card-recipe-is-a-command", card(settings={**RECORD["settings"], "recipe": {"name": "x; touch owned #"}}), "accepted", r"'x; touch owned #'"),
+    Case(
+        "card-recipe-is-a-command",
+        card(settings={**RECORD["settings"], "recipe": {"name": "x; touch owned #"}}),
+        "accepted",
+        r"'x; touch owned #'",
+    ),
     # --- evaluations ---
     Case("evaluation-sound", evaluation(measured()), "accepted", "fd-lenet"),
     Case("evaluation-not-json", evaluation(b"{"), "accepted"),

@@ -71,7 +71,7 @@ def _serve() -> None:
     import ganzoo.model
     import ganzoo.rendering
     import ganzoo.training
-    import ganzoo.weights.importing  # noqa: F401
+    import ganzoo.weights.importing
     import ganzoo_mlp.networks  # noqa: F401
     from ganzoo.registry import REGISTRIES
 

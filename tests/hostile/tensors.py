@@ -127,7 +127,9 @@ def discriminator(content: bytes) -> Make:
 
 
 def many_tensors(count: int) -> bytes:
-    return json.dumps({f"t{number}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in range(count)}).encode()
+    return json.dumps(
+        {f"t{number}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in range(count)}
+    ).encode()
 
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202egnp.\u200b"
@@ -184,7 +186,12 @@ CASES = [
     Case("offsets-a-table", set_first(data_offsets={"1": 4})),
     Case("offsets-beyond-the-file", set_first(data_offsets=[0, 1 << 40])),
     Case("offsets-beyond-64-bits", set_first(data_offsets=[0, 1 << 70])),
-    Case("offsets-overlap", edited(lambda document: [document[name].update(data_offsets=[0, 4]) for name in document if name != "__metadata__"])),
+    Case(
+        "offsets-overlap",
+        edited(
+            lambda document: [document[name].update(data_offsets=[0, 4]) for name in document if name != "__metadata__"]
+        ),
+    ),
     Case("shape-too-large", set_first(shape=[1 << 20, 1 << 20])),
     Case("shape-overflows", set_first(shape=[1 << 32, 1 << 32, 1 << 32])),
     Case("shape-negative", set_first(shape=[-8, -3])),
@@ -198,7 +205,13 @@ CASES = [
     Case("bytes-after-the-tensors", edited(lambda document: None, b"PK\x03\x04" + bytes(32))),
     Case("name-with-escapes", edited(lambda document: document.update({ESCAPES: first(document)}))),
     Case("name-of-500000-letters", edited(lambda document: document.update({"n" * 500_000: first(document)}))),
-    Case("name-twice", framed(b'{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'), word="twice"),
+    Case(
+        "name-twice",
+        framed(
+            b'{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
+        ),
+        word="twice",
+    ),
     # --- right files of wrong tensors ---
     Case("nan", filled(float("nan")), word="NaN"),
     Case("infinite", filled(float("-inf")), word="NaN or infinite"),
@@ -209,10 +222,25 @@ CASES = [
     Case("int64", as_type(torch.int64), word="does not fit"),
     Case("tensor-missing", rewritten(lambda tensors: tensors.popitem()), word="is missing"),
     Case("tensor-too-many", rewritten(lambda tensors: tensors.update(more=torch.zeros(3))), word="not in the model"),
-    Case("tensor-with-escapes", rewritten(lambda tensors: tensors.update({ESCAPES: torch.zeros(3)})), word="not in the model"),
+    Case(
+        "tensor-with-escapes",
+        rewritten(lambda tensors: tensors.update({ESCAPES: torch.zeros(3)})),
+        word="not in the model",
+    ),
     Case("tensor-name-of-100000-letters", rewritten(lambda tensors: tensors.update({"n" * 100_000: torch.zeros(3)}))),
-    Case("nan-in-a-tensor-of-100000-letters", rewritten(lambda tensors: tensors.update({"n" * 100_000: torch.tensor([float("nan")])}))),
-    Case("tensor-transposed", rewritten(lambda tensors: tensors.update({name: one.T.contiguous() for name, one in tensors.items() if one.dim() == 2})), word="does not fit"),
+    Case(
+        "nan-in-a-tensor-of-100000-letters",
+        rewritten(lambda tensors: tensors.update({"n" * 100_000: torch.tensor([float("nan")])})),
+    ),
+    Case(
+        "tensor-transposed",
+        rewritten(
+            lambda tensors: tensors.update(
+                {name: one.T.contiguous() for name, one in tensors.items() if one.dim() == 2}
+            )
+        ),
+        word="does not fit",
+    ),
     Case("no-tensors", rewritten(dict.clear), word="is missing"),
     # --- sizes and places ---
     Case("sparse-8-GB", sparse(8 << 30), word="not safetensors|File too large"),

@@ -48,7 +48,7 @@ def test_a_hostile_file_is_refused_and_a_sound_one_is_not(case: Case, sandbox: S
     ended = sandbox.run(case.make(folder), folder, {"GANZOO_HOME": str(tmp_path / "home")})
     everything = ended.stdout + ended.stderr
     assert ended.code in (0, 1, 2), f"ended with {ended.code}\n{everything}"  # negative: out of time, or crashed
-    for phrase in ("Traceback", "unexpected", "This is a bug", "not enough memory", "Warning:"):
+    for phrase in ("Traceback", "Error: unexpected", "This is a bug", "not enough memory", "Warning:"):
         assert phrase not in everything
     assert [sign for sign in everything if not sign.isprintable() and sign not in "\n\t"] == []
     lines = ended.stderr.splitlines()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import SettingsError, WeightsFormatError
+from ganzoo.errors import SettingsError, WeightsFormatError, shortened
 from ganzoo.registry import architectures
 from ganzoo.validation import architecture_config
 
@@ -132,8 +132,9 @@ def _first_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> 
         if name not in found:
             return f"tensor {name!r} is missing"
         if expected[name] != found[name]:
-            return f"tensor {name!r} is {_described(found[name])}, not {_described(expected[name])}"
-    return f"tensor {next(name for name in found if name not in expected)!r} is not in the model"
+            return f"tensor {name!r} is {shortened(_described(found[name]))}, not {_described(expected[name])}"
+    stray = next(name for name in found if name not in expected)
+    return f"tensor {shortened(stray, 100)!r} is not in the model"
 
 
 def _described(shape_and_dtype: tuple[Any, ...]) -> str:

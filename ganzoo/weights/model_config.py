@@ -14,6 +14,7 @@ from annotated_types import Len
 from ganzoo.errors import SettingsError, WeightsFormatError, shortened
 from ganzoo.specs import LatentSpec, Recipe, SampleSpec
 from ganzoo.validation import parse_json, plain, validated
+from ganzoo.weights.manifest import check_types
 
 SCHEMA_VERSION = 1
 
@@ -99,12 +100,22 @@ def parse_model_config(content: bytes, where: Path | str) -> ModelConfig:
         raise WeightsFormatError(str(error), hint=hint) from error
 
 
+_RECORD_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("steps", "batch_size", "seed"), int),
+    **dict.fromkeys(("device", "ganzoo", "torch"), str),
+    "seconds": (int, float),
+    "settings": dict,
+}
+
+
 def parse_training_record(content: bytes, where: Path | str) -> Mapping[str, Any]:
     """Return what a training.json says about the training. Raises WeightsFormatError."""
     try:
         record = parse_json(content)
-        needed = ("steps", "batch_size", "device", "seconds", "seed", "ganzoo", "torch", "settings")
-        return {name: record[name] for name in needed}
+        check_types(record, _RECORD_TYPES, "record")
+        check_types(record["settings"], {"seed": int, "precision": str, "recipe": dict}, "settings")
+        check_types(record["settings"]["recipe"], {"name": str}, "recipe")
+        return {name: record[name] for name in _RECORD_TYPES}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsFormatError(
             f"{where} is not a training record: {shortened(repr(error))}.",

@@ -62,6 +62,8 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
     slash or has no suffix, or an empty folder, gets one numbered PNG for each sample, or tar shards of shard_size
     samples. Raises UsageError, also for a folder that is not empty.
     """
+    if name == "-":
+        raise UsageError("samples cannot be written to stdout.", hint="Name a file: --out samples.npy")
     path = expanded(name)
     suffix = path.suffix.lower()
     if name.endswith(("/", "\\")) or path.is_dir() or not suffix:

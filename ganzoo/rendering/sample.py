@@ -13,7 +13,7 @@ from ganzoo.errors import UsageError
 from ganzoo.randomness import random_seed
 from ganzoo.rendering.animation import MAX_FRAMES, animation_encoder, shrink_to_fit, write_animation
 from ganzoo.rendering.output import ShowProgress, parse_target, write_samples
-from ganzoo.rendering.picture import picture
+from ganzoo.rendering.picture import check_drawable, picture
 from ganzoo.sources import load
 from ganzoo.system.files import expanded
 from ganzoo.system.workers import num_cores
@@ -97,6 +97,8 @@ def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int |
         target = parse_target(out, shard_size)
 
         def write(gan: GAN, num: int, seed: int, label: int | None, progress: ShowProgress | None) -> Sampled:
+            if target.format == "picture":
+                check_drawable(num, gan.config.sample)
             written = write_samples(
                 gan.stream(num, seed=seed, labels=label),
                 num,

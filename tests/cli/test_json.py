@@ -30,6 +30,7 @@ COMMANDS = [
     ("protocols", ["protocols", "quadratic*"]),
     ("eval", ["eval", NAME, "--protocol", "quadratic-quick-v1"]),
     ("data list", ["data", "list"]),
+    ("data sample", ["data", "sample", "quadratic", "--out", "real.png", "-n", "3"]),
     ("plugins list", ["plugins", "list"]),
 ]
 

@@ -12,17 +12,20 @@ import typer
 from ganzoo.cli.options import DataDir, Json
 from ganzoo.cli.output import out
 from ganzoo.cli.progress import counting_bar
-from ganzoo.errors import GanzooError, MissingDatasetError
+from ganzoo.errors import GanzooError, MissingDatasetError, UnknownNameError, UsageError, hint_for
+from ganzoo.system.files import expanded
 from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ganzoo.data import OpenedDataset
     from ganzoo.specs import DatasetSpec
 
 MAX_WORKERS = 61
 """Windows cannot wait for more processes at once."""
 
-app = typer.Typer(help="List or prepare datasets.", no_args_is_help=True)
+app = typer.Typer(help="List, prepare or look at datasets.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -112,6 +115,55 @@ def prepare(
         out.table(
             name, columns, [["missing" if row[column] is None else row[column] for column in columns] for row in rows]
         )
+
+
+@app.command()
+def sample(
+    name: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset, such as mnist.")],
+    target: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A .png file.")],
+    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples, evenly spaced.")] = 64,
+    split: Annotated[str | None, typer.Option(help="Split of the dataset; default: the first.")] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Draw real samples of a dataset, to compare generated ones with."""
+    from ganzoo.registry import datasets
+
+    spec = datasets.get(name)
+    chosen = split or next(iter(spec.splits))
+    if chosen not in spec.splits:
+        raise UnknownNameError("split", chosen, spec.splits)
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"{target} is not a .png file.", hint="Name one: --out real.png")
+
+    from ganzoo.rendering import check_drawable, save_picture
+
+    check_drawable(num, spec.sample)
+    samples = _real_samples(open_dataset(spec, chosen, data_dir), num)
+    try:
+        save_picture(samples, spec.sample, expanded(str(target)))
+    except OSError as error:
+        raise GanzooError(f"cannot write {target}: {error.strerror}.", hint=hint_for(error)) from error
+    if json:
+        out.json({"path": str(target), "dataset": name, "split": chosen, "num": len(samples)})
+    else:
+        out.line(target)
+
+
+def _real_samples(opened: OpenedDataset, num: int) -> Tensor:
+    """Return samples of a split in the range that nets see: evenly spaced, or drawn with seed 0 if it is unlimited."""
+    import numpy as np
+    import torch
+
+    from ganzoo.data import to_float
+    from ganzoo.randomness import generator
+    from ganzoo.specs import SyntheticData
+
+    if isinstance(opened.data, SyntheticData):
+        return opened.data.draw(num, generator(0, "real"))
+    total = len(opened.data.samples)
+    rows = np.linspace(0, total - 1, min(num, total)).round().astype(np.int64)
+    return to_float(torch.from_numpy(np.array(opened.data.samples[rows])))
 
 
 def open_dataset(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from ganzoo.errors import GanzooError, UsageError, hint_for
-from ganzoo.rendering.picture import Items, check_picture, item_npy, item_png, save_picture, to_items
+from ganzoo.rendering.picture import Items, check_drawable, item_npy, item_png, save_picture, to_items
 from ganzoo.specs import SampleSpec
 from ganzoo.system.files import check_space, contents, expanded, whole_file, whole_folder
 from ganzoo.system.workers import ordered
@@ -65,10 +65,7 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
     samples. Raises UsageError, also for a folder that is not empty, and for `-`.
     """
     if name == "-":
-        raise UsageError(
-            "samples cannot be written to the standard output, which says where they are.",
-            hint="Name a file, such as --out samples.png; a folder of this name is ./-",
-        )
+        raise UsageError("samples cannot be written to stdout.", hint="Name a file: --out samples.npy")
     path = expanded(name)
     suffix = path.suffix.lower()
     if name.endswith(("/", "\\")) or path.is_dir() or not suffix:
@@ -119,7 +116,7 @@ def write_samples(
 
     path = target.path
     if target.format == "picture":
-        check_picture(num, spec)
+        check_drawable(num, spec)
     try:
         if target.format == "folder":
             return Written(path, *_write_folder(batches, num, spec, path, workers, report))

@@ -29,6 +29,9 @@ MAX_PIXELS = 1 << 25
 MAX_BYTES = 1 << 27
 """The same for its file."""
 
+MAX_CURVES = 100_000
+"""In one plot; more only take time."""
+
 ENLARGED_WIDTH = 560
 """Small grids are enlarged by a whole factor to at most this width, so that they can be seen."""
 
@@ -42,13 +45,14 @@ def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
     return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
 
 
-def check_picture(num: int, spec: SampleSpec) -> None:
-    """Refuse a picture of more samples than can be looked at or held in memory. Raises UsageError."""
-    area = (spec.shape[-2] + GAP) * (spec.shape[-1] + GAP) if spec.kind == "image" else math.prod(spec.shape)
-    if num * area > MAX_PIXELS:
+def check_drawable(num: int, spec: SampleSpec) -> None:
+    """Refuse more samples than one picture can show, before they are generated. Raises UsageError."""
+    pixels = math.prod(side + GAP for side in spec.shape[1:])
+    most = max(1, MAX_PIXELS // pixels) if spec.kind == "image" else MAX_CURVES
+    if num > most:
         raise UsageError(
-            f"{num:,} samples are too many for one picture; {MAX_PIXELS // area:,} of these fit.",
-            hint="Write them to a folder (--out samples/) or into an array (--out samples.npy).",
+            f"{num:,} samples do not fit into one picture.",
+            hint=f"Ask for at most {most:,}, or write a folder of PNGs (samples/) or an array (samples.npy).",
         )
 
 
@@ -77,11 +81,11 @@ def for_terminal(image: Image.Image, spec: SampleSpec) -> Image.Image:
     return curves_only(image) if spec.kind == "curve" else image.copy()
 
 
-def image_grid(images: Tensor) -> Image.Image:
-    """Draw images [num, channels, height, width] row by row in a grid that is about square."""
+def image_grid(images: Tensor, columns: int | None = None) -> Image.Image:
+    """Draw images [num, channels, height, width] row by row in a grid with these columns; None: about square."""
     pixels = to_pixels(images)
     num, height, width, channels = pixels.shape
-    columns = min(num, max(1, round(math.sqrt(num * (height + GAP) / (width + GAP)))))
+    columns = columns or min(num, max(1, round(math.sqrt(num * (height + GAP) / (width + GAP)))))
     rows = math.ceil(num / columns)
     cell = np.array([height + GAP, width + GAP])
     canvas: NDArray[Any] = np.zeros((*(cell * (rows, columns) + GAP), channels), np.uint8)

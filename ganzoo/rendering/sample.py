@@ -13,7 +13,7 @@ from ganzoo.errors import UsageError
 from ganzoo.randomness import random_seed
 from ganzoo.rendering.animation import MAX_FRAMES, animation_encoder, shrink_to_fit, write_animation
 from ganzoo.rendering.output import ShowProgress, parse_target, write_samples
-from ganzoo.rendering.picture import check_picture, picture
+from ganzoo.rendering.picture import check_drawable, picture
 from ganzoo.sources import load
 from ganzoo.system.files import expanded
 from ganzoo.system.workers import num_cores
@@ -117,7 +117,7 @@ def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int |
 
     def write_loop(gan: GAN, num: int, seed: int, label: int | None, progress: ShowProgress | None) -> Sampled:
         frames = min(MAX_FRAMES, keys * round(2 / FRAME_SECONDS))  # two seconds from seed to seed, or less
-        check_picture(num, gan.config.sample)
+        check_drawable(num, gan.config.sample)
         moments = gan.interpolate(num, keys=keys, frames=frames, seed=seed, labels=label)
         write_animation(
             [shrink_to_fit(picture(samples, gan.config.sample)) for samples in moments], path, FRAME_SECONDS

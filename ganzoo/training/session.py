@@ -17,6 +17,7 @@ from ganzoo.distributed.torchrun import init_processes, may_restart, num_restart
 from ganzoo.errors import ResumeError, TrainingError
 from ganzoo.randomness import random_seed
 from ganzoo.registry import datasets, recipes
+from ganzoo.requirements import naming_plugins
 from ganzoo.specs import DatasetSpec
 from ganzoo.system.devices import find_device
 from ganzoo.training.engines.engine import Engine
@@ -136,7 +137,8 @@ class Training:
         try:
             # Locked from here on, by the main rank. Whatever fails, Ctrl-C included, must release the lock again.
             data_dir = data_dir or run.data_dir
-            state, digest = _prepare(settings, data_dir, open_data, processes)
+            with naming_plugins(run.requires, path):
+                state, digest = _prepare(settings, data_dir, open_data, processes)
             with processes.sharing_errors():
                 _refuse_other_data(run, digest)
             with processes.on_main() as main:

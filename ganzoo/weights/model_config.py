@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import SettingsError, WeightsFormatError, shortened
+from ganzoo.requirements import Requirement, recipe_requirements
 from ganzoo.specs import LatentSpec, Recipe, SampleSpec
 from ganzoo.validation import parse_json, plain, validated
 
@@ -34,10 +35,15 @@ class ModelConfig:
     """The generator's input."""
     sample: SampleSpec
     """The generator's output; `classes` only for a class-conditional model."""
+    requires: tuple[Requirement, ...] = ()
+    """The third-party plugins that took part in the training."""
 
     def to_bytes(self) -> bytes:
-        """Return the file's content."""
-        return (json.dumps(plain(self), indent=2) + "\n").encode()
+        """Return the file's content; `requires` is left out if it is empty."""
+        document = plain(self)
+        if not self.requires:
+            del document["requires"]  # files are pinned by digest, and most need no third-party plugin
+        return (json.dumps(document, indent=2) + "\n").encode()
 
 
 def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
@@ -54,6 +60,7 @@ def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
         dataset=recipe.dataset,
         latent=recipe.latent,
         sample=sample if recipe.conditional else dataclasses.replace(sample, classes=None),
+        requires=recipe_requirements(recipe),
     )
 
 

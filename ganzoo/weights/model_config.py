@@ -7,7 +7,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Len
 
 from ganzoo.errors import SettingsError, WeightsFormatError, shortened
 from ganzoo.requirements import Requirement, recipe_requirements
@@ -15,6 +17,20 @@ from ganzoo.specs import LatentSpec, Recipe, SampleSpec
 from ganzoo.validation import parse_json, plain, validated
 
 SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The file of another program that weights were imported from."""
+
+    file: Annotated[str, Len(1, 255)]
+    """Its name."""
+    sha256: Annotated[str, Len(64, 64)]
+    """Its digest, 64 hex digits."""
+    source: Annotated[str, Len(1, 1000)] | None = None
+    """Where it was published: an address or a citation."""
+    license: Annotated[str, Len(1, 100)] | None = None
+    """SPDX identifier of its licence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +51,17 @@ class ModelConfig:
     """The generator's input."""
     sample: SampleSpec
     """The generator's output; `classes` only for a class-conditional model."""
+    output_range: tuple[float, float] | None = None
+    """Images only: what the architecture's output layer was trained to reach, if that is not [-1, 1]. The generator is
+    then built with a last step that maps this range to [-1, 1]."""
+    origin: Origin | None = None
+    """Only for imported weights."""
     requires: tuple[Requirement, ...] = ()
     """The third-party plugins that took part in the training."""
 
     def to_bytes(self) -> bytes:
-        """Return the file's content; `requires` is left out if it is empty."""
-        document = plain(self)
-        if not self.requires:
-            del document["requires"]  # files are pinned by digest, and most need no third-party plugin
+        """Return the file's content, without the optional fields that are empty: files are pinned by digest."""
+        document = {name: value for name, value in plain(self).items() if value not in (None, [])}
         return (json.dumps(document, indent=2) + "\n").encode()
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from ganzoo.errors import BadReferenceError, ManifestError, UnknownNameError, shortened
 from ganzoo.registry import WEIGHTS_GROUP, origin, package_folder, registrations
+from ganzoo.requirements import Requirement, requirement_from_json
 from ganzoo.specs.registration import NAME
 from ganzoo.system.files import read_json, write_json
 from ganzoo.weights.layout import FILES, NEEDED_ROLES
@@ -113,6 +114,8 @@ class WeightsEntry:
     """Each with name, value, std, protocol, and the tolerance within which `ganzoo eval --check` must reproduce it."""
     min_ganzoo: str
     """Oldest ganzoo that loads it."""
+    requires: tuple[Requirement, ...] = ()
+    """The third-party plugins that took part in the training and the evaluation."""
     owner: str = ""
     """The distribution, with its version, whose manifest lists it; set when the manifest is read."""
 
@@ -227,6 +230,8 @@ def write_manifest(path: Path, entries: Iterable[WeightsEntry]) -> None:
     records = [asdict(entry) for entry in entries]
     for record in records:
         del record["owner"]  # known from the distribution that ships the manifest
+        if not record["requires"]:
+            del record["requires"]
     write_json(path, {"schema": SCHEMA_VERSION, "entries": records})
 
 
@@ -234,6 +239,7 @@ def _entry(record: Mapping[str, Any], owner: str) -> WeightsEntry:
     fields = dict(record)
     fields["files"] = tuple(WeightsFile(**file) for file in record["files"])
     fields["metrics"] = tuple(record["metrics"])
+    fields["requires"] = tuple(requirement_from_json(one) for one in record.get("requires", ()))
     return WeightsEntry(**fields, owner=owner)
 
 

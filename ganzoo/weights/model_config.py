@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from annotated_types import Len
 
 from ganzoo.errors import SettingsError, WeightsFormatError, shortened
+from ganzoo.requirements import Requirement, recipe_requirements
 from ganzoo.specs import LatentSpec, Recipe, SampleSpec
 from ganzoo.validation import parse_json, plain, validated
 from ganzoo.weights.manifest import check_types
@@ -56,10 +57,12 @@ class ModelConfig:
     then built with a last step that maps this range to [-1, 1]."""
     origin: Origin | None = None
     """Only for imported weights."""
+    requires: tuple[Requirement, ...] = ()
+    """The third-party plugins that took part in the training."""
 
     def to_bytes(self) -> bytes:
-        """Return the file's content, without the fields that only imported weights have where they are None."""
-        document = {name: value for name, value in plain(self).items() if value is not None}
+        """Return the file's content, without the optional fields that are empty: files are pinned by digest."""
+        document = {name: value for name, value in plain(self).items() if value not in (None, [])}
         return (json.dumps(document, indent=2) + "\n").encode()
 
 
@@ -77,6 +80,7 @@ def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
         dataset=recipe.dataset,
         latent=recipe.latent,
         sample=sample if recipe.conditional else dataclasses.replace(sample, classes=None),
+        requires=recipe_requirements(recipe),
     )
 
 

@@ -20,6 +20,10 @@ def sample(
     num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples.")] = 64,
     seed: Seed = None,
     label: Annotated[str | None, typer.Option(help="Name of the class, for class-conditional models.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Sampling option; `ganzoo show ARCHITECTURE` lists them."),
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option("--out", "-o", help="A .png, .npy or .safetensors file, or FOLDER/ for single PNGs."),
@@ -38,26 +42,27 @@ def sample(
     """Generate samples; without --out, show them in the terminal."""
     _check_request(target, shard_size, interpolate, json)
 
+    from ganzoo.config import assignments_layer
     from ganzoo.randomness import random_seed
     from ganzoo.rendering import TerminalPicture, for_terminal, picture
-    from ganzoo.rendering.sample import class_index, sample_writer
+    from ganzoo.rendering.sample import Choices, class_index, sample_writer
     from ganzoo.sources import load
 
     # First, so that a wrong file name is reported before anything is downloaded.
     write = None if target is None else sample_writer(target, shard_size=shard_size, interpolate=interpolate)
     with download_bars() as access:
         gan = load(reference, device=device, access=access)
-    class_label = class_index(gan, label)
+    choices: Choices = {"labels": class_index(gan, label), "options": assignments_layer(assignments or ()).values}
     chosen_seed = random_seed() if seed is None else seed
     if seed is None:
         out.talk(f"seed {chosen_seed}")
     if write is None:
         spec = gan.config.sample
-        samples = gan.sample(num, seed=chosen_seed, labels=class_label).cpu()
+        samples = gan.sample(num, seed=chosen_seed, **choices).cpu()
         out.console().print(TerminalPicture(for_terminal(picture(samples, spec), spec)), end="")
         return
     with counting_bar("sampling") if num > gan.batch_size else nullcontext() as progress:
-        written = write(gan, num, chosen_seed, class_label, progress)
+        written = write(gan, num, chosen_seed, choices, progress)
     if json:
         out.json({**asdict(written), "path": str(written.path)})
     else:

@@ -25,6 +25,7 @@ from ganzoo.randomness import (
     sample_latents,
 )
 from ganzoo.sampling import SampleInputs, accelerated, best_batch_size, generate
+from ganzoo.system.devices import find_device
 from ganzoo.system.files import write_atomically
 from ganzoo.version import __version__
 from ganzoo.weights.building import (
@@ -88,8 +89,8 @@ class GAN:
         return noise_shapes(self.config, self.config.recipe)
 
     def to(self, device: torch.device | str) -> GAN:
-        """Move the generator and return the model."""
-        self.generator.to(device)
+        """Move the generator and return the model. Raises DeviceError when this machine has no such device."""
+        self.generator.to(find_device(device))
         return self
 
     def sample(
@@ -308,7 +309,7 @@ class GAN:
         cache_dir: str | os.PathLike[str] | None = None,
         force_download: bool = False,
         local_files_only: bool = False,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
     ) -> GAN:
         """Load a model from a folder, from the zoo by name, or from the Hub as `owner/repo`; raises as `ganzoo.load`.
 

@@ -19,6 +19,8 @@ from ganzoo.system.files import expanded
 from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
+    import torch
+
     from ganzoo.hub.client import Access
     from ganzoo.model import GAN
 
@@ -55,7 +57,7 @@ def sample(
     options: Mapping[str, Any] | None = None,
     shard_size: int | None = None,
     interpolate: int | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     access: Access | None = None,
     progress: ShowProgress | None = None,
 ) -> Sampled:
@@ -73,7 +75,7 @@ def sample(
         options: sampling options of the architecture, such as {"psi": 0.7}.
         shard_size: write tar shards of this many samples into the folder, as webdataset reads them.
         interpolate: write a loop through this many seeds, at least 2, into `x.gif` or `x.webp`.
-        device: where to load a model: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        device: where to load a model: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or a `torch.device`.
         access: as for `ganzoo.load`.
         progress: called with the number of samples written so far, and of all samples.
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.specs.registration import registered
 from ganzoo.specs.samples import LatentSpec, SampleSpec
 
 if TYPE_CHECKING:
     import torch
 
 
+@registered
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureSpec:
     """A generator and a discriminator, both built from one validated config."""
@@ -25,7 +27,8 @@ class ArchitectureSpec:
     license: str
     """SPDX identifier of the implementation."""
     config: type[Any]
-    """A frozen dataclass. Bound every field (`annotated_types`): configs may come from untrusted files."""
+    """A frozen dataclass. Bound every field (`annotated_types`): configs may come from untrusted files. Give fields
+    that only the discriminator reads a default: generators are imported without their discriminator."""
     build_generator: Callable[[Any, LatentSpec, SampleSpec], torch.nn.Module]
     """(config, latent, sample) -> module; module(z [batch, dim, *grid]) -> [batch, *sample.shape].
     When `sample.classes` is given: module(z, labels), labels int64 [batch]. With `noise`: module(…, noise={name: tensor

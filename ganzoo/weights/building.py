@@ -32,7 +32,17 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
             f"{list(config.latent.shape)}.",
             hint="Set latent.grid=[], or choose an architecture with latent_grid.",
         )
-    return lambda: spec.build_generator(values, config.latent, config.sample)
+    output_range = config.output_range
+    if output_range is None:
+        return lambda: spec.build_generator(values, config.latent, config.sample)
+    if config.sample.kind != "image" or output_range[0] >= output_range[1]:
+        raise SettingsError(
+            f"{source}: {config.sample.kind} samples cannot be mapped from {list(output_range)} to [-1, 1].",
+            hint="A range is for images: two numbers, the lower one first.",
+        )
+    from ganzoo.weights.rescaling import Rescaled
+
+    return lambda: Rescaled(spec.build_generator(values, config.latent, config.sample), output_range)
 
 
 def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:

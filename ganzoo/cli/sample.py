@@ -22,7 +22,7 @@ def sample(
     label: Annotated[str | None, typer.Option(help="Name of the class, for class-conditional models.")] = None,
     target: Annotated[
         str | None,
-        typer.Option("--out", "-o", help="A .png, .npy or .safetensors file, or FOLDER/ for single PNGs."),
+        typer.Option("--out", "-o", help="A .png, .npy or .safetensors file, or FOLDER/ for one file per sample."),
     ] = None,
     shard_size: Annotated[
         int | None,
@@ -39,7 +39,7 @@ def sample(
     _check_request(target, shard_size, interpolate, json)
 
     from ganzoo.randomness import random_seed
-    from ganzoo.rendering import TerminalPicture, for_terminal, picture
+    from ganzoo.rendering import TerminalPicture, check_drawable, for_terminal, picture
     from ganzoo.rendering.sample import class_index, sample_writer
     from ganzoo.sources import load
 
@@ -47,6 +47,8 @@ def sample(
     write = None if target is None else sample_writer(target, shard_size=shard_size, interpolate=interpolate)
     with download_bars() as access:
         gan = load(reference, device=device, access=access)
+    if write is None:
+        check_drawable(gan.config.sample)
     class_label = class_index(gan, label)
     chosen_seed = random_seed() if seed is None else seed
     if seed is None:

@@ -14,7 +14,7 @@ from ganzoo.specs.evaluation import (
     MetricInputs,
     MetricSpec,
 )
-from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleSpec, Size
+from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleKind, SampleSpec, Size
 from ganzoo.specs.training import Adam, Optimizers, Rate, Recipe
 
 API_VERSION = 1
@@ -38,6 +38,7 @@ __all__ = [
     "Optimizers",
     "Rate",
     "Recipe",
+    "SampleKind",
     "SampleSpec",
     "Size",
     "StreamedData",

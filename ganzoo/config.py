@@ -46,6 +46,9 @@ class TrainingSettings:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Compute dtype of both nets (autocast); parameters, losses and optimizers stay float32. `auto` is bf16 for nets of
     a million parameters or more on devices that are faster with it, else fp32; the run records which."""
+    threads: Annotated[int, Interval(ge=1, le=1024)] | None = None
+    """Threads of the CPU that take the steps; their number changes the last bits. None: when the run begins, one for
+    small nets, else torch's number, which OMP_NUM_THREADS sets; the run records it, and is resumed with it."""
     data: Literal["auto", "resident", "streamed"] = "auto"
     """Where the dataset is kept: all of it on the device, or in the packed copy on disk. `auto` streams from disk what
     would take more than 40 % of the device's free memory. The batches are the same."""

@@ -44,6 +44,7 @@ ROOMS = [
     "sources",
     # what is done with them
     "data",
+    "cache",
     "rendering",
     "evaluation",
     "training",

@@ -130,7 +130,7 @@ def nets(recipe: Recipe, dataset: DatasetSpec, architecture: ArchitectureSpec) -
     config, source = model_config(recipe, dataset.sample), f"recipe {recipe.name}"
     generator = build_on_meta(generator_builder(config, source))
     discriminator = build_on_meta(discriminator_builder(config, source))
-    latents = torch.empty(2, recipe.latent.dim, device="meta")
+    latents = torch.empty(2, *recipe.latent.shape, device="meta")
     samples = torch.empty(2, *dataset.sample.shape, device="meta")
     latent = "standard normal" if recipe.latent.distribution == "normal" else "uniform on [-1, 1]"
     labels = " Both networks take the label." if recipe.conditional else ""

@@ -24,6 +24,7 @@ from ganzoo.training.engines.cuda_graph import WARM_UP
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.precision import allow_tf32
 from ganzoo.training.state import TrainingState, check_trainable
+from ganzoo.training.threads import choose_threads
 from ganzoo.weights.building import build, generator_builder
 from ganzoo.weights.model_config import ModelConfig, model_config
 
@@ -88,6 +89,9 @@ def prepare(workload: Workload) -> tuple[OpenedDataset, ModelConfig, torch.devic
 def start(variant: Variant, workload: Workload) -> Runner:
     """Return a variant that has done what it does only once: recording, compiling."""
     dataset, config, device = prepare(workload)
+    # As in a training; for the plain loop too, so that the variants differ in nothing else.
+    threads = choose_threads(workload.settings, config, device)
+    torch.set_num_threads(threads or torch.get_num_threads())
     if variant == BASELINE:
         return _Baseline(workload.settings, config, dataset, device)
     if variant == SAMPLE:

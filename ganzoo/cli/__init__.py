@@ -13,6 +13,7 @@ import typer
 from ganzoo.cli import (
     animate,
     bench,
+    cache,
     data,
     evaluate,
     importing,
@@ -58,6 +59,7 @@ app.command("resume", rich_help_panel=TRAINING)(resume.resume)
 app.command("animate", rich_help_panel=TRAINING)(animate.animate)
 app.command("bench", rich_help_panel=TRAINING)(bench.bench)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
+app.add_typer(cache.app, name="cache", rich_help_panel=DATA)
 app.command("protocols", rich_help_panel=DATA)(evaluate.protocols)
 app.add_typer(plugins.app, name="plugins", rich_help_panel=DATA)
 app.add_typer(zoo.app, name="zoo", hidden=True)

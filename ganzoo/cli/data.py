@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from ganzoo.cli.options import DataDir, Json
 from ganzoo.cli.output import out
 from ganzoo.cli.progress import counting_bar
-from ganzoo.errors import MissingDatasetError
+from ganzoo.errors import GanzooError, MissingDatasetError
 from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
@@ -25,15 +26,49 @@ app = typer.Typer(help="List or prepare datasets.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_(json: Json = False) -> None:
-    """List the installed datasets."""
+def list_(data_dir: DataDir = None, json: Json = False) -> None:
+    """List the installed datasets, and which of their splits are packed in the store.
+
+    With --data-dir, also which of their splits are in that folder.
+    """
+    from ganzoo.data.location import packed_copies
     from ganzoo.registry import datasets
 
-    found = {name: [str(origin) for origin in origins] for name, origins in datasets.origins().items()}
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "plugins": [str(origin) for origin in origins],
+            "packed": sorted({copy.split for copy in packed_copies(name)}),
+        }
+        for name, origins in datasets.origins().items()
+    ]
+    if data_dir is not None:
+        for row in rows:
+            row["path"], row["found"] = _found(row["name"], data_dir)
     if json:
-        out.json({"datasets": [{"name": name, "plugins": plugins} for name, plugins in found.items()]})
-    else:
-        out.table("", ["dataset", "plugin"], [(name, " and ".join(plugins)) for name, plugins in found.items()])
+        out.json({"datasets": rows})
+        return
+    columns = ["name", "plugins", "packed", *(["found"] if data_dir is not None else [])]
+    table = [[row["name"], " and ".join(row["plugins"]), *(", ".join(row[key]) for key in columns[2:])] for row in rows]
+    out.table("", ["dataset", "plugin", *columns[2:]], table)
+
+
+def _found(name: str, data_dir: Path) -> tuple[str | None, list[str]]:
+    """Return the folder of a dataset under --data-dir and the splits in it; None and nothing if there are none."""
+    from ganzoo.data.location import dataset_folder
+    from ganzoo.data.pack import read_errors
+    from ganzoo.registry import datasets
+
+    folder, found = dataset_folder(data_dir, name), []
+    try:
+        spec = datasets.get(name)
+        for split in [split for split, num in spec.splits.items() if num is not None]:
+            with contextlib.suppress(MissingDatasetError), read_errors(spec):
+                spec.load(folder, split, False)
+                found.append(split)
+    except GanzooError as error:
+        out.error(error)  # a broken plugin, or damaged files, hide only themselves
+    return str(folder) if found else None, found
 
 
 @app.command()

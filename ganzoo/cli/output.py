@@ -40,8 +40,14 @@ class Output:
             print(printable(str(text)))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print rows under a title; columns of numbers are aligned right."""
+        """Print rows under a title: aligned on a terminal, numbers to the right; elsewhere two spaces apart."""
         if self.silent:
+            return
+        if not sys.stdout.isatty():  # padded to the longest cell, most of what a program reads would be blanks
+            if title:
+                self.line(title)
+            for row in (columns, *rows):
+                self.line("  ".join(" ".join(str(cell).split()) for cell in row).rstrip())
             return
         from rich.table import Table
 

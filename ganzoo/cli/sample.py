@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import Device, Json, Reference, Seed
+from ganzoo.cli.options import Device, Json, Reference, Seed, Threads
 from ganzoo.cli.output import out
 from ganzoo.cli.progress import counting_bar, download_bars
 from ganzoo.errors import UsageError
+from ganzoo.system.devices import cpu_threads
 
 
 def sample(
@@ -33,6 +34,7 @@ def sample(
         typer.Option(min=2, max=60, metavar="N", help="Animate a loop through N seeds, to a .gif or .webp file."),
     ] = None,
     device: Device = "cpu",
+    threads: Threads = None,
     json: Json = False,
 ) -> None:
     """Generate samples; without --out, show them in the terminal."""
@@ -55,10 +57,12 @@ def sample(
         out.talk(f"seed {chosen_seed}")
     if write is None:
         spec = gan.config.sample
-        samples = gan.sample(num, seed=chosen_seed, labels=class_label).cpu()
+        with cpu_threads(threads):
+            samples = gan.sample(num, seed=chosen_seed, labels=class_label).cpu()
         out.console().print(TerminalPicture(for_terminal(picture(samples, spec), spec)), end="")
         return
-    with counting_bar("sampling") if num > gan.batch_size else nullcontext() as progress:
+    bar = counting_bar("sampling") if num > gan.batch_size else nullcontext()
+    with cpu_threads(threads), bar as progress:
         written = write(gan, num, chosen_seed, class_label, progress)
     if json:
         out.json({**asdict(written), "path": str(written.path)})

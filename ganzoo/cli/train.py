@@ -20,6 +20,10 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     engine: Annotated[str | None, typer.Option(help="Execution engine: auto, eager, graph or compile.")] = None,
     precision: Annotated[str | None, typer.Option(help="Compute precision: auto, fp32 or bf16.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, metavar="N", help="CPU threads; default: one for small nets, else PyTorch's."),
+    ] = None,
     eval_every: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Evaluate every N steps; the best weights go to RUN/best."),
@@ -47,6 +51,7 @@ def train(
         "device": device,
         "engine": engine,
         "precision": precision,
+        "threads": threads,
         "eval_every": eval_every,
         "tensorboard": tensorboard,
     }

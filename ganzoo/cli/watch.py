@@ -34,8 +34,11 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
     settings, run, engine = training.state.settings, training.run, training.engine
     path = as_reference(run.path)
     several = f", {training.state.processes.world_size} processes" if training.state.processes.world_size > 1 else ""
+    how = settings.precision
+    if settings.threads is not None:
+        how += f", {settings.threads} thread" + "s" * (settings.threads > 1)
     out.talk(
-        f"{settings.recipe.name} on {training.state.device}{several} ({settings.precision}), seed {settings.seed}, "
+        f"{settings.recipe.name} on {training.state.device}{several} ({how}), seed {settings.seed}, "
         f"data {training.state.batches.place}, into {path}"
     )
     if training.state.config.sample.kind == "tensor":

@@ -4,7 +4,7 @@ samples.npy         [num, *shape]
 labels.npy          [num], int64; only for a set with classes
 texts.npy           [num], bytes of UTF-8; only for a set with texts
 skipped.txt         one line per item that could not be read, with name and reason; only if there are any
-pack.json           shape, digest, source files, and size and time of the files above
+pack.json           shape, digest, split, source files, and size and time of the files above
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,11 +21,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ganzoo.data.location import FORMAT, stat_of
 from ganzoo.errors import DatasetError, MissingDatasetError, hint_for
 from ganzoo.specs import TEXT_BYTES, ArrayData, DatasetSpec, SampleSpec
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import open_regular, write_atomically
 
-FORMAT = 1
 ARRAYS = ("samples", "labels", "texts")
 """In the order in which the digest covers them."""
 SKIPPED_NAME = "skipped.txt"
@@ -100,7 +100,7 @@ def arrays_of(data: ArrayData) -> dict[str, NDArray[Any]]:
     return {name: array for name in ARRAYS if (array := getattr(data, name)) is not None}
 
 
-def write_whole(folder: Path, spec: DatasetSpec, data: ArrayData) -> None:
+def write_whole(folder: Path, spec: DatasetSpec, data: ArrayData, origin: Mapping[str, Any]) -> None:
     """Write all files of a split that is in memory. Raises OSError, DatasetError."""
     check(spec, data)
     if not len(data.samples):
@@ -116,7 +116,7 @@ def write_whole(folder: Path, spec: DatasetSpec, data: ArrayData) -> None:
     if data.skipped:
         (folder / SKIPPED_NAME).write_text("".join(f"{one_line(item)}\n" for item in data.skipped), encoding="utf-8")
     shape, sources = list(data.samples.shape), fingerprints(spec, data.sources)
-    write_record(folder, spec, shape, list(arrays), len(data.skipped), digest.hexdigest(), sources)
+    write_record(folder, spec, origin, shape, list(arrays), len(data.skipped), digest.hexdigest(), sources)
 
 
 def write_header(file: BinaryIO, like: NDArray[Any], num: int) -> None:
@@ -147,16 +147,18 @@ def one_line(text: str) -> str:
 def write_record(
     folder: Path,
     spec: DatasetSpec,
+    origin: Mapping[str, Any],
     shape: list[int],
     names: Sequence[str],
     num_skipped: int,
     digest: str,
     sources: list[dict[str, Any]],
 ) -> None:
-    """Write pack.json, the last file of a pack."""
+    """Write pack.json, the last file of a pack; `origin` holds the split, the folder of the sources, and the time."""
     record = {
         "format": FORMAT,
         "dataset": spec.name,
+        **origin,
         "shape": shape,
         "arrays": list(names),
         "skipped": num_skipped,
@@ -173,17 +175,11 @@ def fingerprints(spec: DatasetSpec, sources: Sequence[Path]) -> list[dict[str, A
         return [{"path": str(path.resolve()), **stat_of(path)} for path in sources]
 
 
-def stat_of(path: Path) -> dict[str, int]:
-    """Return a file's size and modification time. Raises OSError."""
-    status = os.stat(path)  # noqa: PTH116 - one system call
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
-
-
 def digest_of_pack(folder: Path, names: Sequence[str]) -> str:
     """Return the sha256 of the values in a pack's arrays. Raises OSError, ValueError."""
     digest = hashlib.sha256()
     for name in names:
-        with (folder / f"{name}.npy").open("rb") as file:
+        with open_regular(folder / f"{name}.npy") as file:
             read_header(file)
             for block in blocks(file, file.tell()):
                 digest.update(block)

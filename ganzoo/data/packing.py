@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -21,8 +21,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ganzoo.data.location import FORMAT
 from ganzoo.data.pack import (
-    FORMAT,
     SKIPPED_NAME,
     arrays_of,
     blocks,
@@ -54,12 +54,13 @@ def write_pack(
     packed: Path,
     spec: DatasetSpec,
     data: ArrayData | StreamedData,
+    origin: Mapping[str, Any],
     workers: int,
     progress: ShowProgress | None,
     *,
     force: bool = False,
 ) -> None:
-    """Write a packed copy next to its destination, then replace an older copy with it.
+    """Write a packed copy next to its destination, then replace an older copy with it. `origin` goes into its record.
 
     With `force`, packing resumes only from an interrupted packing that was forced too.
     Raises OSError if it cannot be written, StoreError if the disk is too small, DatasetError if the data cannot be
@@ -68,7 +69,7 @@ def write_pack(
     packed.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(data, StreamedData):
         folder = packed.with_name(f".{packed.name}.packing")
-        _write_streamed(folder, spec, data, workers, progress, force)
+        _write_streamed(folder, spec, data, origin, workers, progress, force)
         _move(folder, packed)
         # An interruption before the move leaves a journal to resume from; after it the journal is not needed.
         (packed / JOURNAL_NAME).unlink()
@@ -78,7 +79,7 @@ def write_pack(
     folder = packed.with_name(f".{packed.name}.{secrets.token_hex(8)}.partial")
     folder.mkdir()
     try:
-        write_whole(folder, spec, data)
+        write_whole(folder, spec, data, origin)
         _move(folder, packed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,7 +110,13 @@ class Journal:
 
 
 def _write_streamed(
-    folder: Path, spec: DatasetSpec, data: StreamedData, workers: int, progress: ShowProgress | None, force: bool
+    folder: Path,
+    spec: DatasetSpec,
+    data: StreamedData,
+    origin: Mapping[str, Any],
+    workers: int,
+    progress: ShowProgress | None,
+    force: bool,
 ) -> None:
     """Pack a dataset of any size, from where an earlier attempt stopped. Raises OSError, DatasetError, StoreError."""
     sources = fingerprints(spec, data.sources)
@@ -134,7 +141,7 @@ def _write_streamed(
             raise no_samples_error(spec, journal.skipped, files.first_skipped())
         digest = files.finish(journal)
     shape = [journal.num, *spec.sample.shape]
-    write_record(folder, spec, shape, journal.names, journal.skipped, digest, sources)
+    write_record(folder, spec, origin, shape, journal.names, journal.skipped, digest, sources)
 
 
 def _read(

@@ -39,7 +39,7 @@ class TorchProcesses(Processes):
                 hint=f"Set batch_size to a multiple of {self.world_size}, or start another number of processes.",
             )
 
-    def device(self, name: str) -> torch.device:
+    def device(self, name: str | torch.device) -> torch.device:
         device = find_device(name)
         if device.type == "cpu":
             return device

@@ -100,7 +100,7 @@ def push(
     Args:
         source: a model, a run or weights folder, or a name of weights.
         repo_id: `owner/name`; the repository is created when it does not exist.
-        license: SPDX identifier, such as `mit`; needed for all but manifest entries, which state theirs.
+        license: SPDX identifier, such as `mit`; needed where neither a manifest entry nor an import states one.
         private: make a new repository private; an existing one must be private already.
         tag: a tag for the commit, such as `v1`.
         message: message of the commit.
@@ -142,11 +142,12 @@ def prepare(
     where, metrics = source.reference, source.metrics
     if source.folder is not None:
         metrics = list(saved_metrics(source.folder, hashlib.sha256(contents[GENERATOR_NAME]).hexdigest()))
-    chosen = license or source.license
+    gan = gan_from_bytes(contents[CONFIG_NAME], contents[GENERATOR_NAME], where)
+    origin = gan.config.origin
+    chosen = license or source.license or (origin.license if origin is not None else None)
     if not chosen or _LICENSE.fullmatch(chosen) is None:
         problem = f"{chosen!r} is not a licence" if chosen else f"no licence is stated for {repo_id}"
         raise UsageError(f"{problem}.", hint="Pass one: --license mit (an SPDX identifier).")
-    gan = gan_from_bytes(contents[CONFIG_NAME], contents[GENERATOR_NAME], where)
     if DISCRIMINATOR_NAME in contents:
         discriminator_from_bytes(gan.config, contents[DISCRIMINATOR_NAME], f"{where}/{DISCRIMINATOR_NAME}")
     facts = CardFacts(

@@ -18,13 +18,13 @@ from ganzoo.model import GAN, discriminator_from_bytes
 from ganzoo.publishing.card import RECIPE_TEXTS
 from ganzoo.registry import recipes
 from ganzoo.sources import load
+from ganzoo.specs.registration import NAME
 from ganzoo.system.files import write_atomically
 from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.weights.building import num_parameters
 from ganzoo.weights.layout import CONFIG_NAME, DISCRIMINATOR_NAME, FILES, TRAINING_NAME
 from ganzoo.weights.manifest import WeightsEntry, WeightsFile, read_manifest, write_manifest
-from ganzoo.weights.references import NAME
 
 
 def bundle(

@@ -19,6 +19,8 @@ from ganzoo.system.files import expanded
 from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
+    import torch
+
     from ganzoo.hub.client import Access
     from ganzoo.model import GAN
 
@@ -54,7 +56,7 @@ def sample(
     label: str | int | None = None,
     shard_size: int | None = None,
     interpolate: int | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     access: Access | None = None,
     progress: ShowProgress | None = None,
 ) -> Sampled:
@@ -71,7 +73,7 @@ def sample(
         label: class-conditional models only: one class, by name or number; None goes through the classes in turn.
         shard_size: write tar shards of this many samples into the folder, as webdataset reads them.
         interpolate: write a loop through this many seeds, at least 2, into `x.gif` or `x.webp`.
-        device: where to load a model: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        device: where to load a model: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or a `torch.device`.
         access: as for `ganzoo.load`.
         progress: called with the number of samples written so far, and of all samples.
 

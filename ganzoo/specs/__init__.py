@@ -14,11 +14,9 @@ from ganzoo.specs.evaluation import (
     MetricInputs,
     MetricSpec,
 )
+from ganzoo.specs.registration import API_VERSION
 from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleKind, SampleSpec, Size
 from ganzoo.specs.training import Adam, Optimizers, Rate, Recipe
-
-API_VERSION = 1
-"""The newest version of these contracts that this ganzoo supports."""
 
 __all__ = [
     "API_VERSION",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.specs.evaluation import EvaluationProtocol
+from ganzoo.specs.registration import registered
 from ganzoo.specs.samples import SampleSpec
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class SyntheticData:
     """() -> every word that may be on a sample, in lower case; None without words."""
 
 
+@registered
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
     """Real samples of one shape."""

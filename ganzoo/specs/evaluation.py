@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from annotated_types import Gt, Interval, Len
 
+from ganzoo.specs.registration import NAME, NAME_RULE, registered
 from ganzoo.specs.samples import SampleKind, SampleSpec
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Extractor:
     """How its weights differ from those that its name stands for, which makes its numbers incomparable; else None."""
 
 
+@registered
 @dataclass(frozen=True, kw_only=True)
 class ExtractorSpec:
     """A fixed network that maps samples to features, between which distances are measured."""
@@ -70,12 +72,16 @@ class ExtractorSpec:
     """Version of these contracts that the plugin was written for."""
 
 
+@registered
 @dataclass(frozen=True, kw_only=True)
 class EvaluationProtocol:
     """Everything that fixes a metric's value. Change anything and the name must change too."""
 
     name: str
-    """Unique and versioned, such as `quadratic-exact-v2`."""
+    """Unique and versioned, such as `quadratic-exact-v2`. If it is registered: the entry point's name."""
+    dataset: str | None = None
+    """The dataset whose models it evaluates. Needed if it is registered under `ganzoo.protocols`, which adds it to a
+    dataset of any plugin; the protocols in a `DatasetSpec` belong to that dataset and leave it out."""
     metrics: tuple[str, ...]
     """Names of registered metrics, in the order of the report."""
     num_samples: Annotated[int, Gt(0)]
@@ -91,6 +97,12 @@ class EvaluationProtocol:
     split is not the same everywhere."""
     use: Literal["report", "training"] = "report"
     """Whether it is for publishing, or cheap enough to be run repeatedly during training."""
+    api_version: int = 1
+    """Version of these contracts that the plugin was written for."""
+
+    def __post_init__(self) -> None:
+        if NAME.fullmatch(self.name) is None:  # reports are files of this name
+            raise ValueError(f"{self.name!r} is not a name of a protocol: {NAME_RULE}")
 
 
 class MetricInputs(Protocol):
@@ -133,6 +145,7 @@ def _no_versions() -> dict[str, str]:
     return {}
 
 
+@registered
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec:
     """One number about generated samples."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval
 
+from ganzoo.specs.registration import registered
 from ganzoo.specs.samples import LatentSpec
 
 Rate = Annotated[float, Interval(ge=0, le=1)]
@@ -40,6 +41,7 @@ class Optimizers:
     """Updates the discriminator."""
 
 
+@registered
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a named model is trained: architecture, dataset, loss, optimizers, length."""

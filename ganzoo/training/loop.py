@@ -14,7 +14,7 @@ from ganzoo.errors import DivergedError
 from ganzoo.evaluation.measurement import Evaluator
 from ganzoo.model import GAN
 from ganzoo.rendering import save_array, save_chart, save_picture
-from ganzoo.system.devices import synchronize
+from ganzoo.system.devices import cpu_threads, synchronize
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.networks import TRACKED
 from ganzoo.training.precision import allow_tf32
@@ -135,7 +135,7 @@ def advance(state: TrainingState, engine: Engine, target: int, should_stop: Call
     started = time.perf_counter()
     try:
         # Once for many steps and not in each: switching states and flags would slow small nets down.
-        with state.ambient_randomness(), allow_tf32(state.device):
+        with state.ambient_randomness(), allow_tf32(state.device), cpu_threads(state.settings.threads):
             while state.step < target:
                 engine.step()
                 if should_stop():

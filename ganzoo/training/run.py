@@ -245,7 +245,7 @@ class Run:
             "batch_size": self.settings.recipe.batch_size,
             "seed": self.settings.seed,
             "precision": self.settings.precision,
-            "device": _device_name(state.device),
+            "device": _device_name(state.device, self.settings.threads),
             "processes": state.processes.world_size,
             "seconds": round(state.seconds, 1),
             "dataset_digest": self.dataset_digest,
@@ -307,7 +307,7 @@ def _json(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, indent=2) + "\n").encode()
 
 
-def _device_name(device: torch.device) -> str:
+def _device_name(device: torch.device, threads: int | None) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type} ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
+    return f"{device.type} ({threads or torch.get_num_threads()} threads)" if device.type == "cpu" else device.type

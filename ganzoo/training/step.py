@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganzoo.augmentations import augment
 from ganzoo.losses import REGULARIZERS, Discriminators
+from ganzoo.sampling import generate
 from ganzoo.training.engines.fused_adam import FusedAdam, trainable
 from ganzoo.training.inputs import DiscriminatorInputs, GeneratorInputs, StepInputs
 from ganzoo.training.networks import Networks
@@ -55,7 +56,8 @@ def update_discriminator(
     if shared_fakes is None:
         assert inputs.latents is not None
         with torch.no_grad(), networks.autocast():
-            fake, fake_labels = generate(networks.generator, inputs.latents, real_labels), real_labels
+            fake = generate(networks.generator, inputs.latents, real_labels, inputs.noise)
+        fake_labels = real_labels
     else:
         fake, fake_labels = shared_fakes
     fake = fake.detach().float()  # this update must not reach the generator
@@ -130,13 +132,7 @@ def update_ema(generator_ema: nn.Module, generator: nn.Module, weight: Tensor) -
 def make_fakes(networks: Networks, inputs: GeneratorInputs) -> Fakes:
     """Return G(z), through which gradients reach the generator."""
     with networks.autocast():
-        return generate(networks.generator, inputs.latents, inputs.labels), inputs.labels
-
-
-def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:
-    """Return samples [batch, *shape]."""
-    samples: Tensor = generator(latents) if labels is None else generator(latents, labels)
-    return samples
+        return generate(networks.generator, inputs.latents, inputs.labels, inputs.noise), inputs.labels
 
 
 def discriminate(discriminator: nn.Module, samples: Tensor, labels: Tensor | None) -> Tensor:

@@ -92,7 +92,7 @@ def _add_graphs(run: Run, state: TrainingState) -> None:
     sample, classes = state.config.sample, state.config.sample.classes
     labels = () if classes is None else (torch.zeros(_BATCH, dtype=torch.int64),)
     nets: dict[str, tuple[nn.Module, Tensor]] = {
-        "generator": (state.trained_generator, torch.zeros(_BATCH, state.config.latent.dim)),
+        "generator": (state.trained_generator, torch.zeros(_BATCH, *state.config.latent.shape)),
         "discriminator": (state.networks.discriminator, torch.zeros(_BATCH, *sample.shape)),
     }
     for name, (net, inputs) in nets.items():

@@ -25,7 +25,23 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
     spec = architectures.get(config.architecture)
     values = architecture_config(spec, config.config, source)
     _check_conditional(config, spec.conditional, source)
-    return lambda: spec.build_generator(values, config.latent, config.sample)
+    if config.latent.grid and not spec.latent_grid:
+        raise SettingsError(
+            f"{source}: the architecture {config.architecture!r} takes latents of one axis, not "
+            f"{list(config.latent.shape)}.",
+            hint="Set latent.grid=[], or choose an architecture with latent_grid.",
+        )
+    output_range = config.output_range
+    if output_range is None:
+        return lambda: spec.build_generator(values, config.latent, config.sample)
+    if config.sample.kind != "image" or output_range[0] >= output_range[1]:
+        raise SettingsError(
+            f"{source}: {config.sample.kind} samples cannot be mapped from {list(output_range)} to [-1, 1].",
+            hint="A range is for images: two numbers, the lower one first.",
+        )
+    from ganzoo.weights.rescaling import Rescaled
+
+    return lambda: Rescaled(spec.build_generator(values, config.latent, config.sample), output_range)
 
 
 def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
@@ -34,6 +50,14 @@ def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.M
     values = architecture_config(spec, config.config, source)
     _check_conditional(config, spec.conditional, source)
     return lambda: spec.build_discriminator(values, config.sample)
+
+
+def noise_shapes(config: ModelConfig, source: str) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a sample's noise by name, empty for a generator that takes none; raises as the builders."""
+    spec = architectures.get(config.architecture)
+    if spec.noise is None:
+        return {}
+    return dict(spec.noise(architecture_config(spec, config.config, source), config.sample))
 
 
 def _check_conditional(config: ModelConfig, supported: bool, source: str) -> None:

@@ -7,13 +7,29 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Len
 
 from ganzoo.errors import SettingsError, WeightsFormatError, shortened
 from ganzoo.specs import LatentSpec, Recipe, SampleSpec
 from ganzoo.validation import parse_json, plain, validated
 
 SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The file of another program that weights were imported from."""
+
+    file: Annotated[str, Len(1, 255)]
+    """Its name."""
+    sha256: Annotated[str, Len(64, 64)]
+    """Its digest, 64 hex digits."""
+    source: Annotated[str, Len(1, 1000)] | None = None
+    """Where it was published: an address or a citation."""
+    license: Annotated[str, Len(1, 100)] | None = None
+    """SPDX identifier of its licence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +50,16 @@ class ModelConfig:
     """The generator's input."""
     sample: SampleSpec
     """The generator's output; `classes` only for a class-conditional model."""
+    output_range: tuple[float, float] | None = None
+    """Images only: what the architecture's output layer was trained to reach, if that is not [-1, 1]. The generator is
+    then built with a last step that maps this range to [-1, 1]."""
+    origin: Origin | None = None
+    """Only for imported weights."""
 
     def to_bytes(self) -> bytes:
-        """Return the file's content."""
-        return (json.dumps(plain(self), indent=2) + "\n").encode()
+        """Return the file's content, without the fields that only imported weights have where they are None."""
+        document = {name: value for name, value in plain(self).items() if value is not None}
+        return (json.dumps(document, indent=2) + "\n").encode()
 
 
 def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:

@@ -27,7 +27,7 @@ def sample(
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option("--out", "-o", help="A .png, .npy or .safetensors file, or FOLDER/ for single PNGs."),
+        typer.Option("--out", "-o", help="A .png, .npy or .safetensors file, or FOLDER/ for one file per sample."),
     ] = None,
     shard_size: Annotated[
         int | None,
@@ -46,7 +46,7 @@ def sample(
 
     from ganzoo.config import assignments_layer
     from ganzoo.randomness import random_seed
-    from ganzoo.rendering import TerminalPicture, for_terminal, picture
+    from ganzoo.rendering import TerminalPicture, check_drawable, for_terminal, picture
     from ganzoo.rendering.sample import Choices, class_index, sample_writer
     from ganzoo.sources import load
 
@@ -54,6 +54,8 @@ def sample(
     write = None if target is None else sample_writer(target, shard_size=shard_size, interpolate=interpolate)
     with download_bars() as access:
         gan = load(reference, device=device, access=access)
+    if write is None:
+        check_drawable(gan.config.sample)
     choices: Choices = {"labels": class_index(gan, label), "options": assignments_layer(assignments or ()).values}
     chosen_seed = random_seed() if seed is None else seed
     if seed is None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganzoo.errors import first_sentence
+from ganzoo.errors import UsageError, first_sentence
 from ganzoo.rendering.curves import curve_plot, curves_only
 from ganzoo.specs import SampleSpec
 from ganzoo.system.files import read_regular, write_atomically
@@ -34,17 +34,35 @@ ENLARGED_WIDTH = 560
 
 Items = NDArray[Any]
 """Samples as they are sent to worker processes, which load no torch: images as uint8 [num, height, width, channels],
-curves as float32 [num, points]."""
+others as float32 [num, *shape]."""
+
+
+def check_drawable(spec: SampleSpec) -> None:
+    """Raise UsageError for samples that are only written as arrays."""
+    if spec.kind == "tensor":
+        raise UsageError(
+            f"these samples are tensors of shape {list(spec.shape)}, which are not drawn.",
+            hint="Save arrays: --out samples.npy, samples.safetensors or FOLDER/",
+        )
 
 
 def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
-    """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot."""
+    """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot.
+
+    Raises UsageError for tensors.
+    """
+    check_drawable(spec)
     return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
 
 
 def save_picture(samples: Tensor, spec: SampleSpec, path: Path) -> None:
     """Write one picture of all samples as a PNG, the whole file or none. Raises OSError."""
     write_atomically(path, png_bytes(picture(samples, spec)))
+
+
+def save_array(samples: Tensor, path: Path) -> None:
+    """Write samples as a .npy file, float32 [num, *shape], the whole file or none. Raises OSError."""
+    write_atomically(path, item_npy(samples.float().cpu().numpy()))
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -95,7 +113,7 @@ def to_items(samples: Tensor, spec: SampleSpec) -> Items:
 
 
 def item_png(item: Items, spec: SampleSpec) -> bytes:
-    """Return a PNG of one item: an image pixel by pixel, or a plot of a curve."""
+    """Return a PNG of one item: an image pixel by pixel, or a plot of a curve (not of a tensor)."""
     return png_bytes(_to_image(item) if spec.kind == "image" else curve_plot(item[np.newaxis], spec))
 
 

@@ -13,7 +13,7 @@ from ganzoo.errors import UsageError
 from ganzoo.randomness import random_seed
 from ganzoo.rendering.animation import MAX_FRAMES, animation_encoder, shrink_to_fit, write_animation
 from ganzoo.rendering.output import ShowProgress, parse_target, write_samples
-from ganzoo.rendering.picture import picture
+from ganzoo.rendering.picture import check_drawable, picture
 from ganzoo.sources import load
 from ganzoo.system.files import expanded
 from ganzoo.system.workers import num_cores
@@ -69,7 +69,7 @@ def sample(
         reference: what `ganzoo.load` takes, or a loaded model, which stays on its device.
         num: how many, at least 1.
         out: `x.png` (one picture of all), `x.npy` or `x.safetensors` (float32 [num, *shape]), or a folder, as a name
-            that ends in a slash or has no suffix (a PNG for each sample).
+            that ends in a slash or has no suffix (a PNG for each sample, for tensors a .npy).
         seed: fixes the samples; None takes a random one.
         label: class-conditional models only: one class, by name or number; None goes through the classes in turn.
         options: sampling options of the architecture, such as {"psi": 0.7}.
@@ -80,8 +80,8 @@ def sample(
         progress: called with the number of samples written so far, and of all samples.
 
     Raises:
-        UsageError: a name of no known format, a folder that is not empty, options that exclude each other, or a label
-            or an option that the model does not have.
+        UsageError: a name of no known format, a folder that is not empty, options that exclude each other, a label or an
+            option that the model does not have, or a picture or animation of tensors, which are not drawn.
         GanzooError: what loading raises, or a file that cannot be written.
     """
     write = sample_writer(os.fspath(out), shard_size=shard_size, interpolate=interpolate)
@@ -126,6 +126,7 @@ def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int |
     animation_encoder(path)  # refuses an unknown file type
 
     def write_loop(gan: GAN, num: int, seed: int, choices: Choices, progress: ShowProgress | None) -> Sampled:
+        check_drawable(gan.config.sample)
         frames = min(MAX_FRAMES, keys * round(2 / FRAME_SECONDS))  # two seconds from seed to seed, or less
         moments = gan.interpolate(num, keys=keys, frames=frames, seed=seed, **choices)
         write_animation(

@@ -166,7 +166,7 @@ def _plain(spec: Any) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for field in dataclasses.fields(spec):
         value = getattr(spec, field.name)
-        if isinstance(value, type):
+        if isinstance(value, type) and dataclasses.is_dataclass(value):
             document[field.name] = {entry.name: _default(entry) for entry in dataclasses.fields(value)}
         elif isinstance(value, Callable):  # type: ignore[arg-type]
             continue

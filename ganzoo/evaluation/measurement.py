@@ -193,7 +193,9 @@ class GeneratedSamples:
 
     def features(self, extractor: str) -> Features:
         """Return the features of the samples, extracted once."""
-        return self.cached(f"features of {extractor}", lambda: self._extractors.extract(extractor, self.samples))
+        return self.cached(
+            f"features of {extractor}", lambda: self._extractors.extract(extractor, self.samples, self.sample.kind)
+        )
 
 
 def find_protocol(dataset: DatasetSpec, name: str | None) -> EvaluationProtocol:

@@ -94,7 +94,7 @@ class RealSamples:
         found = processes.run_on_all(lambda: read_stored(folder))
         # Each machine may have a store of its own, but all ranks must extract together.
         if any(processes.all_reduce_max([found is None])):
-            computed = self._extractors.extract(name, self._samples)
+            computed = self._extractors.extract(name, self._samples, self._dataset.sample.kind)
             facts = {
                 "dataset": self._dataset.name,
                 "split": self._protocol.split,

@@ -26,7 +26,7 @@ class ArrayData:
     """A split that fits in memory (or in a memory map)."""
 
     samples: NDArray[Any]
-    """[num, *shape]. Images: uint8, 0..255 for [-1, 1]. Curves: float32."""
+    """[num, *shape]. Images: uint8, 0..255 for [-1, 1]. Curves and tensors: float32."""
     labels: NDArray[np.int64] | None = None
     """[num], int64, indices into `SampleSpec.classes`; None for a set without classes."""
     texts: NDArray[np.bytes_] | None = None
@@ -57,6 +57,9 @@ class SyntheticData:
 
     draw: Callable[[int, torch.Generator], torch.Tensor]
     """(num, generator) -> float32 [num, *shape], on the generator's device."""
+    draw_labels: Callable[[int, torch.Generator], torch.Tensor] | None = None
+    """(num, generator) -> int64 [num], the labels of the samples that `draw` returns from the same state, on the
+    generator's device: indices into `SampleSpec.classes`. None without labels."""
     draw_texts: Callable[[int, torch.Generator], list[str]] | None = None
     """(num, generator) -> the texts on the samples that `draw` returns from the same state; None without texts."""
     vocabulary: Callable[[], frozenset[str]] | None = None

@@ -48,6 +48,8 @@ class ModelConfig:
     """Values of the architecture's config."""
     dataset: str
     """Name of the dataset that the model was trained on."""
+    dataset_config: Mapping[str, Any] | None = None
+    """The value of every setting of the dataset; None for a dataset without settings."""
     latent: LatentSpec
     """The generator's input."""
     sample: SampleSpec
@@ -66,8 +68,11 @@ class ModelConfig:
         return (json.dumps(document, indent=2) + "\n").encode()
 
 
-def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
-    """Describe the generator of a recipe. Raises SettingsError when it needs classes that the samples do not have."""
+def model_config(recipe: Recipe, sample: SampleSpec, dataset_config: Mapping[str, Any] | None = None) -> ModelConfig:
+    """Describe the generator of a recipe, whose dataset has these samples and settings.
+
+    Raises SettingsError when it needs classes that the samples do not have.
+    """
     if recipe.conditional and sample.classes is None:
         raise SettingsError(
             f"recipe {recipe.name}: the dataset {recipe.dataset!r} has no classes to condition on.",
@@ -78,6 +83,7 @@ def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
         architecture=recipe.architecture,
         config=recipe.config,
         dataset=recipe.dataset,
+        dataset_config=dataset_config or None,
         latent=recipe.latent,
         sample=sample if recipe.conditional else dataclasses.replace(sample, classes=None),
         requires=recipe_requirements(recipe),

@@ -17,12 +17,34 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ganzoo.errors import DuplicateNameError, PluginError, UnknownNameError
-from ganzoo.specs import API_VERSION, ArchitectureSpec, DatasetSpec, ExtractorSpec, MetricSpec, Recipe
+from ganzoo.specs import (
+    API_VERSION,
+    ArchitectureSpec,
+    AugmentationSpec,
+    DatasetSpec,
+    ExtractorSpec,
+    LossSpec,
+    MetricSpec,
+    OptimizerSpec,
+    Recipe,
+    RegularizerSpec,
+)
 
 FIRST_PARTY = "ganzoo"
 """The distribution whose plugins GANZOO_PLUGINS never turns off."""
 
-Spec = TypeVar("Spec", ArchitectureSpec, DatasetSpec, Recipe, MetricSpec, ExtractorSpec)
+Spec = TypeVar(
+    "Spec",
+    ArchitectureSpec,
+    DatasetSpec,
+    Recipe,
+    MetricSpec,
+    ExtractorSpec,
+    LossSpec,
+    RegularizerSpec,
+    AugmentationSpec,
+    OptimizerSpec,
+)
 
 
 @dataclass(frozen=True)
@@ -158,8 +180,22 @@ datasets = Registry("dataset", "ganzoo.datasets", DatasetSpec)
 recipes = Registry("recipe", "ganzoo.recipes", Recipe)
 metrics = Registry("metric", "ganzoo.metrics", MetricSpec)
 extractors = Registry("extractor", "ganzoo.extractors", ExtractorSpec)
+losses = Registry("loss", "ganzoo.losses", LossSpec)
+regularizers = Registry("regularizer", "ganzoo.regularizers", RegularizerSpec)
+augmentations = Registry("augmentation", "ganzoo.augmentations", AugmentationSpec)
+optimizers = Registry("optimizer", "ganzoo.optimizers", OptimizerSpec)
 
-REGISTRIES = (recipes, datasets, architectures, metrics, extractors)
+REGISTRIES = (
+    recipes,
+    datasets,
+    architectures,
+    metrics,
+    extractors,
+    losses,
+    regularizers,
+    augmentations,
+    optimizers,
+)
 WEIGHTS_GROUP = "ganzoo.weights"
 GROUPS = (*(registry.group for registry in REGISTRIES), WEIGHTS_GROUP)
 

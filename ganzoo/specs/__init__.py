@@ -14,31 +14,57 @@ from ganzoo.specs.evaluation import (
     MetricInputs,
     MetricSpec,
 )
+from ganzoo.specs.losses import (
+    AugmentationSpec,
+    Discriminators,
+    GeneratorRegularizerInputs,
+    LossSpec,
+    RegularizerInputs,
+    RegularizerSpec,
+)
+from ganzoo.specs.optimizers import SGD, Adam, AdamW, Optimizers, OptimizerSpec, RegisteredOptimizer, RMSprop
 from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleSpec, Size
-from ganzoo.specs.training import Adam, Optimizers, Rate, Recipe
+from ganzoo.specs.schedules import Number, Points, Schedule
+from ganzoo.specs.training import AdaptiveProbability, Rate, Recipe, Regularization
 
 API_VERSION = 1
 """The newest version of these contracts that this ganzoo supports."""
 
 __all__ = [
     "API_VERSION",
+    "SGD",
     "TEXT_BYTES",
     "Adam",
+    "AdamW",
+    "AdaptiveProbability",
     "ArchitectureSpec",
     "ArrayData",
+    "AugmentationSpec",
     "CurveAxes",
     "DatasetSpec",
+    "Discriminators",
     "EvaluationProtocol",
     "Extractor",
     "ExtractorSpec",
     "Features",
+    "GeneratorRegularizerInputs",
     "LatentSpec",
+    "LossSpec",
     "MetricInputs",
     "MetricSpec",
+    "Number",
+    "OptimizerSpec",
     "Optimizers",
+    "Points",
+    "RMSprop",
     "Rate",
     "Recipe",
+    "RegisteredOptimizer",
+    "Regularization",
+    "RegularizerInputs",
+    "RegularizerSpec",
     "SampleSpec",
+    "Schedule",
     "Size",
     "StreamedData",
     "SyntheticData",

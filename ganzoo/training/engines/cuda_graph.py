@@ -42,11 +42,12 @@ class CapturedStep:
                 return
             if self._graph is None:
                 # Tensors of our own, whose addresses the graph keeps: prepared inputs are new tensors in each step.
-                self._prepared: PreparedInputs = pytree.tree_map(torch.clone, prepared)
+                self._prepared: PreparedInputs = pytree.tree_map_only(torch.Tensor, torch.clone, prepared)
                 # A capture computes nothing: it is the replay below that takes this step, too.
                 self._graph = self._capture()
             for own, given in zip(pytree.tree_leaves(self._prepared), pytree.tree_leaves(prepared), strict=True):
-                own.copy_(given, non_blocking=True)
+                if isinstance(given, torch.Tensor):  # the names of regularizers are the same for all steps of a graph
+                    own.copy_(given, non_blocking=True)
             self._graph.replay()
 
     def _capture(self) -> torch.cuda.CUDAGraph:

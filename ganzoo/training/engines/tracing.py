@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +18,16 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from ganzoo.training.engines.fused_adam import adam_by_formula
+from ganzoo.optimizers import adam_by_formula
 from ganzoo.training.inputs import StepInputs
 from ganzoo.training.networks import Networks
 from ganzoo.training.step import train_step
+
+FORMULAS: dict[Any, Callable[..., None]] = {
+    torch.ops.aten._fused_adam_.tensor_lr: adam_by_formula,
+    torch.ops.aten._fused_adamw_.tensor_lr: partial(adam_by_formula, decoupled=True),
+}
+"""Operations that torch's compiler cannot fuse with others, and what they are made of."""
 
 TrainStep = Callable[[StepInputs], None]
 """Does what `train_step` does to the networks, for inputs of one shape."""
@@ -83,8 +91,8 @@ def _make_graph(networks: Networks, example: StepInputs, *, decompose: bool) -> 
     step = _Step(networks)
 
     def flat(*tensors: Tensor) -> None:
-        # Inputs that a recipe does not have are None, which torch's pytree counts as a leaf; a graph takes tensors
-        # only.
+        # A graph takes tensors only. Other leaves are the names of regularizers, and None for inputs that a recipe does
+        # not have.
         rest = iter(tensors[len(names) :])
         inputs = pytree.tree_unflatten([next(rest) if isinstance(leaf, Tensor) else leaf for leaf in leaves], structure)
         swapped = dict(zip(names, tensors, strict=False))
@@ -98,7 +106,7 @@ def _make_graph(networks: Networks, example: StepInputs, *, decompose: bool) -> 
                     f"{name.removeprefix('networks.')} is replaced by a new tensor instead of being changed in place"
                 )
 
-    table = {torch.ops.aten._fused_adam_.tensor_lr: adam_by_formula} if decompose else None
+    table = FORMULAS if decompose else None
     # Whatever mode the caller is in: without gradients the trace would contain no backward pass.
     with torch.enable_grad():
         return make_fx(flat, table, tracing_mode="fake")(*_tensors(networks), *_leaves(example))

@@ -124,7 +124,7 @@ def _expected(kind: type[Any], error: ErrorDetails) -> str:
             return f"a list of {'' if fixed else 'at least '}{schema['minItems']} values"
         bounds = " and ".join(f"{words} {schema[bound]:,}" for bound, words in _BOUNDS.items() if bound in schema)
         return _TYPES[schema["type"]] + (f", {bounds}" if bounds else "")
-    except (LookupError, StopIteration, PydanticInvalidForJsonSchema):  # a union, or a type of a plugin's own
+    except (LookupError, ValueError, PydanticInvalidForJsonSchema):  # a union, or a type of a plugin's own
         return error["msg"].removeprefix("Input should be ")
 
 
@@ -135,12 +135,14 @@ def _schema_at(schema: Mapping[str, Any], location: Iterable[int | str]) -> Mapp
         return schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
 
     def chosen(part: Mapping[str, Any], name: int | str = "") -> Mapping[str, Any]:
-        """Return the type with this name, or else the first one that is not None, where there is a choice."""
+        """Return the type with this name where there is a choice, or else the only one that is not None or a table."""
         if "anyOf" not in part:
             return part
         choices = [resolved(choice) for choice in part["anyOf"]]
         named = [choice for choice in choices if choice.get("title", "").split("[")[0] == name]
-        return (named or [choice for choice in choices if choice.get("type") != "null"])[0]
+        values = [choice for choice in choices if choice.get("type") not in ("null", "object")]
+        (only,) = named or values or choices[:1]  # raises ValueError where there are several
+        return only
 
     found = resolved(schema)
     for key in location:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ganzoo import registry
 from ganzoo.specs import AdaptiveProbability, Recipe
+from ganzoo.training.schedules import Scheduled
 
 
 class Augmentation(nn.Module):
@@ -18,37 +19,41 @@ class Augmentation(nn.Module):
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         super().__init__()
         self._specs = [registry.augmentations.get(name) for name in recipe.augment]
-        probability = self._probability = recipe.augment_probability
-        self.adaptive = probability if self._specs and isinstance(probability, AdaptiveProbability) else None
+        self._probability = recipe.augment_probability
+        adaptive = recipe.augment_probability if recipe.augment else None
+        self.adaptive = adaptive if isinstance(adaptive, AdaptiveProbability) else None
         if self.adaptive is not None:
             self._num_signs = self.adaptive.every * recipe.discriminator_steps
             self.probability: Tensor = nn.Buffer(torch.zeros((), device=device))
             self.sum_of_signs: Tensor = nn.Buffer(torch.zeros((), device=device))
         # One more number where chance decides whether an augmentation applies.
-        widths = [spec.num_numbers for spec in self._specs]
-        self.num_numbers = max(widths, default=0) + (self._probability != 1)
+        self.num_numbers = max((spec.num_numbers for spec in self._specs), default=0) + (self._probability != 1)
 
     def __len__(self) -> int:
         return len(self._specs)
 
-    def forward(self, images: Tensor, numbers: Tensor, probability: Tensor | None) -> Tensor:
+    def forward(self, images: Tensor, numbers: Tensor, probability: float | Tensor) -> Tensor:
         """Return augmented images.
 
         Args:
             images: [batch, channels, height, width].
             numbers: [batch, augmentations, num_numbers], uniform in [0, 1).
-            probability: that of this step where it has a schedule, [].
+            probability: that each augmentation applies to an image; as a tensor [] it may differ from step to step.
         """
         for index, spec in enumerate(self._specs):
             own = numbers[:, index]
-            if self._probability == 1:
-                images = spec.apply(images, own if own.shape[1] == spec.num_numbers else own[:, : spec.num_numbers])
-                continue
-            if self.adaptive is not None:
-                probability = self.probability
-            applies = own[:, -1] < (self._probability if probability is None else probability)
-            images = torch.where(applies.view(-1, 1, 1, 1), spec.apply(images, own[:, : spec.num_numbers]), images)
+            changed = spec.apply(images, own[:, : spec.num_numbers] if own.shape[1] > spec.num_numbers else own)
+            if not isinstance(probability, Tensor) and probability == 1:
+                images = changed
+            else:
+                images = torch.where((own[:, -1] < probability).view(-1, 1, 1, 1), changed, images)
         return images
+
+    def probability_in(self, scheduled: Scheduled) -> float | Tensor:
+        """Return the probability in a step."""
+        if isinstance(self._probability, AdaptiveProbability):
+            return self.probability
+        return scheduled.number("augment_probability", self._probability)
 
     @torch.no_grad()
     def observe(self, sign: Tensor) -> None:

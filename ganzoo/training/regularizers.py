@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ganzoo import registry
 from ganzoo.distributed.processes import Processes
 from ganzoo.specs import GeneratorRegularizerInputs, Number, Regularization, RegularizerInputs
+from ganzoo.training.schedules import Scheduled, as_regularization
 
 
 class Regularizer(nn.Module):
@@ -40,11 +41,6 @@ class Regularizer(nn.Module):
         """What the spec's `state` returned, as it is now."""
         return dict(self.named_buffers())
 
-    def factor(self, numbers: Mapping[str, Tensor]) -> float | Tensor:
-        """Return the factor of the term, given the numbers of this step that have schedules."""
-        return self.every * numbers.get(f"regularizers.{self.name}", self.weight)  # type: ignore[operator]
-
-
-def as_regularization(value: Number[float] | Regularization) -> Regularization:
-    """Return a weight as what it stands for: a regularizer that is computed in each step."""
-    return value if isinstance(value, Regularization) else Regularization(weight=value)
+    def weight_in(self, scheduled: Scheduled) -> float | Tensor:
+        """Return the weight of the term in a step: as many times its own as steps go by from one to the next."""
+        return self.every * scheduled.number(f"regularizers.{self.name}", self.weight)

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ganzoo.specs import AdaptiveProbability, Number, Points, Recipe, Schedule
+from ganzoo.specs import AdaptiveProbability, Number, Points, Recipe, Regularization, Schedule
 from ganzoo.specs.optimizers import Optimizer
 from ganzoo.training.optimizers import optimizer_config
-from ganzoo.training.regularizers import as_regularization
 
 
 def value_at(number: Number[float], step: int, num_steps: int) -> float:
@@ -61,6 +60,11 @@ def depends_on_length(schedule: Schedule[float] | Points[float]) -> bool:
     return isinstance(schedule, Schedule) and schedule.steps is None and schedule.start != schedule.end
 
 
+def as_regularization(value: Number[float] | Regularization) -> Regularization:
+    """Return a weight as what it stands for: a regularizer that is computed in each step."""
+    return value if isinstance(value, Regularization) else Regularization(weight=value)
+
+
 def recipe_schedules(recipe: Recipe) -> list[Schedule[float] | Points[float]]:
     """Return all schedules of a recipe, those in the options of registered optimizers included."""
     optimizers = recipe.optimizers
@@ -82,6 +86,10 @@ class Scheduled(NamedTuple):
     probability of augmentation is adaptive, by how much it changes after this step as `augment_change`."""
     regularizers: tuple[str, ...]
     """Names of those that are computed in this step."""
+
+    def number(self, name: str, number: Number[float]) -> float | Tensor:
+        """Return one of the other numbers: a constant as it is."""
+        return self.others[name] if isinstance(number, Schedule | Points) else number
 
 
 class Schedules:

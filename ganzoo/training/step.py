@@ -99,7 +99,7 @@ def discriminator_loss(
             fake_logits = discriminate(discriminator, fake, fake_labels)
 
     # For `bce`: -log s(D(x)) - log(1 - s(D(G(z)))), where label smoothing lowers the target of real samples below 1.
-    smoothing = scheduled.others.get("label_smoothing", recipe.label_smoothing)
+    smoothing = scheduled.number("label_smoothing", recipe.label_smoothing)
     loss_d = networks.loss.discriminator(real_logits, fake_logits, smoothing)
     if recipe.discriminator_loss == "mean":
         loss_d = loss_d / 2
@@ -115,7 +115,7 @@ def discriminator_loss(
         given = RegularizerInputs(
             discriminators=discriminators, real=real, fake=fake, epsilon=inputs.epsilon, state=regularizer.state
         )
-        loss_d = loss_d + regularizer.factor(scheduled.others) * regularizer.compute(given)
+        loss_d = loss_d + regularizer.weight_in(scheduled) * regularizer.compute(given)
     return loss_d, score(real_logits.detach(), fake_logits.detach())
 
 
@@ -157,7 +157,7 @@ def generator_loss(
             noise=inputs.noise,
             state=regularizer.state,
         )
-        loss_g = loss_g + regularizer.factor(scheduled.others) * regularizer.compute(given)
+        loss_g = loss_g + regularizer.weight_in(scheduled) * regularizer.compute(given)
     return loss_g
 
 
@@ -200,7 +200,7 @@ def augmented(networks: Networks, samples: Tensor, numbers: Tensor | None, index
     """Return what the discriminator sees of real samples (index 0) or fakes (index 1)."""
     if numbers is None:
         return samples
-    probability = scheduled.others.get("augment_probability")
+    probability = networks.augmentation.probability_in(scheduled)
     result: Tensor = networks.augmentation(samples.float(), numbers[:, index], probability)
     return result
 

@@ -28,9 +28,9 @@ class FusedAdam(nn.Module):
         self._config = config
         # float32, as the kernel takes it. It stops counting at 2**24, where both bias corrections have long been 1.
         self.step: Tensor = nn.Buffer(torch.zeros((), device=parameters[0].device))
-        # zeros_like keeps the strides of the parameter, which the kernel expects of its moments.
-        self._means = [f"mean_{index}" for index in range(len(parameters))]
-        self._squares = [f"square_{index}" for index in range(len(parameters))]
+        # Named as in torch.optim. zeros_like keeps the strides of the parameter, which the kernel expects of moments.
+        self._means = [f"{index}/exp_avg" for index in range(len(parameters))]
+        self._squares = [f"{index}/exp_avg_sq" for index in range(len(parameters))]
         for mean, square, parameter in zip(self._means, self._squares, parameters, strict=True):
             self.register_buffer(mean, torch.zeros_like(parameter, requires_grad=False))
             self.register_buffer(square, torch.zeros_like(parameter, requires_grad=False))

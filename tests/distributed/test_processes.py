@@ -41,7 +41,14 @@ TINY: dict[str, Any] = {
     "config.discriminator_hidden": [8],
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "drawn": ("quadratic-mlp", {"ema_decay": 0.9, "optimizers.generator.decay": "linear", "eval_every": 15}),
+    "drawn": (
+        "quadratic-mlp",
+        {
+            "ema_decay": 0.9,
+            "optimizers.generator.learning_rate": {"kind": "linear", "start": 1e-4, "end": 0},
+            "eval_every": 15,
+        },
+    ),
     "streamed": ("mnist-mlp", {"data": "streamed", "config.batch_norm": True, "batch_size": 48, "drop_last": False}),
     "paired": (
         "mnist-mlp",

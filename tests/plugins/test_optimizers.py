@@ -1,4 +1,4 @@
-"""The update of all parameters at once, against torch's own."""
+"""Every optimizer against torch's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ganzoo.specs import Adam
-from ganzoo.training.engines.fused_adam import FusedAdam
+from ganzoo_optimizers.adam import FusedAdam
 
 
 def test_the_strides_of_a_gradient_do_not_matter() -> None:
@@ -16,7 +16,8 @@ def test_the_strides_of_a_gradient_do_not_matter() -> None:
     gradients = [torch.randn(parameter.shape) for parameter in net.parameters()]
     assert gradients[0].stride() != net.weight.stride()
 
-    FusedAdam(net, Adam(learning_rate=0.1)).update(list(net.parameters()), gradients, torch.tensor(0.1))
+    parameters = list(net.parameters())
+    FusedAdam(parameters, Adam(learning_rate=0.1)).update(parameters, gradients, {"learning_rate": torch.tensor(0.1)})
 
     theirs = torch.optim.Adam(twin.parameters(), lr=0.1)
     for parameter, gradient in zip(twin.parameters(), gradients, strict=True):

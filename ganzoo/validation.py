@@ -134,7 +134,7 @@ def _schema_at(schema: Mapping[str, Any], location: Iterable[int | str]) -> Mapp
     def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
         return schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
 
-    def chosen(part: Mapping[str, Any], name: int | str = "") -> Mapping[str, Any]:
+    def chosen(part: Mapping[str, Any], name: int | str | None = None) -> Mapping[str, Any]:
         """Return the type with this name where there is a choice, or else the only one that is not None or a table."""
         if "anyOf" not in part:
             return part

@@ -208,7 +208,9 @@ def updates(recipe: Recipe, dataset: DatasetSpec) -> str:
             f"Added to the loss of {spec.of[0].upper()}{lazily}, with weight {number(regularization.weight)}: "
             + linked(sentence(f"{spec.summary} ({spec.paper})"))
         )
-    smoothing = f"The discriminator's target for real samples is 1 - {number(recipe.label_smoothing)}."
+    smooth = recipe.label_smoothing
+    target = f"{1 - smooth:g}" if isinstance(smooth, float) else f"1 - {number(smooth)}"
+    smoothing = f"The discriminator's target for real samples is {target}."
     clipping = f"After each update the discriminator's parameters are clipped to ±{recipe.weight_clip}."
     halved = "The discriminator's loss is the mean of its real and fake halves, not their sum."
     fakes = "Both updates use the same fakes." if recipe.share_fakes else "Each update draws fresh fakes."

@@ -201,8 +201,7 @@ def _optimizer(net: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
         assert isinstance(beta2, float)
         return make(parameters, lr=1.0, betas=(beta1, beta2), eps=spec.eps, weight_decay=spec.weight_decay)
     if isinstance(spec, RMSprop):
-        more = {"alpha": spec.alpha, "eps": spec.eps, "momentum": spec.momentum}
-        return torch.optim.RMSprop(parameters, lr=1.0, weight_decay=spec.weight_decay, **more)
+        return torch.optim.RMSprop(parameters, 1.0, spec.alpha, spec.eps, spec.weight_decay, spec.momentum)
     assert isinstance(spec, SGD)
     return torch.optim.SGD(
         parameters, lr=1.0, momentum=spec.momentum, nesterov=spec.nesterov, weight_decay=spec.weight_decay

@@ -49,6 +49,20 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             "eval_every": 15,
         },
     ),
+    "kept state": (
+        "mnist-mlp",
+        {
+            "share_fakes": False,
+            "accumulate": 2,
+            "augment": ["mirror", "translation"],
+            "augment_probability": {"kind": "adaptive", "every": 2, "images": 500, "target": 0.1},
+            "regularizers.r1": {"weight": 0.1, "every": 4},
+            "regularizers.path_length": {"weight": 0.1, "every": 3},
+            "optimizers.generator.clip_norm": 1.0,
+            "optimizers.discriminator.kind": "rmsprop",
+            "optimizers.discriminator.eps": 1e-3,
+        },
+    ),
     "streamed": ("mnist-mlp", {"data": "streamed", "config.batch_norm": True, "batch_size": 48, "drop_last": False}),
     "paired": (
         "mnist-mlp",

@@ -34,6 +34,34 @@ DROPOUT = {"config.discriminator_dropout": 0.3, "config.generator_dropout": 0.2}
 
 LINEAR = {"optimizers.generator.learning_rate": {"kind": "linear", "start": 1e-4, "end": 0}}
 
+SCHEDULED = {
+    **LINEAR,
+    "optimizers.generator.betas": [{"kind": "linear", "start": 0, "end": 0.5, "steps": 4}, 0.9],
+    "optimizers.discriminator.kind": "adamw",
+    "optimizers.discriminator.betas": [0.5, {"kind": "cosine", "start": 0.9, "end": 0.99, "steps": 4}],
+    "label_smoothing": {"kind": "linear", "start": 0.2, "end": 0, "steps": 4},
+    "ema_decay": {"kind": "points", "points": [[0, 0.5], [4, 0.99]]},
+    "regularizers.r1": {"kind": "cosine", "start": 2, "end": 0.1, "steps": 4},
+    "augment": ["color"],
+    "augment_probability": {"kind": "linear", "start": 0.2, "end": 0.9, "steps": 4},
+}
+LAZY = {"regularizers.r1": {"weight": 1.0, "every": 3}, "regularizers.path_length": {"weight": 2.0, "every": 2}}
+ADAPTIVE = {
+    "augment": ["mirror", "color"],
+    "augment_probability": {"kind": "adaptive", "every": 2, "images": 100},
+    "discriminator_steps": 2,
+}
+OTHERS = {
+    "share_fakes": False,
+    "accumulate": 4,
+    "optimizers.generator.kind": "rmsprop",
+    "optimizers.generator.momentum": 0.5,
+    "optimizers.generator.clip_norm": 0.1,
+    "optimizers.discriminator.kind": "sgd",
+    "optimizers.discriminator.momentum": 0.9,
+    "optimizers.discriminator.clip_norm": 0.1,
+}
+
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "shared fakes, batch norm, average": ("mnist-mlp", MLP),
     "drawn data": ("quadratic-mlp", {"config.generator_hidden": [8]}),
@@ -50,6 +78,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "penalties of grouped convolutions": ("cifar10-r3gan", R3GAN),
     "augmentations": ("cifar10-wgan-gp", {**DCGAN, "augment": ["mirror", "color", "translation", "cutout"]}),
     "linear decay": ("quadratic-mlp", {**LINEAR, "steps": 8}),
+    "everything scheduled": ("mnist-cgan", {**MLP, **SCHEDULED}),
+    "lazy regularizers of both nets": ("mnist-cgan", {**MLP, **LAZY}),
+    "adaptive augmentation": ("cifar10-dcgan", {**DCGAN, **ADAPTIVE}),
+    "other optimizers, clipped, in parts": ("mnist-mlp", {**MLP, **OTHERS}),
 }
 """What a step may consist of."""
 

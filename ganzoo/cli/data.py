@@ -135,9 +135,10 @@ def sample(
     json: Json = False,
 ) -> None:
     """Draw real samples of a dataset, to compare generated ones with."""
+    from ganzoo.data.settings import configured
     from ganzoo.registry import datasets
 
-    spec = datasets.get(name)
+    spec = configured(datasets.get(name))
     chosen = split or next(iter(spec.splits))
     if chosen not in spec.splits:
         raise UnknownNameError("split", chosen, spec.splits)

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 
 from ganzoo.cache.contents import Item, contents
-from ganzoo.cache.removal import prune
+from ganzoo.cache.removal import delete_item, prune
 from ganzoo.cache.verification import verify_store
 from ganzoo.data import open_dataset
 from ganzoo.evaluation.features import ExtractedFeatures, write_stored
@@ -145,6 +145,21 @@ def test_prune_leaves_what_another_process_is_writing(home: Path, data: Path) ->
     assert all(path.exists() for path in kept)
     assert {one.kept for one in prune()} == {None}
     assert not any(path.exists() for path in kept)
+
+
+def test_a_copy_that_was_packed_again_since_it_was_listed_stays(home: Path, data: Path) -> None:
+    open_dataset(datasets.get("mnist"), "test", data)
+    listed = items()["data:mnist/test"]
+    open_dataset(datasets.get("mnist"), "test", data, force=True)
+    assert delete_item(listed).kept == "it has just been packed again"
+    assert delete_item(items()["data:mnist/test"]).kept is None
+
+
+def test_blobs_of_plugins_that_are_switched_off_stay(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pull(NAME)
+    monkeypatch.setenv("GANZOO_PLUGINS", "other")
+    assert unneeded() == {}
+    assert prune() == []
 
 
 def test_temporary_files_are_leftovers_when_they_are_old(home: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ganzoo.cache.contents import KINDS, Item, contents, size_of
+from ganzoo.data.location import read_copy
 from ganzoo.errors import UsageError
 from ganzoo.weights.store import Store, store_errors
 
@@ -72,6 +73,8 @@ def delete_item(item: Item) -> Deleted:
     with store_errors(Store().root), held(item.lock) as is_held:
         if not is_held:
             return Deleted(item, 0, "another process is using it")
+        if item.kind == "data" and read_copy(item.path) != item.copy:  # since it was listed
+            return Deleted(item, 0, "it has just been packed again")
         freed = size_of(item.path)
         delete(item.path)
         return Deleted(item, freed)

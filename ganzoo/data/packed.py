@@ -94,9 +94,11 @@ def open_dataset(
     if spec.splits[split] is None:
         return OpenedDataset(spec, split, _synthetic(spec, split, download), f"synthetic:{spec.name}")
 
-    def open_from(folder: Path | None, *, may_be_gone: bool = True, download: bool = False) -> OpenedDataset:
+    def open_from(
+        folder: Path | None, packed: Path, *, may_be_gone: bool = True, download: bool = False
+    ) -> OpenedDataset:
         """Open the copy that is packed from a folder (None: the store's own files), and pack it if need be."""
-        root, packed = home() / "datasets" / spec.name, pack_path(spec.name, split, folder)
+        root = home() / "datasets" / spec.name
         found = None if force else _read_pack(packed, spec, split, sources_may_be_gone=may_be_gone)
         if found is not None:
             return found
@@ -118,16 +120,17 @@ def open_dataset(
         return found
 
     if data_dir is not None:
-        return open_from(dataset_folder(data_dir, spec.name), may_be_gone=False)
+        folder = dataset_folder(data_dir, spec.name)
+        return open_from(folder, pack_path(spec.name, split, folder), may_be_gone=False)
     copies = packed_copies(spec.name, split)
     for copy in copies:
         # Missing: it is out of date or damaged, and the files to pack it again from are gone.
         with contextlib.suppress(MissingDatasetError):
-            found = open_from(copy.folder)
+            found = open_from(copy.folder, copy.path)
             if copy.folder is not None or len(copies) > 1:
                 _say_which(found, copy)
             return found
-    return open_from(None, download=download)
+    return open_from(None, pack_path(spec.name, split, None), download=download)
 
 
 def _say_which(found: OpenedDataset, copy: PackedCopy) -> None:

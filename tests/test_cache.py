@@ -218,7 +218,7 @@ def test_rm_takes_names_of_everything_and_their_beginnings(ganzoo: Ganzoo, home:
     assert_two_lines(ganzoo("cache", "rm", "data:cifar10", "--yes"), 2, "nothing in the store is named")
     assert_two_lines(ganzoo("cache", "rm", "nothing", "--yes"), 2, "no weights named 'nothing'")
     assert_two_lines(ganzoo("cache", "rm", "data:mnist"), 2, "without confirmation")
-    removed = ganzoo("cache", "rm", NAME, "data:mnist", "data", "--yes", "--json")
+    removed = ganzoo("cache", "rm", NAME, "data:mnist/test", "data", "--yes", "--json")
     rows = json.loads(removed.stdout)["items"]
     assert [row["name"].partition("-")[0] for row in rows] == ["quadratic", "data:mnist/test", "data:mnist/train"]
     assert all(row["freed"] > 0 and row["kept"] is None for row in rows)

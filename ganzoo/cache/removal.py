@@ -34,15 +34,15 @@ class Deleted:
 def select(names: Sequence[str]) -> tuple[list[str], list[Item]]:
     """Return what names stand for: references of weights, and other items of the store.
 
-    The beginning of a name, up to a `:` or `/`, stands for all with that beginning: `data` is all data, `data:mnist`
-    that of MNIST. What is not the name of anything in the store is returned as a reference.
+    The beginning of a name stands for all with that beginning: `data` is all data, `data:mnist` that of MNIST,
+    `data:mnist/test` every copy of a split. What is not the name of anything in the store is returned as a reference.
     Raises UsageError for a name that can only be that of an item, when there is none.
     """
     found = contents().items
     references: list[str] = []
     items: list[Item] = []
     for name in names:
-        beginnings = (f"{name.rstrip('/:')}/", f"{name.rstrip('/:')}:")
+        beginnings = tuple(f"{name.rstrip('/:')}{end}" for end in ("/:-" if name.startswith("data:") else "/:"))
         named = [item for item in found if name in (item.name, item.kind) or item.name.startswith(beginnings)]
         if not named and (name in KINDS or name.startswith(_ITEMS)):
             raise UsageError(f"nothing in the store is named {name!r}.", hint="`ganzoo cache ls` shows all names.")

@@ -147,7 +147,7 @@ def _problem_of_pack(item: Item) -> str | None:
         return item.unneeded
     try:
         names = read_json(item.path / "pack.json", limit=1 << 30)["arrays"]
-        found = digest_of_pack(item.path, names)
+        found = digest_of_pack(item.path, names, item.copy.settings)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"it cannot be read ({type(error).__name__})"
     return None if found == item.copy.digest else "its samples are not those that were packed"
@@ -183,9 +183,11 @@ def _remade(item: Item, problem: str, repair: bool) -> Damage:
 def _pack_again(copy: PackedCopy) -> str | None:
     """Pack a split from the folder that it was packed from, and return why that failed."""
     from ganzoo.data import open_dataset
+    from ganzoo.data.settings import configured
 
     try:
-        open_dataset(datasets.get(copy.dataset), copy.split, copy.folder, workers=num_cores(), force=True)
+        dataset = configured(datasets.get(copy.dataset), copy.settings, str(copy.path))
+        open_dataset(dataset, copy.split, copy.folder, workers=num_cores(), force=True)
     except GanzooError as error:
         return str(error).rstrip(".")
     return None

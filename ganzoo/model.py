@@ -5,20 +5,37 @@ from __future__ import annotations
 import hashlib
 import operator
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError, hint_for
-from ganzoo.randomness import interpolate_latents, latent_batches, random_seed, sample_latents
-from ganzoo.sampling import accelerated, best_batch_size
-from ganzoo.system.files import write_atomically
+from ganzoo.randomness import (
+    ambient_randomness,
+    derive_seed,
+    interpolate_latents,
+    latent_batches,
+    noise_batches,
+    random_seed,
+    sample_latents,
+)
+from ganzoo.sampling import SampleInputs, accelerated, best_batch_size, generate
+from ganzoo.system.devices import find_device
+from ganzoo.system.files import contents, whole_folder, write_atomically
 from ganzoo.version import __version__
-from ganzoo.weights.building import build_with_weights, discriminator_builder, generator_builder, num_parameters
+from ganzoo.weights.building import (
+    build_with_weights,
+    discriminator_builder,
+    generator_builder,
+    noise_shapes,
+    num_parameters,
+    sampling_options,
+)
 from ganzoo.weights.layout import CONFIG_NAME, GENERATOR_NAME
 from ganzoo.weights.model_config import ModelConfig, parse_model_config
 from ganzoo.weights.tensors import DATA_DIGEST_KEY, deserialize, serialize
@@ -33,7 +50,8 @@ class GAN:
     """A trained generator.
 
     Attributes:
-        generator: the module, in evaluation mode: z [batch, latent.dim] (, labels [batch]) -> [batch, *sample.shape].
+        generator: the module, in evaluation mode: z [batch, *latent.shape] (, labels [batch]) -> samples
+            [batch, *sample.shape].
         config: its description: architecture, latents, samples, dataset, recipe.
         entry: its entry in a weights manifest, or None (a folder, a run, a Hub repository).
         weights_sha256: digest of the file that the generator was loaded from, or None.
@@ -65,30 +83,46 @@ class GAN:
         """Samples generated in one pass by default."""
         return best_batch_size(self.device)
 
+    @cached_property
+    def noise_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of the noise that the generator takes for a sample, by name; empty for most."""
+        return noise_shapes(self.config, self.config.recipe)
+
     def to(self, device: torch.device | str) -> GAN:
-        """Move the generator and return the model."""
-        self.generator.to(device)
+        """Move the generator and return the model. Raises DeviceError when this machine has no such device."""
+        self.generator.to(find_device(device))
         return self
 
-    def sample(self, num: int = 1, *, seed: int | None = None, labels: int | Sequence[int] | None = None) -> Tensor:
+    def sample(
+        self,
+        num: int = 1,
+        *,
+        seed: int | None = None,
+        labels: int | Sequence[int] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
         """Generate samples.
 
         Latents are drawn on the CPU, so that one seed means the same latents on every device, and the first k of n
-        samples have the same latents for every n.
+        samples have the same latents for every n. So is the noise that a generator declares. A generator that draws
+        random numbers itself gets torch's global generators seeded for each batch: the same seed and num give the same
+        samples, but another device or batch size gives others.
 
         Args:
             num: how many, at least 1.
             seed: fixes the latents; None takes a random one.
             labels: class-conditional models only: one label for all, or one for each sample; None goes through the
                 classes in turn.
+            options: sampling options of the architecture, such as {"psi": 0.7}; the others have their defaults.
 
         Returns:
             float32 [num, *config.sample.shape] on the model's device; images in [-1, 1].
 
         Raises:
-            UsageError: num below 1, a seed below 0, values of other types, or labels that the model does not have.
+            UsageError: num below 1, a seed below 0, values of other types, or labels or options that the model does not
+                have.
         """
-        return torch.cat(list(self.stream(num, seed=seed, labels=labels)))
+        return torch.cat(list(self.stream(num, seed=seed, labels=labels, options=options)))
 
     def stream(
         self,
@@ -96,7 +130,9 @@ class GAN:
         *,
         seed: int | None = None,
         labels: int | Sequence[int] | None = None,
+        options: Mapping[str, Any] | None = None,
         batch_size: int | None = None,
+        rows: slice = slice(None),
     ) -> Iterator[Tensor]:
         """Generate the samples of `sample` batch by batch, in memory that does not grow with their number.
 
@@ -106,21 +142,28 @@ class GAN:
             num: how many, at least 1.
             seed: fixes the latents; None takes a random one.
             labels: as in `sample`.
+            options: as in `sample`.
             batch_size: samples in one pass, at least 1; None takes what is fast on the device. Another one changes no
                 latent, and samples by rounding only.
+            rows: only these of the num samples, as whole batches: for processes that share the work.
 
         Yields:
             float32 [batch_size, *config.sample.shape] on the model's device; the last one may be shorter.
 
         Raises:
-            UsageError: num or batch_size below 1, or labels that the model does not have; before the first batch.
+            UsageError: num or batch_size below 1, or labels or options that the model does not have; before the first
+                batch.
         """
         # Not a generator function itself: arguments are checked at the call, and only the samples are lazy.
         num = _whole(num, "the number of samples", 1)
         size = self.batch_size if batch_size is None else _whole(batch_size, "batch_size", 1)
-        latents = latent_batches(self.config.latent, num, _seed(seed), size)
-        chosen = self.label_batches(num, labels, size)
-        return self._generated(zip(latents, chosen, strict=True), num // size)
+        seed = _seed(seed)
+        latents = latent_batches(self.config.latent, num, seed, size)
+        inputs = self._inputs(latents, self.label_batches(num, labels, size), num, seed, size)
+        start, stop, _ = rows.indices(num)
+        # Batches of other rows are drawn and thrown away, which is cheap beside generating them.
+        own = islice(enumerate(inputs), -(-start // size), -(-stop // size))
+        return self._generated(own, seed, sampling_options(self.config, options), num // size)
 
     def interpolate(
         self,
@@ -130,6 +173,7 @@ class GAN:
         frames: int = 96,
         seed: int | None = None,
         labels: int | Sequence[int] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Iterator[Tensor]:
         """Generate samples while their latents move in a loop from seed to seed.
 
@@ -139,9 +183,10 @@ class GAN:
             frames: steps of the loop, at least `keys`; the step after the last one is the first again.
             seed: fixes the latents; None takes a random one.
             labels: as in `sample`; they do not change on the way.
+            options: as in `sample`.
 
         Yields:
-            what `sample` returns, once for each frame.
+            what `sample` returns, once for each frame. Noise does not move: it is that of the first seed throughout.
 
         Raises:
             UsageError: as `sample`, or too few keys or frames.
@@ -158,26 +203,55 @@ class GAN:
             # share of the way to the next one. The remainder by keys closes the loop.
             key, share = divmod(frame * keys / frames, 1)
             start, end = latents[int(key)], latents[(int(key) + 1) % keys]
-            yield self.generate(interpolate_latents(self.config.latent, start, end, share), chosen)
+            between = interpolate_latents(self.config.latent, start, end, share)
+            yield self.generate(between, chosen, seed=first, options=options)
 
-    def generate(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Map given latents [num, latent.dim] (and labels int64 [num]) to samples [num, *sample.shape]."""
-        size = self.batch_size
-        chosen = repeat(None) if labels is None else labels.split(size)
-        parts = zip(latents.split(size), chosen, strict=False)
-        return torch.cat(list(self._generated(parts, len(latents) // size)))
+    def generate(
+        self,
+        latents: Tensor,
+        labels: Tensor | None = None,
+        *,
+        seed: int = 0,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Map given latents [num, *latent.shape] (and labels int64 [num]) to samples [num, *sample.shape].
+
+        The seed fixes the noise of generators that have any.
+        """
+        num, size = len(latents), self.batch_size
+        chosen = repeat(None) if labels is None else iter(labels.split(size))
+        inputs = enumerate(self._inputs(iter(latents.split(size)), chosen, num, seed, size))
+        return torch.cat(list(self._generated(inputs, seed, sampling_options(self.config, options), num // size)))
+
+    def _inputs(
+        self, latents: Iterator[Tensor], conditions: Iterator[Tensor | None], num: int, seed: int, size: int
+    ) -> Iterator[SampleInputs]:
+        """Yield the inputs of each batch of `size`, with the noise of the seed."""
+        noise = noise_batches(self.noise_shapes, num, seed, size)
+        # Not strict: without labels there is no end of conditions.
+        return map(SampleInputs, latents, conditions, noise)
 
     # On a generator function, torch turns gradients off only while a batch is computed, not while the caller has it.
     @torch.no_grad()
-    def _generated(self, inputs: Iterable[tuple[Tensor, Tensor | None]], num_full: int) -> Iterator[Tensor]:
-        """Yield the samples of each batch of latents and labels; `num_full` batches have the full size."""
-        run = None
-        for latents, labels in inputs:
-            arguments = [part.to(self.device) for part in (latents, labels) if part is not None]
+    def _generated(
+        self, inputs: Iterator[tuple[int, SampleInputs]], seed: int, options: Mapping[str, Any], num_full: int
+    ) -> Iterator[Tensor]:
+        """Yield the samples of each numbered batch of inputs; `num_full` batches have the full size."""
+
+        def run(inputs: SampleInputs) -> Tensor:
+            return generate(self.generator, *inputs, options)
+
+        fast = None
+        for number, cpu_inputs in inputs:
+            batch = cpu_inputs.to(self.device)
             # The first batch is also the example from which a CUDA graph is captured.
-            if run is None:
-                run = accelerated(self.generator, arguments, num_full)
-            yield run(*arguments)
+            if fast is None:
+                with ambient_randomness(seed, self.device):  # warm-ups of a generator that draws are not the caller's
+                    fast = accelerated(run, batch, num_full)
+            # By its number, so that each batch of a seed has its own randomness wherever it is generated.
+            with ambient_randomness(derive_seed(seed, "sample", "ambient", number), self.device):
+                samples = fast(batch)
+            yield samples
 
     def labels(self, num: int, labels: int | Sequence[int] | None = None) -> Tensor | None:
         """Return the labels int64 [num] that `sample` uses, None for a model without classes. Raises UsageError."""
@@ -193,7 +267,7 @@ class GAN:
             given = torch.as_tensor(labels)
             chosen = given.expand(num) if given.ndim == 0 else given
             whole = not (chosen.is_floating_point() or chosen.is_complex() or chosen.dtype == torch.bool)
-            fits = chosen.shape == (num,) and whole and bool((chosen >= 0).all() and (chosen < len(classes)).all())
+            fits = chosen.shape == (num,) and whole and bool((given >= 0).all() and (given < len(classes)).all())
         except (TypeError, ValueError, RuntimeError):  # text, None among the labels, or rows of different lengths
             fits = False
         if not fits:
@@ -235,7 +309,7 @@ class GAN:
         cache_dir: str | os.PathLike[str] | None = None,
         force_download: bool = False,
         local_files_only: bool = False,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
     ) -> GAN:
         """Load a model from a folder, from the zoo by name, or from the Hub as `owner/repo`; raises as `ganzoo.load`.
 
@@ -325,10 +399,18 @@ def save_nets(folder: Path, config: ModelConfig, nets: Mapping[str, nn.Module]) 
         "ganzoo.version": __version__,
         _CONFIG_DIGEST_KEY: hashlib.sha256(content).hexdigest(),
     }
-    try:
+
+    def write(folder: Path) -> None:
         write_atomically(folder / CONFIG_NAME, content)
         for name, net in nets.items():
             write_atomically(folder / name, serialize(net.state_dict(), metadata))
+
+    try:
+        if folder.is_dir() and contents(folder):
+            write(folder)
+        else:  # all files or none
+            with whole_folder(folder) as partial:
+                write(partial)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}.", hint=hint_for(error)) from error
 

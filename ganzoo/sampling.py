@@ -1,12 +1,14 @@
-"""Fast sampling: the best batch size for a device, and on CUDA a generator captured as a graph."""
+"""Calling a generator, fast: the best batch size for a device, and on CUDA a generator captured as a graph."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from ganzoo.errors import first_sentence
 
@@ -18,20 +20,57 @@ _DEVICE_BATCH = 256
 _WARM_UPS = 3  # in the first passes, libraries choose their kernels and allocate their workspaces
 
 
+class SampleInputs(NamedTuple):
+    """What a batch of samples is generated from, in the order of `generate`'s arguments."""
+
+    latents: Tensor
+    """[batch, dim, *grid]."""
+    condition: Tensor | None = None
+    """Labels int64 [batch] of a class-conditional model; None for others."""
+    noise: Mapping[str, Tensor] | None = None
+    """Name -> [batch, *shape], for generators that declare noise; empty or None for others."""
+
+    def to(self, device: torch.device) -> SampleInputs:
+        """Return the inputs on a device."""
+        moved: SampleInputs = pytree.tree_map_only(Tensor, lambda tensor: tensor.to(device), self)
+        return moved
+
+
+def generate(
+    generator: nn.Module,
+    latents: Tensor,
+    condition: Tensor | None = None,
+    noise: Mapping[str, Tensor] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Tensor:
+    """Return samples [batch, *shape]. Everything that calls a generator calls it here, training and sampling alike.
+
+    Options are those of sampling; in training there are none.
+    """
+    arguments = (latents,) if condition is None else (latents, condition)
+    keywords = {"noise": dict(noise)} if noise else {}
+    samples: Tensor = generator(*arguments, **keywords, **(options or {}))
+    return samples
+
+
+Run = Callable[[SampleInputs], Tensor]
+"""A batch of inputs -> samples [batch, *shape]."""
+
+
 def best_batch_size(device: torch.device) -> int:
     """Return how many samples to generate in one pass."""
     return _CPU_BATCH if device.type == "cpu" else _DEVICE_BATCH
 
 
-def accelerated(generator: nn.Module, inputs: Sequence[Tensor], num_batches: int) -> Callable[..., Tensor]:
+def accelerated(run: Run, inputs: SampleInputs, num_batches: int) -> Run:
     """Return the fastest way to run a generator on `num_batches` inputs of these shapes, under `torch.no_grad()`."""
-    if inputs[0].device.type != "cuda" or num_batches < FEWEST_BATCHES:
-        return generator
+    if inputs.latents.device.type != "cuda" or num_batches < FEWEST_BATCHES:
+        return run
     try:
-        return CapturedGenerator(generator, inputs)
+        return CapturedGenerator(run, inputs)
     except RuntimeError as error:  # such as a generator that reads a value on the host
         warnings.warn(f"sampling without a CUDA graph: {first_sentence(error)}", RuntimeWarning, stacklevel=2)
-        return generator
+        return run
 
 
 class CapturedGenerator:
@@ -40,10 +79,10 @@ class CapturedGenerator:
     Raises RuntimeError when the generator cannot be captured.
     """
 
-    def __init__(self, generator: nn.Module, inputs: Sequence[Tensor]) -> None:
-        self._generator, self._device = generator, inputs[0].device
+    def __init__(self, run: Run, inputs: SampleInputs) -> None:
+        self._run, self._device = run, inputs.latents.device
         # A graph keeps addresses, not values: it always reads these tensors, into which each call copies its inputs.
-        self._inputs = [value.clone() for value in inputs]
+        self._inputs: SampleInputs = pytree.tree_map_only(Tensor, torch.clone, inputs)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
             # On a stream of its own, as torch asks for warm-ups before a capture. The two waits order it with the work
@@ -52,19 +91,23 @@ class CapturedGenerator:
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 for _ in range(_WARM_UPS):
-                    generator(*self._inputs)
+                    run(self._inputs)
             torch.cuda.current_stream().wait_stream(side)
             # Forbidden calls of other threads are not errors: they may allocate memory during the capture.
             with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-                self._output: Tensor = generator(*self._inputs)
+                self._output: Tensor = run(self._inputs)
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
+    def __call__(self, inputs: SampleInputs) -> Tensor:
         """Return samples, cloned from the graph's output, which the next call overwrites."""
         # The last batch is usually shorter, and a graph has one shape.
-        if [value.shape for value in inputs] != [static.shape for static in self._inputs]:
-            return self._generator(*inputs)
+        if inputs.latents.shape != self._inputs.latents.shape:
+            return self._run(inputs)
         with torch.cuda.device(self._device):
-            for static, value in zip(self._inputs, inputs, strict=True):
+            for static, value in zip(_tensors(self._inputs), _tensors(inputs), strict=True):
                 static.copy_(value)
             self._graph.replay()
             return self._output.clone()
+
+
+def _tensors(inputs: SampleInputs) -> list[Any]:
+    return [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)]

@@ -25,7 +25,7 @@ from ganzoo.data import open_batches, open_dataset, packed, packing, to_float
 from ganzoo.data.batches import Batches
 from ganzoo.errors import DatasetError, MissingDatasetError, StoreError, UnknownNameError, hint_for
 from ganzoo.registry import datasets
-from ganzoo.specs import ArrayData, DatasetSpec, SampleSpec, StreamedData
+from ganzoo.specs import ArrayData, DatasetSpec, SampleSpec, StreamedData, SyntheticData
 from ganzoo.system import memory
 
 CPU = torch.device("cpu")
@@ -130,6 +130,75 @@ def test_the_stores_own_files_may_go_once_packed(digits: Path, home: Path) -> No
     open_dataset(spec, "train")
     shutil.rmtree(files)
     assert isinstance(open_dataset(spec, "train", download=False).data, ArrayData)
+
+
+def test_a_packed_copy_is_found_again_without_its_folder_and_its_files(
+    digits: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    spec, data = datasets.get("mnist"), tmp_path / "data"
+    shutil.copytree(digits, data)
+    packed_digest = open_dataset(spec, "train", data).digest
+    assert open_dataset(spec, "train").digest == packed_digest
+    assert caplog.messages[-1] == (
+        f"mnist train (256 of the official 60,000 samples): using the copy that was packed from {data}."
+    )
+    shutil.rmtree(data)
+    assert open_dataset(spec, "train").digest == packed_digest
+    assert caplog.messages[-1].endswith("These files are gone.")
+    num = len(caplog.messages)
+    open_dataset(spec, "train")
+    assert len(caplog.messages) == num  # said once
+
+
+def replace_by_test_digits(digits: Path, folder: Path) -> None:
+    for kind in ("images-idx3", "labels-idx1"):
+        shutil.copy(digits / f"t10k-{kind}-ubyte.gz", folder / f"train-{kind}-ubyte.gz")
+
+
+def test_a_copy_that_is_found_again_is_packed_again_when_its_files_changed(digits: Path, tmp_path: Path) -> None:
+    spec, data = datasets.get("mnist"), tmp_path / "data"
+    shutil.copytree(digits, data)
+    before = open_dataset(spec, "train", data)
+    replace_by_test_digits(digits, data)
+    after = open_dataset(spec, "train")
+    assert after.digest != before.digest
+    assert after.digest == open_dataset(spec, "train", data).digest
+
+
+def test_of_several_copies_the_one_that_was_packed_last_is_used_unless_a_folder_is_given(
+    digits: Path, tmp_path: Path
+) -> None:
+    spec, other = datasets.get("mnist"), tmp_path / "other"
+    shutil.copytree(digits, other)
+    replace_by_test_digits(digits, other)
+    first = open_dataset(spec, "train", digits).digest
+    last = open_dataset(spec, "train", other).digest
+    assert first != last
+    assert open_dataset(spec, "train").digest == last
+    assert open_dataset(spec, "train", digits).digest == first
+    open_dataset(spec, "train", digits, force=True)
+    assert open_dataset(spec, "train").digest == first
+
+
+def test_a_copy_that_changed_and_lost_its_files_gives_way_to_an_older_one(digits: Path, tmp_path: Path) -> None:
+    spec, other = datasets.get("mnist"), tmp_path / "other"
+    shutil.copytree(digits, other)
+    replace_by_test_digits(digits, other)
+    first = open_dataset(spec, "train", digits).digest
+    open_dataset(spec, "train", other)
+    (other / "train-images-idx3-ubyte.gz").write_bytes(b"changed")
+    (other / "train-labels-idx1-ubyte.gz").unlink()
+    assert open_dataset(spec, "train", download=False).digest == first
+
+
+def test_one_folder_serves_several_datasets(digits: Path, tmp_path: Path, home: Path) -> None:
+    spec = datasets.get("mnist")
+    shutil.copytree(digits, tmp_path / "all" / "mnist")
+    (tmp_path / "all" / "cifar10").mkdir()
+    opened = open_dataset(spec, "train", tmp_path / "all")
+    assert open_dataset(spec, "train", tmp_path / "all" / "mnist").digest == opened.digest
+    assert len(list((home / "datasets" / "mnist" / "packed").iterdir())) == 1
 
 
 def test_a_changed_byte_of_a_packed_copy_is_noticed(digits: Path, home: Path) -> None:
@@ -436,6 +505,20 @@ def test_offline_nothing_is_downloaded(home: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(MissingDatasetError, match="has to be downloaded, but HF_HUB_OFFLINE forbids it") as caught:
         open_dataset(spec, "train")
     assert "--data-dir" in caught.value.hint
+
+
+def test_offline_a_synthetic_set_downloads_nothing_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def load(root: Path, split: str, download: bool) -> SyntheticData:
+        seen.append(download)
+        return SyntheticData(draw=lambda num, generator: torch.rand(num, 1, 2, 2, generator=generator))
+
+    spec = dataclasses.replace(spec_of(numbered(4)), splits={"train": None}, load=load)
+    open_dataset(spec, "train")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    open_dataset(spec, "train")
+    assert seen == [True, False]
 
 
 def test_a_set_of_which_nothing_can_be_read_is_refused_and_tried_again(home: Path, small_pieces: None) -> None:

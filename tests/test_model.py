@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import ganzoo
-from ganzoo.errors import GanzooError, MissingWeightsError, UsageError, WeightsFormatError
+from ganzoo.errors import DeviceError, GanzooError, MissingWeightsError, UsageError, WeightsFormatError
 from ganzoo.model import GAN, gan_from_bytes
 from ganzoo.randomness import latent_batches, sample_latents
-from ganzoo.sampling import FEWEST_BATCHES, CapturedGenerator, accelerated
+from ganzoo.registry import datasets, recipes
+from ganzoo.sampling import FEWEST_BATCHES, CapturedGenerator, SampleInputs, accelerated, generate
 from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo.weights.building import build, generator_builder
-from ganzoo.weights.model_config import ModelConfig
+from ganzoo.weights.model_config import ModelConfig, model_config
 from ganzoo.weights.tensors import deserialize, serialize
 
 IMAGE = SampleSpec(kind="image", shape=(1, 4, 4))
@@ -44,6 +46,48 @@ def folder(tmp_path: Path) -> Path:
 
 def test_what_was_saved_is_loaded(folder: Path) -> None:
     assert torch.equal(ganzoo.load(folder).sample(5, seed=1), make_gan().sample(5, seed=1))
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto", torch.device("cpu"), torch.device("cpu", 0)])
+def test_every_device_argument_takes_a_torch_device(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str | torch.device
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    expected = make_gan().sample(2, seed=0)
+    assert torch.equal(ganzoo.load(folder, device=device).sample(2, seed=0), expected)
+    assert torch.equal(GAN.from_pretrained(folder, device=device).to(device).sample(2, seed=0), expected)
+    assert ganzoo.sample(str(folder), 2, seed=0, out=tmp_path / "x.npy", device=device).num == 2
+    tiny = {"steps": 1, "config.generator_hidden": [8], "config.discriminator_hidden": [8]}
+    run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings={**tiny, "device": device})
+    assert run.settings.device == str(device)
+    monkeypatch.setattr("ganzoo.evaluation.measurement.evaluate_gan", lambda gan, *others: gan)
+    assert ganzoo.evaluate(folder, device=device).device.type == "cpu"
+
+
+def test_a_device_that_is_not_there_is_one_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device in ("cuda", torch.device("cuda"), torch.device("cuda", 1), "meta", "cpu:1"):
+        with pytest.raises(DeviceError, match="this machine has no device"):
+            ganzoo.load(folder, device=device)
+        with pytest.raises(DeviceError, match="this machine has no device"):
+            make_gan().to(device)
+
+
+@pytest.mark.parametrize("name", ["quadratic-mlp", "mnist-mlp", "mnist-cgan", "mnist-dcgan", "mnist-cdcgan"])
+def test_generators_are_exported_for_any_batch(name: str) -> None:
+    recipe = recipes.get(name)
+    config = model_config(recipe, datasets.get(recipe.dataset).sample)
+    net = build(generator_builder(config, "test"), seed=0).eval()
+
+    def inputs(num: int) -> tuple[torch.Tensor, ...]:
+        labels = () if config.sample.classes is None else (torch.arange(num) % 10,)
+        return (torch.linspace(-1, 1, num * config.latent.dim).view(num, -1), *labels)
+
+    batch = torch.export.Dim("batch")
+    with warnings.catch_warnings(action="ignore"):  # torch's own
+        exported = torch.export.export(net, inputs(5), dynamic_shapes=tuple({0: batch} for _ in inputs(5)))
+    for num in (2, 9):
+        assert torch.allclose(exported.module()(*inputs(num)), net(*inputs(num)), atol=1e-6)
 
 
 def test_saving_twice_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
@@ -145,22 +189,23 @@ def test_a_captured_generator_gives_the_samples_of_an_eager_one(name: str) -> No
 def test_capture_takes_the_place_of_launches() -> None:
     gan = ganzoo.load("mnist-mlp", device="cuda")
     ((latents, _),) = inputs(gan, gan.batch_size)
+    latents = latents.cuda()
     with torch.no_grad():
-        captured = accelerated(gan.generator, [latents.cuda()], FEWEST_BATCHES)
-        assert isinstance(captured, CapturedGenerator)
-        first = captured(latents.cuda())
+        run = accelerated(lambda batch: generate(gan.generator, *batch), SampleInputs(latents), FEWEST_BATCHES)
+        assert isinstance(run, CapturedGenerator)
+        first = run(SampleInputs(latents))
         kept = first.clone()
-        assert not torch.equal(captured(-latents.cuda()), kept)
+        assert not torch.equal(run(SampleInputs(-latents)), kept)
         assert torch.equal(first, kept)  # the caller's own
-        assert len(captured(latents[:3].cuda())) == 3
+        assert len(run(SampleInputs(latents[:3]))) == 3
 
 
 @pytest.mark.gpu
 def test_a_generator_that_cannot_be_captured_is_run_as_it_is() -> None:
     latents = torch.ones(4, 3, device="cuda")
     with pytest.warns(RuntimeWarning, match="without a CUDA graph"):
-        run = accelerated(Unforeseeable(), [latents], FEWEST_BATCHES)
-    assert torch.equal(run(latents), latents * 12)
+        run = accelerated(lambda batch: generate(Unforeseeable(), *batch), SampleInputs(latents), FEWEST_BATCHES)
+    assert torch.equal(run(SampleInputs(latents)), latents * 12)
 
 
 def inputs(gan: GAN, num: int) -> list[tuple[torch.Tensor, torch.Tensor | None]]:

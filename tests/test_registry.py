@@ -138,6 +138,159 @@ def test_importing_first_party_plugins_loads_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+RECIPES = "ganzoo.recipes"
+
+
+@pytest.mark.parametrize("name", ["../evil", "-rf", "my gan", "name@v1", "x" * 65, "Upper", "[bold]b[/bold]"])
+def test_a_bad_name_is_hidden_and_reported(install_plugin: InstallPlugin, ganzoo: Ganzoo, name: str) -> None:
+    install_plugin("bad-names", {ARCHITECTURES: {name: "bad_names:X", "good": "bad_names:X"}}, {"bad_names.py": "1/0"})
+    assert name not in registry.architectures.names()
+    assert "good" in registry.architectures.names()
+    result = ganzoo("list")
+    assert result.returncode == 0
+    assert "bad-names 1.0 registers architecture" in result.stderr
+    assert "which is not a valid name" in result.stderr
+    assert name not in result.stdout
+    (plugin,) = [one for one in plugins_list(ganzoo) if one["name"] == "bad-names"]
+    assert plugin["status"] == "broken"
+    with pytest.raises(UnknownNameError):
+        registry.architectures.get(name)
+
+
+def plugins_list(ganzoo: Ganzoo, *arguments: str) -> list[dict[str, Any]]:
+    result = ganzoo("plugins", "list", "--json", *arguments)
+    assert result.returncode == 0
+    return list(json.loads(result.stdout)["plugins"])
+
+
+def test_a_first_party_name_cannot_be_taken_away(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    install_plugin("a-usurper", {RECIPES: {"mnist-mlp": "a_usurper:X"}}, {"a_usurper.py": "1/0"})
+    assert registry.recipes.get("mnist-mlp").architecture == "mlp"
+    result = ganzoo("list", "mnist-mlp")
+    assert result.returncode == 0
+    assert "a-usurper 1.0 registers recipe 'mnist-mlp', a name that is reserved for ganzoo" in result.stderr
+    assert "a-usurper" not in result.stdout
+    (plugin,) = [one for one in plugins_list(ganzoo) if one["name"] == "a-usurper"]
+    assert plugin["status"] == "broken"
+
+
+NEWER = """
+from ganzoo.specs import Recipe
+X = Recipe(name="x", lazy_every=16{extra})
+"""
+
+
+def test_a_newer_api_is_named_before_an_unknown_field(install_plugin: InstallPlugin) -> None:
+    install_plugin("newer", {RECIPES: {"x": "newer:X"}}, {"newer.py": NEWER.format(extra=", api_version=2")})
+    with pytest.raises(PluginError, match=r"newer 1\.0 wrote recipe 'x' for plugin API 2, but") as caught:
+        registry.recipes.get("x")
+    assert caught.value.hint == "Update ganzoo: pip install --upgrade ganzoo"
+
+
+@pytest.mark.parametrize(
+    "source", [NEWER.format(extra=""), "from ganzoo.specs import NoSuchSpec"], ids=["field", "name"]
+)
+def test_an_unknown_field_or_spec_suggests_an_update_of_ganzoo(install_plugin: InstallPlugin, source: str) -> None:
+    install_plugin("newer", {RECIPES: {"x": "newer:X"}}, {"newer.py": source})
+    with pytest.raises(PluginError, match=r"newer 1\.0 failed to load recipe 'x'") as caught:
+        registry.recipes.get("x")
+    assert "Update ganzoo" in caught.value.hint
+
+
+def test_an_api_version_that_is_not_a_number_is_the_plugins_fault(install_plugin: InstallPlugin) -> None:
+    install_stripes(install_plugin, extra=", api_version='2'")
+    with pytest.raises(PluginError, match=r"ganzoo-stripes 1\.0 failed .* api_version is '2', not an integer"):
+        registry.architectures.get("stripes")
+
+
+def test_a_config_that_is_not_a_dataclass_is_refused(install_plugin: InstallPlugin) -> None:
+    source = STRIPES.format(extra="").replace("@dataclass(frozen=True, kw_only=True)", "")
+    install_plugin("plain", {ARCHITECTURES: {"stripes": "plain:STRIPES"}}, {"plain.py": source})
+    with pytest.raises(PluginError, match="not a frozen dataclass"):
+        registry.architectures.get("stripes")
+
+
+def test_what_a_plugin_prints_at_import_goes_to_stderr(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    source = "print('hello from a plugin')" + STRIPES.format(extra="")
+    install_plugin("loud", {ARCHITECTURES: {"stripes": "loud:STRIPES"}}, {"loud.py": source})
+    result = ganzoo("show", "stripes", "--json")
+    assert json.loads(result.stdout)["architecture"]["name"] == "stripes"
+    assert "hello from a plugin" in result.stderr
+
+
+def test_an_interrupt_during_an_import_names_the_plugin(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    install_plugin("stuck", {ARCHITECTURES: {"x": "stuck:X"}}, {"stuck.py": "raise KeyboardInterrupt"})
+    result = ganzoo("show", "x")
+    assert result.returncode == 130
+    assert "Interrupted while stuck 1.0 was imported for architecture 'x'" in result.stderr
+
+
+def test_a_distribution_without_a_name_is_reported(install_plugin: InstallPlugin) -> None:
+    site = install_plugin("nameless", {ARCHITECTURES: {"x": "nameless:X"}}, {"nameless.py": "1/0"})
+    (site / "nameless-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\n")
+    with pytest.raises(PluginError, match="a distribution without a name 0 failed to load"):
+        registry.architectures.get("x")
+
+
+def test_plugins_list_shows_what_is_broken_only_when_asked_to_check(
+    install_plugin: InstallPlugin, ganzoo: Ganzoo
+) -> None:
+    install_stripes(install_plugin)
+    install_plugin("bad-plugin", {ARCHITECTURES: {"bad": "bad_plugin:X"}}, {"bad_plugin.py": "1 / 0"})
+    install_plugin("early", {"ganzoo.weights": {"early": "early"}}, {"early/__init__.py": ""})
+    names = ("bad-plugin", "early", "ganzoo", "ganzoo-stripes")
+    statuses = {one["name"]: one["status"] for one in plugins_list(ganzoo)}
+    assert [statuses[name] for name in names] == ["not checked"] * 4
+    assert "bad_plugin" not in sys.modules
+    checked = {one["name"]: one for one in plugins_list(ganzoo, "--check")}
+    assert [checked[name]["status"] for name in names] == ["broken", "broken", "ok", "ok"]
+    (bad,) = checked["bad-plugin"]["registers"]
+    assert bad["problem"] == "bad-plugin 1.0 failed to load architecture 'bad': ZeroDivisionError: division by zero"
+    shown = ganzoo("plugins", "list", "--check")
+    assert "bad-plugin  1.0  broken  architecture bad\n" in shown.stdout
+    assert bad["problem"] in shown.stderr
+
+
+PROTOCOL = """
+from ganzoo.specs import EvaluationProtocol
+X = EvaluationProtocol(name="curve-check-v1", metrics=("curve-w1",), num_samples=64, seeds=(0,){extra})
+"""
+
+
+def test_a_protocol_can_be_added_to_the_dataset_of_another_plugin(
+    install_plugin: InstallPlugin, ganzoo: Ganzoo
+) -> None:
+    source = PROTOCOL.format(extra=", dataset='quadratic'")
+    install_plugin("judges", {"ganzoo.protocols": {"curve-check-v1": "judges:X"}}, {"judges.py": source})
+    listing = json.loads(ganzoo("protocols", "curve-*", "--json").stdout)["protocols"]
+    assert [(one["dataset"], one["name"]) for one in listing] == [("quadratic", "curve-check-v1")]
+    assert "curve-check-v1" in ganzoo("list").stdout
+    result = ganzoo("eval", "quadratic-mlp", "--protocol", "curve-check-v1", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["protocol"]["name"] == "curve-check-v1"
+    other = ganzoo("eval", "mnist-mlp", "--protocol", "curve-check-v1")
+    assert "is for models of 'quadratic', not of 'mnist'" in other.stderr
+    unknown = ganzoo("eval", "quadratic-mlp", "--protocol", "curve-chek-v1")
+    assert "Did you mean 'curve-check-v1'" in unknown.stderr
+
+
+def test_a_registered_protocol_names_its_dataset(install_plugin: InstallPlugin) -> None:
+    source = PROTOCOL.format(extra="")
+    install_plugin("judges", {"ganzoo.protocols": {"curve-check-v1": "judges:X"}}, {"judges.py": source})
+    with pytest.raises(PluginError, match=r"judges 1\.0 registers protocol .* does not name the dataset"):
+        registry.protocols.get("curve-check-v1")
+
+
+def test_a_datasets_own_protocol_comes_before_a_registered_one(install_plugin: InstallPlugin) -> None:
+    from ganzoo.evaluation.measurement import find_protocol
+
+    quadratic = registry.datasets.get("quadratic")
+    own = quadratic.protocols[0]
+    source = PROTOCOL.format(extra=", dataset='quadratic'").replace("curve-check-v1", own.name)
+    install_plugin("judges", {"ganzoo.protocols": {own.name: "judges:X"}}, {"judges.py": source})
+    assert find_protocol(quadratic, own.name) is own
+
+
 NUM_MANY = 200
 
 

@@ -76,11 +76,6 @@ class Trainer:
     settings: Sequence[str] = ()
     """`key=value` over the recipe's own, for trials: such runs are measured and never bundled."""
 
-    def data_of(self, goal: Goal) -> Path:
-        """Return the folder of a dataset's own, where there is one, or the one of all."""
-        own = self.data / goal.package.removeprefix("ganzoo_")
-        return own if own.is_dir() else self.data
-
     def bring_on(self, goal: Goal) -> str:
         """Do what is missing for one recipe, and say how it stands. Raises OutOfTimeError, CalledProcessError."""
         run = self.runs / f"{goal.name}-seed{self.seed}"
@@ -99,17 +94,17 @@ class Trainer:
             if record["steps"] == record["settings"]["recipe"]["steps"]:
                 return
         if (run / "run.json").is_file():
-            self.ganzoo("resume", run, "--no-live", "--data-dir", self.data_of(goal))
+            self.ganzoo("resume", run, "--no-live", "--data-dir", self.data)
             return
         settings = [word for setting in self.settings for word in ("--set", setting)]
-        where = ["--out", run, "--device", self.device, "--data-dir", self.data_of(goal)]
+        where = ["--out", run, "--device", self.device, "--data-dir", self.data]
         self.ganzoo("train", goal.name, *where, "--seed", self.seed, "--no-live", *settings)
 
     def measure(self, goal: Goal, run: Path, protocol: str) -> Iterator[str]:
         """Measure a finished run once; yield every bound that it does not reach."""
         path, weights = run / "evaluations" / f"{protocol}.json", run / "model.safetensors"
         if not path.is_file() or path.stat().st_mtime < weights.stat().st_mtime:
-            where = ["--device", self.device, "--data-dir", self.data_of(goal)]
+            where = ["--device", self.device, "--data-dir", self.data]
             self.ganzoo("eval", run.resolve(), "--protocol", protocol, *where)
         found = {metric["name"]: metric for metric in self.measured(run, protocol)}
         print("  " + ", ".join(f"{name} {metric['value']:.4g}" for name, metric in found.items()), flush=True)
@@ -130,7 +125,7 @@ class Trainer:
                     return f"reaches its goal; {metric['name']} of {goal.name}@{entry['version']} is as good or better"
         version = f"v{len(entries) + 1}"
         protocols = [word for protocol in goal.bounds for word in ("--protocol", protocol)]
-        where = ["--manifest", self.manifest, "--data-dir", self.data_of(goal)]
+        where = ["--manifest", self.manifest, "--data-dir", self.data]
         self.ganzoo(
             *("zoo", "bundle", run.resolve(), self.packages / goal.package, "--version", version, "--license", "MIT"),
             *(*where, *protocols),

@@ -35,8 +35,7 @@ def main() -> None:
     options = ["--csv", arguments.file, "--seconds", arguments.seconds, "--device", arguments.device]
     options += ["--with-evaluation"] if arguments.with_evaluation else []
     for name in arguments.recipe or recipes:
-        own = arguments.data / recipes.get(name).dataset
-        bench(name, *options, "--data-dir", own if own.is_dir() else arguments.data)
+        bench(name, *options, "--data-dir", arguments.data)
     if not arguments.recipe:
         bench("--startup", "--csv", arguments.file.with_name("startup.csv"))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +20,12 @@ from ganzoo import randomness
 from ganzoo.augmentations import NUMBERS, augment
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batch, OpenedDataset
+from ganzoo.data.batches import draw_batch
 from ganzoo.losses import REGULARIZERS, Discriminators, get_loss
+from ganzoo.sampling import generate
 from ganzoo.specs import Adam, ArrayData, SyntheticData
-from ganzoo.weights.building import build, discriminator_builder, generator_builder
+from ganzoo.system.torch_private import foreach_lerp_
+from ganzoo.weights.building import build, discriminator_builder, generator_builder, noise_shapes
 from ganzoo.weights.model_config import ModelConfig
 
 Samples = tuple[Tensor, tuple[Tensor, ...]]
@@ -37,6 +41,7 @@ class Baseline:
         recipe, source = settings.recipe, f"recipe {settings.recipe.name}"
         self.recipe, self.device, self.batches = recipe, device, batches
         self.num_classes = len(config.sample.classes or ())
+        self.noise_shapes = noise_shapes(config, source)
         self.loss = get_loss(recipe.loss, recipe.label_smoothing)
         # The seeds of our nets, so that a test can compare losses and weights after whole steps.
         seeds = [randomness.derive_seed(settings.seed, net) for net in ("generator", "discriminator")]
@@ -55,6 +60,7 @@ class Baseline:
         self.generator_ema = None if recipe.ema_decay is None else deepcopy(self.generator)
         self.num_steps = 0
         self.source = randomness.generator(settings.seed, "latents", device=device)
+        self._random: dict[str, Any] = {"generator": self.source, "device": device}
 
     def step(self) -> tuple[float, float]:
         """Update the generator once and the discriminator as often as the recipe says; return their last losses."""
@@ -63,7 +69,7 @@ class Baseline:
         batches = [self._next_batch() for _ in range(recipe.discriminator_steps + self.loss.paired)]
         paired = batches.pop(0 if generator_first else -1) if self.loss.paired else None
         size = len((paired or batches[-1])[0])
-        shared_fakes = self._generate(size, paired) if recipe.share_fakes else None
+        shared_fakes = self._generate(size, None if paired is None else paired[1]) if recipe.share_fakes else None
         if generator_first:
             loss_g = self._update_generator(size, paired, shared_fakes)
         for batch in batches:
@@ -77,7 +83,7 @@ class Baseline:
             with torch.no_grad():  # in one call for all parameters, as torch.optim.swa_utils does
                 # Parameters only, which is also torch's default (use_buffers=False).
                 averages, values = self.generator_ema.parameters(), self.generator.parameters()
-                torch._foreach_lerp_(list(averages), list(values), 1 - decay)
+                foreach_lerp_(list(averages), list(values), 1 - decay)
         self.num_steps += 1
         return loss_d, loss_g
 
@@ -87,7 +93,7 @@ class Baseline:
         real, real_labels = batch
         if shared_fakes is None:
             with torch.no_grad():
-                fake, fake_labels = self.generator(self._latents(len(real)), *real_labels), real_labels
+                fake, fake_labels = self._generate(len(real), real_labels)
         else:
             # Detached: the generator's update still needs their graph, which a backward pass through it would free.
             fake, fake_labels = shared_fakes[0].detach(), shared_fakes[1]
@@ -112,7 +118,7 @@ class Baseline:
 
     def _update_generator(self, size: int, paired: Samples | None, shared_fakes: Samples | None) -> float:
         """Make the discriminator mistake fakes for real."""
-        fake, labels = shared_fakes or self._generate(size, paired)
+        fake, labels = shared_fakes or self._generate(size, None if paired is None else paired[1])
         numbers = self._augmentation_numbers(size)
         fake_logits, real_logits = self.discriminator(self._augmented(fake, numbers, 1), *labels), None
         if paired is not None:
@@ -126,12 +132,13 @@ class Baseline:
         self.optimizer_g.step()
         return loss.item()
 
-    def _generate(self, size: int, paired: Samples | None) -> Samples:
-        """Return fakes with the labels of the real samples that they are paired with, or random ones."""
-        latents, labels = self._latents(size), () if paired is None else paired[1]
-        if self.num_classes and paired is None:
-            labels = (torch.randint(self.num_classes, (size,), generator=self.source, device=self.device),)
-        return self.generator(latents, *labels), labels
+    def _generate(self, size: int, labels: tuple[Tensor, ...] | None) -> Samples:
+        """Return fakes with these labels, random ones for None, or none at all for an unconditional model."""
+        latents = randomness.draw_latents(self.recipe.latent, size, self.source)
+        noise = {name: torch.randn(size, *shape, **self._random) for name, shape in self.noise_shapes.items()}
+        if labels is None:
+            labels = (torch.randint(self.num_classes, (size,), **self._random),) if self.num_classes else ()
+        return generate(self.generator, latents, labels[0] if labels else None, noise), labels
 
     def _next_batch(self) -> Samples:
         """Return real samples and, for a conditional model, their labels."""
@@ -140,11 +147,8 @@ class Baseline:
             return samples.to(self.device), ()
         return samples.to(self.device), (labels.to(self.device),)
 
-    def _latents(self, size: int) -> Tensor:
-        return randomness.draw_latents(self.recipe.latent, size, self.source)
-
     def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self.source, device=self.device)
+        return torch.rand(shape, **self._random)
 
     def _augmentation_numbers(self, size: int) -> Tensor | None:
         names = self.recipe.augment
@@ -166,7 +170,7 @@ def load_batches(dataset: OpenedDataset, batch_size: int, *, drop_last: bool = T
     if isinstance(dataset.data, SyntheticData):
         source = randomness.generator(0, "bench")
         while True:
-            yield Batch(dataset.data.draw(batch_size, source), None)
+            yield draw_batch(dataset.data, batch_size, source, labels=True)
     items = _Items(dataset.data, images=dataset.spec.sample.kind == "image")
     # In this process: worker processes would take cores that the other variants do not get.
     loader = DataLoader(items, batch_size=batch_size, shuffle=True, drop_last=drop_last)

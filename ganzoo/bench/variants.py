@@ -17,13 +17,14 @@ from ganzoo import randomness
 from ganzoo.bench.baseline import Baseline, load_batches
 from ganzoo.config import Layer, TrainingSettings, resolve_again
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
+from ganzoo.data.settings import dataset_of
 from ganzoo.model import GAN
-from ganzoo.registry import datasets
 from ganzoo.system.devices import find_device, synchronize
 from ganzoo.training.engines.cuda_graph import WARM_UP
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.precision import allow_tf32
 from ganzoo.training.state import TrainingState, check_trainable
+from ganzoo.training.threads import choose_threads
 from ganzoo.weights.building import build, generator_builder
 from ganzoo.weights.model_config import ModelConfig, model_config
 
@@ -79,15 +80,18 @@ class Runner(ABC):
 def prepare(workload: Workload) -> tuple[OpenedDataset, ModelConfig, torch.device]:
     """Open what every variant needs. Raises what `train` raises before it begins."""
     recipe = workload.settings.recipe
-    device, spec = find_device(workload.settings.device), datasets.get(recipe.dataset)
-    config = model_config(recipe, spec.sample)
+    device, dataset = find_device(workload.settings.device), dataset_of(recipe)
+    config = model_config(recipe, dataset.sample, dataset.settings)
     check_trainable(workload.settings, config)
-    return open_dataset(spec, recipe.split, workload.data_dir), config, device
+    return open_dataset(dataset, recipe.split, workload.data_dir), config, device
 
 
 def start(variant: Variant, workload: Workload) -> Runner:
     """Return a variant that has done what it does only once: recording, compiling."""
     dataset, config, device = prepare(workload)
+    # As in a training; for the plain loop too, so that the variants differ in nothing else.
+    threads = choose_threads(workload.settings, config, device)
+    torch.set_num_threads(threads or torch.get_num_threads())
     if variant == BASELINE:
         return _Baseline(workload.settings, config, dataset, device)
     if variant == SAMPLE:

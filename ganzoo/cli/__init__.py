@@ -13,6 +13,7 @@ import typer
 from ganzoo.cli import (
     animate,
     bench,
+    cache,
     data,
     evaluate,
     importing,
@@ -28,7 +29,7 @@ from ganzoo.cli import (
     verify,
     zoo,
 )
-from ganzoo.cli.output import out
+from ganzoo.cli.output import named_stdout, out
 from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError, hint_for
 from ganzoo.version import __version__
@@ -58,6 +59,7 @@ app.command("resume", rich_help_panel=TRAINING)(resume.resume)
 app.command("animate", rich_help_panel=TRAINING)(animate.animate)
 app.command("bench", rich_help_panel=TRAINING)(bench.bench)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
+app.add_typer(cache.app, name="cache", rich_help_panel=DATA)
 app.command("protocols", rich_help_panel=DATA)(evaluate.protocols)
 app.add_typer(plugins.app, name="plugins", rich_help_panel=DATA)
 app.add_typer(zoo.app, name="zoo", hidden=True)
@@ -99,7 +101,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console without "×" in its encoding shows "?"
     try:
-        app(_quiet_first(sys.argv[1:]))
+        try:
+            app(_quiet_first(sys.argv[1:]))
+        finally:
+            _flush_stdout()
     except Exception as error:
         if os.environ.get("GANZOO_DEBUG") == "1":
             raise
@@ -110,6 +115,21 @@ def main() -> None:
             sys.stderr.flush()
             os._exit(code)
         sys.exit(code)
+
+
+def _flush_stdout() -> None:
+    """Write what is buffered, so that an output that cannot be written fails here and not while Python exits.
+
+    Raises OSError, except for a reader that has gone away, as `head` does.
+    """
+    try:
+        with named_stdout():
+            sys.stdout.flush()
+    except OSError as error:
+        # Python flushes once more when it exits, and would report the same with an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def _quiet_first(arguments: list[str]) -> list[str]:

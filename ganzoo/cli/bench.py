@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.options import Assignments, DataDir, Device, Json
+from ganzoo.cli.options import Assignments, DataDir, Device, Json, Threads
 from ganzoo.cli.output import out
 from ganzoo.errors import UsageError
 
@@ -52,6 +52,7 @@ def bench(
     ] = False,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Append the rows to a CSV file.")] = None,
     device: Device = "auto",
+    threads: Threads = None,
     data_dir: DataDir = None,
     assignments: Assignments = None,
     json: Json = False,
@@ -62,13 +63,16 @@ def bench(
     if recipe is None:
         _start_ups(rounds, csv, json)
         return
+    from ganzoo.registry import recipes
+
+    recipes.get(recipe)  # reports a wrong name before torch is imported
     from ganzoo.bench.compare import Request, Speed, compare
     from ganzoo.bench.table import CsvTable
     from ganzoo.config import Layer, assignments_layer, resolve
-    from ganzoo.registry import recipes
 
     table = None if csv is None else CsvTable(csv, Speed)
-    layers = [assignments_layer(assignments or ()), Layer("--device", {"device": device})]
+    flags = {"device": device} | ({} if threads is None else {"threads": threads})
+    layers = [assignments_layer(assignments or ()), Layer("flags", flags)]
     request = Request(
         settings=resolve(recipes.get(recipe), layers, seed=0),
         data_dir=data_dir,

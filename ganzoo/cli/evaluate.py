@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganzoo.cli.options import DataDir, Device, Json, Reference
+from ganzoo.cli.options import DataDir, Device, Json, Reference, Threads
 from ganzoo.cli.output import out
 from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import EvaluationError, PluginError, UsageError
+from ganzoo.system.devices import cpu_threads
 
 if TYPE_CHECKING:
     from ganzoo.evaluation.checking import Comparison
@@ -31,6 +32,7 @@ def eval_(
         bool, typer.Option("--check", help="Check that the published numbers can be reproduced; exit 1 if not.")
     ] = False,
     device: Device = "cpu",
+    threads: Threads = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -39,15 +41,20 @@ def eval_(
     --json prints the full report, with seeds, checksums and versions.
     """
     if check:
-        comparisons = _compare(_entry(reference), device, data_dir, protocol)
+        with cpu_threads(threads):
+            comparisons = _compare(_entry(reference), device, data_dir, protocol)
         show_comparisons(comparisons, json)
         require_reproduced(comparisons)
         return
 
+    from ganzoo.sources import resolve
+
+    resolve(reference)  # reports a wrong name before torch is imported
     from ganzoo.evaluation.measurement import evaluate
     from ganzoo.evaluation.report import save_beside_run
 
-    result = evaluate(reference, protocol=protocol, device=device, data_dir=data_dir)
+    with cpu_threads(threads):
+        result = evaluate(reference, protocol=protocol, device=device, data_dir=data_dir)
     saved = save_beside_run(reference, result) if is_main_process() else None
     if json:
         out.json(result.to_json())
@@ -80,15 +87,15 @@ def _entry(reference: str) -> WeightsEntry:
 
 
 def _compare(entry: WeightsEntry, device: str, data_dir: Path | None, protocol: str | None) -> list[Comparison]:
-    from ganzoo.evaluation.checking import compare, evaluate_entry
+    from ganzoo.evaluation.checking import compare, evaluate_entries
 
     if protocol is not None and protocol not in entry.protocols:
         raise UsageError(
             f"{entry.reference} has no published numbers under {protocol}.",
             hint=f"Leave --protocol out, or use one of {', '.join(entry.protocols)}.",
         )
-    evaluations = evaluate_entry(entry, device, data_dir, protocol)
-    return [comparison for evaluation in evaluations for comparison in compare(entry, evaluation)]
+    evaluations = evaluate_entries([entry], device, data_dir, protocol, out.talk)
+    return [comparison for _, evaluation in evaluations for comparison in compare(entry, evaluation)]
 
 
 def show_comparisons(comparisons: list[Comparison], json: bool) -> None:
@@ -132,16 +139,23 @@ def protocols(
     pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'mnist-*'.")] = "*", json: Json = False
 ) -> None:
     """List the evaluation protocols."""
-    from ganzoo.registry import datasets
+    from ganzoo import registry
 
     found = []
-    for name in datasets:
+    for name in registry.datasets:
         try:
-            found += [(name, one) for one in datasets.get(name).protocols if fnmatch.fnmatchcase(one.name, pattern)]
+            found += [(name, one) for one in registry.datasets.get(name).protocols]
         except PluginError as error:
             out.error(error)  # a broken plugin hides only its own protocols
+    for name in registry.protocols:
+        try:
+            one = registry.protocols.get(name)
+            found.append((one.dataset or "", one))
+        except PluginError as error:
+            out.error(error)
+    found = [(name, one) for name, one in found if fnmatch.fnmatchcase(one.name, pattern)]
     if json:
-        out.json({"protocols": [{"dataset": name, **asdict(protocol)} for name, protocol in found]})
+        out.json({"protocols": [{**asdict(protocol), "dataset": name} for name, protocol in found]})
         return
     rows = []
     for name, protocol in found:

@@ -52,10 +52,12 @@ def list_(
             out.talk(f"Nothing matches {pattern!r}.")
     for problem in zoo.problems:
         out.error(problem)
-    for kind, names in specs.items():
-        for name, plugins in names.items():
-            if len(plugins) > 1:
-                out.problem(f"{kind} {name!r} is registered by {' and '.join(plugins)}.", "Uninstall one of them.")
+    reported = set()
+    for registry in REGISTRIES:
+        for one in registry.problems():
+            if str(one.error) not in reported:  # a duplicate name is a problem of each of its owners
+                reported.add(str(one.error))
+                out.error(one.error)
 
 
 def _list_hub(pattern: str, json: bool) -> None:

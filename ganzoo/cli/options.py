@@ -15,8 +15,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Random seed; default: chosen at random and printed.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder with the dataset's files; downloaded if not given.")
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="DIR",
+        help="Folder with the files, or with a folder for each dataset; default: packed before, else downloaded.",
+    ),
 ]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, metavar="N", help="Number of CPU threads.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Assignments = Annotated[
     list[str] | None,

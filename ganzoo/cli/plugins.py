@@ -3,35 +3,88 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from typing import Annotated
 
 import typer
 
 from ganzoo.cli.options import Json
 from ganzoo.cli.output import out
-from ganzoo.registry import REGISTRIES, Origin
+from ganzoo.errors import PluginError
+from ganzoo.registry import REGISTRIES, WEIGHTS_GROUP, Origin, origin, registrations
 
 app = typer.Typer(help="List plugins.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_(json: Json = False) -> None:
-    """List the installed plugins and what they register."""
-    registered: dict[Origin, list[tuple[str, str]]] = defaultdict(list)
+def list_(
+    check: Annotated[bool, typer.Option("--check", help="Import every plugin to find those that are broken.")] = False,
+    json: Json = False,
+) -> None:
+    """List the installed plugins, what they register, and which of them are broken."""
+    plugins = _plugins(check=check)
+    if json:
+        out.json({"plugins": [asdict(plugin) for plugin in plugins]})
+        return
+    rows = [
+        (plugin.name, plugin.version, plugin.status, ", ".join(f"{one.kind} {one.name}" for one in plugin.registers))
+        for plugin in plugins
+    ]
+    out.table("", ["plugin", "version", "status", "registers"], rows)
+    for plugin in plugins:
+        for problem in dict.fromkeys((one.problem, one.hint) for one in plugin.registers if one.problem):
+            out.problem(*problem)
+
+
+@dataclass
+class _Registered:
+    """A name that a plugin registers."""
+
+    kind: str
+    name: str
+    problem: str | None = None
+    """Why it cannot be used; None if it can, or if it was not checked."""
+    hint: str = ""
+
+
+@dataclass
+class _Plugin:
+    """An installed distribution that registers something."""
+
+    name: str
+    version: str
+    status: str
+    """ok, broken, or not checked."""
+    registers: list[_Registered] = field(default_factory=list)
+
+
+def _plugins(*, check: bool) -> list[_Plugin]:
+    """Return all plugins, sorted. Without `check` none is imported, and only wrong names are found."""
+    found: dict[Origin, dict[tuple[str, str], _Registered]] = defaultdict(dict)
     for registry in REGISTRIES:
         for name, origins in registry.origins().items():
-            for origin in origins:
-                registered[origin].append((registry.kind, name))
-    plugins = sorted(registered.items(), key=lambda item: str(item[0]))
-    if json:
-        documents = [
-            {
-                "name": origin.distribution,
-                "version": origin.version,
-                "registers": [{"kind": kind, "name": name} for kind, name in specs],
-            }
-            for origin, specs in plugins
-        ]
-        out.json({"plugins": documents})
-    else:
-        rows = [(origin, ", ".join(f"{kind} {name}" for kind, name in specs)) for origin, specs in plugins]
-        out.table("", ["plugin", "registers"], rows)
+            for owner in origins:
+                found[owner][registry.kind, name] = _Registered(registry.kind, name)
+        for problem in registry.problems():
+            key = (problem.kind, problem.name)
+            found[problem.origin][key] = _Registered(*key, str(problem.error), problem.error.hint)
+        if check:
+            for name, (owner, *others) in registry.origins().items():
+                if not others:  # two owners are a problem already
+                    try:
+                        registry.get(name)
+                    except PluginError as error:
+                        found[owner][registry.kind, name] = _Registered(registry.kind, name, str(error), error.hint)
+    for point in registrations(WEIGHTS_GROUP):
+        weights = found[origin(point)]["weights", point.value] = _Registered("weights", point.value)
+        if check:
+            from ganzoo.weights.manifest import read_registered
+
+            for fault in read_registered(point)[1]:
+                weights.problem, weights.hint = str(fault), fault.hint
+    plugins = []
+    for owner, registers in sorted(found.items(), key=lambda item: str(item[0])):
+        broken = any(one.problem for one in registers.values())
+        status = "broken" if broken else "ok" if check else "not checked"
+        plugins.append(_Plugin(owner.distribution, owner.version, status, list(registers.values())))
+    return plugins

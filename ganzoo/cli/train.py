@@ -20,6 +20,10 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
     engine: Annotated[str | None, typer.Option(help="Execution engine: auto, eager, graph or compile.")] = None,
     precision: Annotated[str | None, typer.Option(help="Compute precision: auto, fp32 or bf16.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, metavar="N", help="CPU threads; default: one for small nets, else PyTorch's."),
+    ] = None,
     eval_every: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Evaluate every N steps; the best weights go to RUN/best."),
@@ -36,7 +40,6 @@ def train(
     Settings come from the recipe, the user's config file, GANZOO_ variables, --config, --set and flags; later ones win.
     On several GPUs: torchrun --nproc-per-node 2 -m ganzoo train RECIPE.
     """
-    from ganzoo.cli.watch import watch
     from ganzoo.config import Layer, assignments_layer, environment_layer, file_layer, user_layer
     from ganzoo.registry import recipes
 
@@ -47,6 +50,7 @@ def train(
         "device": device,
         "engine": engine,
         "precision": precision,
+        "threads": threads,
         "eval_every": eval_every,
         "tensorboard": tensorboard,
     }
@@ -57,6 +61,7 @@ def train(
     layers.append(Layer("flags", {key: value for key, value in flags.items() if value is not None}))
 
     from ganzoo.cli.data import open_dataset
+    from ganzoo.cli.watch import watch
     from ganzoo.training import Training
 
     watch(Training.start_or_resume(recipe, out_dir, layers, data_dir, open_dataset), json=json, live=live)

@@ -33,7 +33,7 @@ def measure(
     json: Json = False,
 ) -> None:
     """Evaluate all weights of the zoo and write the leaderboard, or check it."""
-    from ganzoo.evaluation.checking import compare, evaluate_entry
+    from ganzoo.evaluation.checking import compare, evaluate_entries
     from ganzoo.release import leaderboard
     from ganzoo.weights.manifest import Zoo
 
@@ -44,18 +44,15 @@ def measure(
     zoo = Zoo()
     if zoo.problems:
         raise zoo.problems[0]  # else the leaderboard would silently lack the entries of that manifest
+    entries = [entry for entry in zoo.matching() if protocol is None or protocol in entry.protocols]
     rows, comparisons = [], []
-    for entry in zoo.matching():
-        if protocol is not None and protocol not in entry.protocols:
-            continue
-        out.talk(f"Evaluating {entry.reference}")
-        for evaluation in evaluate_entry(entry, device, data_dir, protocol):
-            if evaluation.deviation and not check:
-                raise EvaluationError(
-                    f"{entry.reference}: {evaluation.deviation}.", hint="Pass the official files as --data-dir."
-                )
-            rows += leaderboard.rows(entry, evaluation)
-            comparisons += compare(entry, evaluation)
+    for entry, evaluation in evaluate_entries(entries, device, data_dir, protocol, out.talk):
+        if evaluation.deviation and not check:
+            raise EvaluationError(
+                f"{entry.reference}: {evaluation.deviation}.", hint="Pass the official files as --data-dir."
+            )
+        rows += leaderboard.rows(entry, evaluation)
+        comparisons += compare(entry, evaluation)
     if check:
         if not comparisons:
             raise UsageError(f"no weights have published numbers under {protocol}.", hint="Leave --protocol out.")

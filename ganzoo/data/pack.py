@@ -4,7 +4,7 @@ samples.npy         [num, *shape]
 labels.npy          [num], int64; only for a set with classes
 texts.npy           [num], bytes of UTF-8; only for a set with texts
 skipped.txt         one line per item that could not be read, with name and reason; only if there are any
-pack.json           shape, digest, source files, and size and time of the files above
+pack.json           shape, digest, split, settings, source files, and size and time of the files above
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ganzoo.data.location import FORMAT, settings_key, stat_of
 from ganzoo.errors import DatasetError, MissingDatasetError, hint_for, shortened
 from ganzoo.specs import TEXT_BYTES, ArrayData, DatasetSpec, SampleSpec
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import open_regular, write_atomically
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from ganzoo.data.settings import ConfiguredDataset
+
 ARRAYS = ("samples", "labels", "texts")
 """In the order in which the digest covers them."""
 SKIPPED_NAME = "skipped.txt"
@@ -61,7 +64,7 @@ def download_errors(spec: DatasetSpec, store: Path) -> Iterator[None]:
         ) from error
 
 
-def check(spec: DatasetSpec, data: ArrayData) -> None:
+def check(spec: ConfiguredDataset, data: ArrayData) -> None:
     """Check that the data a plugin loaded matches its spec. Raises DatasetError."""
     sample, samples, labels, texts = spec.sample, data.samples, data.labels, data.texts
     dtype = np.uint8 if sample.kind == "image" else np.float32
@@ -100,12 +103,12 @@ def arrays_of(data: ArrayData) -> dict[str, NDArray[Any]]:
     return {name: array for name in ARRAYS if (array := getattr(data, name)) is not None}
 
 
-def write_whole(folder: Path, spec: DatasetSpec, data: ArrayData) -> None:
+def write_whole(folder: Path, spec: ConfiguredDataset, data: ArrayData, origin: Mapping[str, Any]) -> None:
     """Write all files of a split that is in memory. Raises OSError, DatasetError."""
     check(spec, data)
     if not len(data.samples):
         raise no_samples_error(spec, len(data.skipped), data.skipped[0] if data.skipped else "")
-    arrays, digest = arrays_of(data), hashlib.sha256()
+    arrays, digest = arrays_of(data), hashlib.sha256(settings_key(spec.settings))
     for name, array in arrays.items():
         with (folder / f"{name}.npy").open("wb") as file:
             write_header(file, array, len(array))
@@ -116,7 +119,7 @@ def write_whole(folder: Path, spec: DatasetSpec, data: ArrayData) -> None:
     if data.skipped:
         (folder / SKIPPED_NAME).write_text("".join(f"{one_line(item)}\n" for item in data.skipped), encoding="utf-8")
     shape, sources = list(data.samples.shape), fingerprints(spec, data.sources)
-    write_record(folder, spec, shape, list(arrays), len(data.skipped), digest.hexdigest(), sources)
+    write_record(folder, spec, origin, shape, list(arrays), len(data.skipped), digest.hexdigest(), sources)
 
 
 def write_header(file: BinaryIO, like: NDArray[Any], num: int) -> None:
@@ -146,17 +149,20 @@ def one_line(text: str) -> str:
 
 def write_record(
     folder: Path,
-    spec: DatasetSpec,
+    spec: ConfiguredDataset,
+    origin: Mapping[str, Any],
     shape: list[int],
     names: Sequence[str],
     num_skipped: int,
     digest: str,
     sources: list[dict[str, Any]],
 ) -> None:
-    """Write pack.json, the last file of a pack."""
+    """Write pack.json, the last file of a pack; `origin` holds the split, the folder of the sources, and the time."""
     record = {
         "format": FORMAT,
         "dataset": spec.name,
+        "settings": dict(spec.settings),
+        **origin,
         "shape": shape,
         "arrays": list(names),
         "skipped": num_skipped,
@@ -173,17 +179,11 @@ def fingerprints(spec: DatasetSpec, sources: Sequence[Path]) -> list[dict[str, A
         return [{"path": str(path.resolve()), **stat_of(path)} for path in sources]
 
 
-def stat_of(path: Path) -> dict[str, int]:
-    """Return a file's size and modification time. Raises OSError."""
-    status = os.stat(path)  # noqa: PTH116 - one system call
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
-
-
-def digest_of_pack(folder: Path, names: Sequence[str]) -> str:
-    """Return the sha256 of the values in a pack's arrays. Raises OSError, ValueError."""
-    digest = hashlib.sha256()
+def digest_of_pack(folder: Path, names: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """Return the sha256 of the dataset's settings and of the values in a pack's arrays. Raises OSError, ValueError."""
+    digest = hashlib.sha256(settings_key(settings))
     for name in names:
-        with (folder / f"{name}.npy").open("rb") as file:
+        with open_regular(folder / f"{name}.npy") as file:
             read_header(file)
             for block in blocks(file, file.tell()):
                 digest.update(block)

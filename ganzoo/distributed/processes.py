@@ -50,7 +50,7 @@ class Processes(ABC):
         """Refuse a global batch that cannot be split evenly. Raises SettingsError."""
 
     @abstractmethod
-    def device(self, name: str) -> torch.device:
+    def device(self, name: str | torch.device) -> torch.device:
         """Return the device of this rank: for "cuda", the GPU of its local rank. Raises DeviceError."""
 
     @abstractmethod
@@ -152,7 +152,7 @@ class SingleProcess(Processes):
     def check_batch(self, batch_size: int) -> None:
         pass
 
-    def device(self, name: str) -> torch.device:
+    def device(self, name: str | torch.device) -> torch.device:
         return find_device(name)
 
     def local_rows(self, rows: Tensor) -> Tensor:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ganzoo.data.location import settings_key
+from ganzoo.data.settings import ConfiguredDataset, configured
 from ganzoo.distributed.torchrun import init_processes
-from ganzoo.evaluation.measurement import evaluate_gan
+from ganzoo.evaluation.measurement import Evaluator, evaluate_gan, find_protocol
 from ganzoo.evaluation.report import Evaluation
-from ganzoo.sources import load
+from ganzoo.registry import datasets
+from ganzoo.sources import load, resolve
 from ganzoo.weights.manifest import WeightsEntry
+from ganzoo.weights.model_config import parse_model_config
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -35,21 +45,55 @@ class Comparison:
         return abs(self.measured - self.published) <= self.tolerance
 
 
-def evaluate_entry(
-    entry: WeightsEntry, device: str = "cpu", data_dir: Path | None = None, protocol: str | None = None
-) -> list[Evaluation]:
-    """Measure weights under every protocol of their entry, or under one. Raises as `evaluate` does.
+def evaluate_entries(
+    entries: Sequence[WeightsEntry],
+    device: str | torch.device = "cpu",
+    data_dir: Path | None = None,
+    protocol: str | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> Iterator[tuple[WeightsEntry, Evaluation]]:
+    """Measure weights under every protocol of their entries, or under one, and yield each evaluation.
 
     Args:
-        entry: the weights.
+        entries: the weights.
         device: where samples are generated and features extracted.
         data_dir: as for `evaluate`.
-        protocol: one protocol instead of the entry's own.
+        protocol: one protocol instead of the entries' own.
+        report: called with a line of text when an evaluation begins and when it ends.
+
+    All real samples are opened first, so that files that are missing are reported before the first measurement.
+    Raises as `evaluate` does.
     """
-    gan = load(str(entry.reference), device=str(init_processes().device(device)))
+    processes = init_processes()
+    target = processes.device(device)
     # The entry's own protocols, not the dataset's default: a default may change, a published number may not.
-    names = entry.protocols if protocol is None else [protocol]
-    return [evaluate_gan(gan, str(entry.reference), name, data_dir) for name in names]
+    tasks = [(entry, name) for entry in entries for name in (entry.protocols if protocol is None else [protocol])]
+    opened = {}
+    for entry, name in tasks:
+        dataset = _dataset_of(entry)
+        opened[dataset.name, settings_key(dataset.settings), name] = dataset
+    for (_, _, name), dataset in opened.items():
+        Evaluator(dataset, find_protocol(dataset, name), target, data_dir, processes).check_data()
+    for index, (entry, name) in enumerate(tasks, 1):
+        what = f"{index} of {len(tasks)}: {entry.reference} under {name}"
+        report(f"Evaluating {what}")
+        started = time.perf_counter()
+        evaluation = evaluate_gan(load(str(entry.reference), device=target), str(entry.reference), name, data_dir)
+        report(f"Evaluated {what} in {_duration(time.perf_counter() - started)}")
+        yield entry, evaluation
+
+
+def _dataset_of(entry: WeightsEntry) -> ConfiguredDataset:
+    """Return the dataset of an entry with the settings that its model was trained with."""
+    spec = datasets.get(entry.dataset)
+    if spec.config is None:
+        return configured(spec)
+    where = f"config.json of {entry.reference}"
+    return configured(spec, parse_model_config(resolve(entry).read("config"), where).dataset_config, where)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
 def compare(entry: WeightsEntry, evaluation: Evaluation) -> list[Comparison]:

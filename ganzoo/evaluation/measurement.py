@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -14,14 +15,16 @@ import torch
 from torch import Tensor
 
 from ganzoo import registry
+from ganzoo.data.location import remembered_folder
+from ganzoo.data.settings import configured, settings_of
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.distributed.torchrun import init_processes
-from ganzoo.errors import EvaluationError, UnknownNameError
+from ganzoo.errors import EvaluationError, PluginError, UnknownNameError
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.real import Cache, RealSamples
 from ganzoo.evaluation.report import Evaluation, MetricValue
 from ganzoo.model import GAN
-from ganzoo.randomness import sample_latents
+from ganzoo.requirements import naming_plugins
 from ganzoo.sources import load
 from ganzoo.specs import DatasetSpec, EvaluationProtocol, Features
 from ganzoo.version import __version__
@@ -36,7 +39,7 @@ def evaluate(
     reference: str | os.PathLike[str],
     *,
     protocol: str | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Evaluation:
     """Measure weights, a run or a folder.
@@ -44,14 +47,15 @@ def evaluate(
     Args:
         reference: what `ganzoo.load` takes.
         protocol: a protocol of the model's dataset; None for its default.
-        device: where samples are generated and features extracted; distances are computed on the CPU.
-        data_dir: a folder with the dataset's files, for protocols that compare with real samples; None for the one
-            that a run was trained on, else the store.
+        device: where samples are generated and features extracted: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or a
+            `torch.device`. Distances are computed on the CPU.
+        data_dir: a folder with the dataset's files, or with a folder of the dataset's name, for protocols that compare
+            with real samples; None for the one that a run was trained on, else the copy that was packed last.
 
     Raises what `load` raises, UnknownNameError, EvaluationError, DatasetError.
     """
-    gan = load(reference, device=str(init_processes().device(device)))
-    folder = _data_dir_of_run(reference) if data_dir is None else Path(data_dir)
+    gan = load(reference, device=init_processes().device(device))
+    folder = remembered_folder(_data_dir_of_run(reference)) if data_dir is None else Path(data_dir)
     return evaluate_gan(gan, str(reference), protocol, folder)
 
 
@@ -75,7 +79,9 @@ def evaluate_gan(
 
     Under torchrun, all processes share the work, and each must call this.
     """
-    dataset = registry.datasets.get(gan.config.dataset)
+    settings, source = gan.config.dataset_config, f"config.json of {reference}"
+    with naming_plugins(gan.config.requires, reference):
+        dataset = configured(registry.datasets.get(gan.config.dataset), settings, source)
     chosen = protocol if isinstance(protocol, EvaluationProtocol) else find_protocol(dataset, protocol)
     return Evaluator(dataset, chosen, gan.device, data_dir, init_processes()).measure(gan, reference)
 
@@ -91,10 +97,18 @@ class Evaluator:
         data_dir: Path | None,
         processes: Processes = SINGLE_PROCESS,
     ) -> None:
-        self.dataset, self.protocol, self._processes = dataset, protocol, processes
+        self.dataset, self.protocol, self._processes = configured(dataset), protocol, processes
         self._metrics = [registry.metrics.get(name) for name in protocol.metrics]
         self._extractors = Extractors(device, processes)
-        self._real = RealSamples(dataset, protocol, data_dir, self._extractors)
+        self._real = RealSamples(self.dataset, protocol, data_dir, self._extractors)
+
+    def check_data(self) -> None:
+        """Open the real samples if they come from files. All ranks must call this.
+
+        Raises MissingDatasetError, DatasetError, EvaluationError.
+        """
+        with self._processes.sharing_errors():
+            self._real.check()
 
     def measure(self, gan: GAN, reference: str) -> Evaluation:
         """Measure one model. All ranks must call this; the numbers are the same on each.
@@ -106,6 +120,8 @@ class Evaluator:
             return self._measure(gan, reference)
 
     def _measure(self, gan: GAN, reference: str) -> Evaluation:
+        if gan.config.sample.shape == self.dataset.sample.shape:  # else the metrics say that the model does not fit
+            self._real.open()  # missing files are reported before samples are generated
         values: dict[str, list[float]] = {metric.name: [] for metric in self._metrics}
         seconds = 0.0
         for seed in self.protocol.seeds:
@@ -124,7 +140,11 @@ class Evaluator:
                     )
                 values[metric.name].append(value)
         # Last, because real samples and extractors are opened when a metric first asks for them.
-        deviations = [*([self._real.deviation] if self._real.deviation else []), *self._extractors.deviations()]
+        deviations = [
+            *self._other_settings(),
+            *([self._real.deviation] if self._real.deviation else []),
+            *self._extractors.deviations(),
+        ]
         return Evaluation(
             reference=reference,
             weights_sha256=gan.weights_sha256,
@@ -152,15 +172,23 @@ class Evaluator:
             python=platform.python_version(),
         )
 
+    def _other_settings(self) -> list[str]:
+        """Return how the dataset's settings differ from those that the protocol is for."""
+        expected = settings_of(self.dataset, self.protocol.dataset_config, f"protocol {self.protocol.name}")
+        return [
+            f"the dataset has the setting {name}={json.dumps(value)} instead of {json.dumps(expected[name])}"
+            for name, value in self.dataset.settings.items()
+            if value != expected[name]
+        ]
+
 
 def generate(gan: GAN, num: int, seed: int, processes: Processes) -> Tensor:
     """Return the samples that `gan.sample` returns, on the CPU of every rank. Raises EvaluationError for NaN."""
     shards = processes.shards(num, BLOCK)
     own = shards[processes.rank]
-    # All latents on every rank, then the own rows: cheap, and the same as in one process.
-    latents, labels = sample_latents(gan.config.latent, num, seed)[own], gan.labels(num)
     with processes.sharing_errors():
-        part = gan.generate(latents, None if labels is None else labels[own]).cpu() if len(latents) else latents
+        nothing = torch.empty(0, *gan.config.sample.shape, device=gan.device)  # few samples for many ranks
+        part = torch.cat([nothing, *gan.stream(num, seed=seed, rows=own)]).cpu()
     samples = processes.all_gather_rows(part, shards)
     if not samples.isfinite().all():
         raise EvaluationError("the samples hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
@@ -180,16 +208,44 @@ class GeneratedSamples:
 
     def features(self, extractor: str) -> Features:
         """Return the features of the samples, extracted once."""
-        return self.cached(f"features of {extractor}", lambda: self._extractors.extract(extractor, self.samples))
+        return self.cached(
+            f"features of {extractor}", lambda: self._extractors.extract(extractor, self.samples, self.sample.kind)
+        )
 
 
 def find_protocol(dataset: DatasetSpec, name: str | None) -> EvaluationProtocol:
-    """Return a dataset's protocol by name, its first for None. Raises UnknownNameError, EvaluationError."""
-    if not dataset.protocols:
-        raise EvaluationError(f"the dataset {dataset.name!r} has no protocol.", hint="Its plugin must define one.")
-    if name is None:
+    """Return a protocol for a dataset by name, its first for None: one of its own, or a registered one that names it.
+
+    A dataset's own protocol comes before a registered one of the same name, so that a plugin cannot change what the
+    numbers of another one mean. Raises UnknownNameError, PluginError, EvaluationError.
+    """
+    own = {protocol.name: protocol for protocol in dataset.protocols}
+    if name is None and own:
         return dataset.protocols[0]
-    by_name = {protocol.name: protocol for protocol in dataset.protocols}
-    if name not in by_name:
-        raise UnknownNameError(f"protocol of {dataset.name}", name, by_name)
-    return by_name[name]
+    if name in own:
+        return own[name]
+    if name in registry.protocols.names():
+        registered = registry.protocols.get(name)
+        if registered.dataset != dataset.name:
+            raise EvaluationError(
+                f"the protocol {name!r} is for models of {registered.dataset!r}, not of {dataset.name!r}.",
+                hint="`ganzoo protocols` lists the protocols of each dataset.",
+            )
+        return registered
+    added = _registered_protocols(dataset)
+    if name is not None:
+        raise UnknownNameError(f"protocol of {dataset.name}", name, [*own, *added])
+    if not added:
+        raise EvaluationError(f"the dataset {dataset.name!r} has no protocol.", hint="Its plugin must define one.")
+    return next(iter(added.values()))
+
+
+def _registered_protocols(dataset: DatasetSpec) -> dict[str, EvaluationProtocol]:
+    """Return the protocols that plugins add to a dataset; imports all plugins that register protocols."""
+    found = {}
+    for name in registry.protocols:
+        with contextlib.suppress(PluginError):  # it is reported where it is asked for by name
+            protocol = registry.protocols.get(name)
+            if protocol.dataset == dataset.name:
+                found[name] = protocol
+    return found

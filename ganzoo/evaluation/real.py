@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ganzoo import randomness
-from ganzoo.data import open_dataset, to_float
+from ganzoo.data import OpenedDataset, open_dataset, to_float
+from ganzoo.data.settings import configured
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import read_stored, stored_folder, write_stored
@@ -42,10 +43,8 @@ class RealSamples:
     def __init__(
         self, dataset: DatasetSpec, protocol: EvaluationProtocol, data_dir: Path | None, extractors: Extractors
     ) -> None:
-        self._dataset, self._protocol, self._extractors = dataset, protocol, extractors
+        self._dataset, self._protocol, self._extractors = configured(dataset), protocol, extractors
         self._data_dir = data_dir
-        if data_dir is not None and (data_dir / dataset.name).is_dir():  # one folder with several datasets
-            self._data_dir = data_dir / dataset.name
         self._digest: str | None = None
         self.deviation: str | None = None
         self.cached = Cache()
@@ -54,6 +53,21 @@ class RealSamples:
     def digest(self) -> str | None:
         """sha256 of the real split; None if no metric used it."""
         return self._digest
+
+    def open(self) -> None:
+        """Open a split that comes from files, packed if need be. Raises MissingDatasetError, DatasetError."""
+        if self._has_files:
+            _ = self._opened
+
+    def check(self) -> None:
+        """Open a split as `open` does. Raises EvaluationError too, for fewer samples than the protocol takes."""
+        if self._has_files:
+            assert isinstance(self._opened.data, ArrayData)
+            self._check_count(len(self._opened.data.samples), self._opened.num_skipped)
+
+    @property
+    def _has_files(self) -> bool:
+        return self._dataset.splits.get(self._protocol.split or "") is not None
 
     def samples(self) -> Tensor:
         """Return the real samples as float32 [num, *shape] in the range that nets see."""
@@ -81,7 +95,7 @@ class RealSamples:
         found = processes.run_on_all(lambda: read_stored(folder))
         # Each machine may have a store of its own, but all ranks must extract together.
         if any(processes.all_reduce_max([found is None])):
-            computed = self._extractors.extract(name, self._samples)
+            computed = self._extractors.extract(name, self._samples, self._dataset.sample.kind)
             facts = {
                 "dataset": self._dataset.name,
                 "split": self._protocol.split,
@@ -94,15 +108,18 @@ class RealSamples:
         return found
 
     @cached_property
-    def _data(self) -> ArrayData | SyntheticData:
+    def _opened(self) -> OpenedDataset:
         if self._protocol.split is None:
             raise EvaluationError(
                 f"the protocol {self._protocol.name!r} has no real samples.", hint="Choose one that has."
             )
         split = self._protocol.split
-        opened = self._extractors.processes.main_first(lambda: open_dataset(self._dataset, split, self._data_dir))
-        # Set as a side effect of opening, so that an evaluation that needs no real samples opens none and reports no
-        # digest.
+        return self._extractors.processes.main_first(lambda: open_dataset(self._dataset, split, self._data_dir))
+
+    @cached_property
+    def _data(self) -> ArrayData | SyntheticData:
+        opened = self._opened
+        # Set when a metric first asks for real samples, so that an evaluation that uses none reports no digest.
         self._digest = opened.digest
         if isinstance(opened.data, ArrayData):
             self._check_count(len(opened.data.samples), opened.num_skipped)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,42 @@ def all_snapshots(store: Store) -> list[HubSnapshot]:
 
     What nobody needs any more is deleted by these records, so none may be missed.
     """
-    found = []
-    for path in sorted((store.root / "hub").glob("*.json")):
-        owner, _, repo = path.stem.partition("--")
-        for commit, files in _read(path).commits.items():
-            found.append(HubSnapshot(HubReference(owner, repo, commit), files))
+    paths = sorted((store.root / "hub").glob("*.json"))
+    return [snapshot for path in paths for _, snapshot in recorded_commits(path)]
+
+
+def recorded_commits(path: Path) -> list[tuple[HubReference, HubSnapshot]]:
+    """Return every commit in a record, each with a reference that means it: its branch or tag, else the commit.
+
+    Raises StoreError for a damaged record.
+    """
+    owner, _, repo = path.stem.partition("--")
+    record, found = _read(path), []
+    for commit, files in record.commits.items():
+        names = [name for name, meant in record.revisions.items() if meant == commit]
+        revision = None if "main" in names else min(names, key=len, default=commit)
+        found.append((HubReference(owner, repo, revision), HubSnapshot(HubReference(owner, repo, commit), files)))
     return found
+
+
+def rebuild_record(path: Path) -> bool:
+    """Write a damaged record again with the commits in it that can be read; return whether there are any.
+
+    The caller holds the repository's lock. Raises OSError if it cannot be written.
+    """
+    try:
+        document = read_json(path)
+        commits, revisions = dict(document["commits"]), dict(document["revisions"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+    kept = _Record()
+    for commit, rows in commits.items():
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            kept.commits.update(_Record({}, {commit: _files(rows)}).commits)
+    kept.revisions = {name: commit for name, commit in revisions.items() if commit in list(kept.commits)}
+    if kept.commits:
+        write_json(path, asdict(kept))
+    return bool(kept.commits)
 
 
 def record_snapshot(

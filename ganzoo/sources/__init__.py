@@ -17,6 +17,8 @@ from ganzoo.weights.references import FolderReference, HubReference, ZooReferenc
 from ganzoo.weights.store import Store
 
 if TYPE_CHECKING:
+    import torch
+
     from ganzoo.hub.client import Access
     from ganzoo.hub.download import RemoteFile
     from ganzoo.model import GAN
@@ -62,12 +64,12 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted({entry.name for entry in Zoo().matching(pattern)})
 
 
-def load(reference: str | os.PathLike[str], *, device: str = "cpu", access: Access | None = None) -> GAN:
+def load(reference: str | os.PathLike[str], *, device: str | torch.device = "cpu", access: Access | None = None) -> GAN:
     """Return a trained model. Weights that are neither in the store nor bundled are downloaded once, and verified.
 
     Args:
         reference: `mnist-mlp`, `mnist-mlp@v1`, `hf:owner/repo[@revision]`, or a folder (`./my-run`, any path object).
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or a `torch.device`.
         access: token, store and progress of a download; None for GANZOO_HOME and the user's own token.
 
     Raises:
@@ -78,11 +80,11 @@ def load(reference: str | os.PathLike[str], *, device: str = "cpu", access: Acce
         HubError: the Hub cannot be reached, or refuses.
         DeviceError: this machine has no such device.
     """
+    source = resolve(reference, access)  # reports a wrong name before torch is imported, which takes seconds
     from ganzoo.model import gan_from_bytes
     from ganzoo.system.devices import find_device
 
     target = find_device(device)
-    source = resolve(reference, access)
     config, weights = source.read("config"), source.read("generator")
     return gan_from_bytes(config, weights, source.reference, source.entry).to(target)
 
@@ -197,25 +199,30 @@ class Removed:
     """References of other weights in the store that keep some of the files."""
     is_bundled: bool
     """Whether an installed package holds a copy, which stays."""
+    kept: int = 0
+    """Bytes of the files that other weights keep."""
 
 
 def remove(sources: Sequence[StoredSource]) -> list[Removed]:
     """Delete weights from the store, except files that other weights in the store need. Raises HubError, StoreError.
 
+    Weights that share files keep them for each other, unless they are removed together.
     A Hub repository is forgotten too: the next pull resolves its revision again.
     """
     references = {source.reference for source in sources}
+    # Before anything is deleted: weights that are removed together may share files.
+    stored = {source.reference: [file for file in source.files if source.store.holds_any(file)] for source in sources}
     removed = []
     for source in sources:
-        store = source.store
-        held = [file for file in source.files if store.holds_any(file)]
+        store, held = source.store, stored[source.reference]
         needed_by = _needed_by(store, references)
         shared = [file for file in held if file.sha256 in needed_by]
         freed = sum(store.remove(file) for file in held if file not in shared)
         source.forget()
         bundled = source.entry is not None and location(source.entry, store) == "bundled"
         others = sorted({reference for file in shared for reference in needed_by[file.sha256]})
-        removed.append(Removed(source.reference, bool(held), freed, tuple(others), bundled))
+        kept = sum(file.size for file in shared)
+        removed.append(Removed(source.reference, bool(held), freed, tuple(others), bundled, kept))
     return removed
 
 

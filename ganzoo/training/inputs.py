@@ -10,8 +10,8 @@ on how many processes there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -50,7 +50,9 @@ class DiscriminatorInputs(NamedTuple):
 
     real: Batch
     latents: Tensor | None
-    """[batch, dim], of the fakes; None when they are those of the generator's update."""
+    """[batch, dim, *grid], of the fakes; None when they are those of the generator's update."""
+    noise: dict[str, Tensor]
+    """Name -> [batch, *shape], of the fakes; empty for generators that take none."""
     epsilon: Tensor | None
     """[batch], uniform in [0, 1): interpolation coefficients of the gradient penalty; None without regularizers."""
     augment: Tensor | None
@@ -63,7 +65,9 @@ class GeneratorInputs(NamedTuple):
     real: Batch | None
     """For losses that compare with real samples; None for the others."""
     latents: Tensor
-    """[batch, dim]."""
+    """[batch, dim, *grid]."""
+    noise: dict[str, Tensor]
+    """As for the discriminator."""
     labels: Tensor | None
     """int64 [batch], for which a conditional model generates; None for others."""
     augment: Tensor | None
@@ -77,6 +81,30 @@ class StepInputs(NamedTuple):
     discriminator: tuple[DiscriminatorInputs, ...]
     """One for each of its updates."""
     rates: Rates
+
+
+Inputs = TypeVar("Inputs", PreparedInputs, StepInputs)
+
+
+def tensors_of(inputs: Any) -> list[Tensor]:
+    """Return the tensors in nested tuples, in order; inputs that a recipe does not have are None, and left out."""
+    if isinstance(inputs, Tensor):
+        return [inputs]
+    return [] if inputs is None else [tensor for part in inputs for tensor in tensors_of(part)]
+
+
+def with_tensors(inputs: Inputs, tensors: Iterator[Tensor]) -> Inputs:
+    """Return nested tuples like the given ones, with other tensors in the order of `tensors_of`."""
+
+    def rebuilt(part: Any) -> Any:
+        if isinstance(part, Tensor):
+            return next(tensors)
+        if part is None:
+            return None
+        parts = [rebuilt(inner) for inner in part]
+        return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)
+
+    return rebuilt(inputs)
 
 
 def prepare_on_host(state: TrainingState) -> PreparedInputs:
@@ -158,11 +186,11 @@ def is_full(state: TrainingState, prepared: PreparedInputs) -> bool:
 
 def _for_generator(state: TrainingState, real: Batch | None, size: int) -> GeneratorInputs:
     classes = state.config.sample.classes
-    latents, labels = _latents(state, size), None
+    latents, noise, labels = _latents(state, size), _noise(state, size), None
     # A paired loss compares samples of one class, so its fakes take the labels of the real samples beside them.
     if classes is not None:
         labels = _labels(state, size, len(classes)) if real is None else real.labels
-    return GeneratorInputs(real, latents, labels, _augment(state, size))
+    return GeneratorInputs(real, latents, noise, labels, _augment(state, size))
 
 
 def _for_discriminator(state: TrainingState, real: Batch) -> DiscriminatorInputs:
@@ -170,9 +198,10 @@ def _for_discriminator(state: TrainingState, real: Batch) -> DiscriminatorInputs
     # Only what the recipe uses is drawn: the numbers depend on the recipe, but not on the engine or the number of
     # processes.
     latents = None if recipe.share_fakes else _latents(state, size)
+    noise = {} if recipe.share_fakes else _noise(state, size)
     # Drawn for r1 and r2 too, which ignore it: all regularizers take the same arguments.
     epsilon = _uniform(state, size) if recipe.regularizers else None
-    return DiscriminatorInputs(real, latents, epsilon, _augment(state, size))
+    return DiscriminatorInputs(real, latents, noise, epsilon, _augment(state, size))
 
 
 # --- random numbers of the global batch, of which each rank keeps `size` rows ---
@@ -183,6 +212,14 @@ def _latents(state: TrainingState, size: int) -> Tensor:
     # not.
     num = size * state.processes.world_size
     return state.processes.local_rows(draw_latents(state.settings.recipe.latent, num, state.latent_source))
+
+
+def _noise(state: TrainingState, size: int) -> dict[str, Tensor]:
+    num, source = size * state.processes.world_size, state.latent_source
+    return {
+        name: state.processes.local_rows(torch.randn(num, *shape, generator=source, device=state.device))
+        for name, shape in state.noise_shapes.items()
+    }
 
 
 def _labels(state: TrainingState, size: int, classes: int) -> Tensor:

@@ -9,14 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ganzoo import config
 from ganzoo.config import Layer, TrainingSettings, settings_from_json
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
+from ganzoo.data.location import remembered_folder
+from ganzoo.data.settings import dataset_of
 from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.torchrun import init_processes, may_restart, num_restarts
 from ganzoo.errors import ResumeError, TrainingError
 from ganzoo.randomness import random_seed
-from ganzoo.registry import datasets, recipes
+from ganzoo.registry import recipes
+from ganzoo.requirements import naming_plugins
 from ganzoo.specs import DatasetSpec
 from ganzoo.system.devices import find_device
 from ganzoo.training.engines.engine import Engine
@@ -25,11 +30,10 @@ from ganzoo.training.quality import open_evaluator
 from ganzoo.training.run import Run, RunData, check_free, is_run
 from ganzoo.training.state import TrainingState, check_trainable
 from ganzoo.training.tensorboard import check_tensorboard
+from ganzoo.training.threads import choose_threads
 from ganzoo.weights.model_config import model_config
 
 if TYPE_CHECKING:
-    import torch
-
     from ganzoo.evaluation.measurement import Evaluator
 
 CHANGEABLE = frozenset(
@@ -88,7 +92,7 @@ class Training:
         request = processes.broadcast(request)
         path, settings = Path(request["path"]), settings_from_json(request["settings"], "the main process")
 
-        state, digest = _prepare(settings, data_dir, open_data, processes)
+        state, digest = _prepare(settings, data_dir, open_data, processes, is_new=True)
         # The seed gives all ranks the same weights already; what this adds is dropout of its own for each.
         state.copy_from_main()
         # Before the folder exists, so that an evaluation that cannot work leaves no run behind.
@@ -121,6 +125,8 @@ class Training:
                 # `auto` stays what it became when the run began, whatever this machine would choose.
                 if resolved.precision == "auto":
                     resolved = replace(resolved, precision=run.settings.precision)
+                if resolved.threads is None:
+                    resolved = replace(resolved, threads=run.settings.threads)
                 _refuse_changes(path, run.settings, resolved)
                 processes.check_batch(resolved.recipe.batch_size)
                 request = {"document": run.document, "settings": resolved.to_json()}
@@ -135,8 +141,9 @@ class Training:
                 run.lock()
         try:
             # Locked from here on, by the main rank. Whatever fails, Ctrl-C included, must release the lock again.
-            data_dir = data_dir or run.data_dir
-            state, digest = _prepare(settings, data_dir, open_data, processes)
+            folder = data_dir or remembered_folder(run.data_dir)
+            with naming_plugins(run.requires, path):
+                state, digest = _prepare(settings, folder, open_data, processes)
             with processes.sharing_errors():
                 _refuse_other_data(run, digest)
             with processes.on_main() as main:
@@ -145,11 +152,11 @@ class Training:
                     _refuse_fewer_steps(run, state.step, settings.recipe.steps)
             state.copy_from_main()
             # A finished run takes no more steps, and so has nothing to evaluate.
-            evaluator = None if state.step == settings.recipe.steps else open_evaluator(state, data_dir)
+            evaluator = None if state.step == settings.recipe.steps else open_evaluator(state, folder)
             run.settings = settings
             with processes.on_main() as main:
                 if main:
-                    run.record_resumption(settings, data_dir)
+                    run.record_resumption(settings, data_dir or run.data_dir)
         except BaseException:
             run.unlock()
             raise
@@ -194,7 +201,12 @@ class Training:
 
 
 def _prepare(
-    settings: TrainingSettings, data_dir: Path | None, open_data: OpenData, processes: Processes
+    settings: TrainingSettings,
+    data_dir: Path | None,
+    open_data: OpenData,
+    processes: Processes,
+    *,
+    is_new: bool = False,
 ) -> tuple[TrainingState, str]:
     """Return the state at a run's beginning, and the digest of the data."""
     recipe = settings.recipe
@@ -202,12 +214,15 @@ def _prepare(
         device = processes.device(settings.device)
         if settings.tensorboard:
             check_tensorboard()
-        spec = datasets.get(recipe.dataset)
-        described = model_config(recipe, spec.sample)
+        chosen = dataset_of(recipe)
+        described = model_config(recipe, chosen.sample, chosen.settings)
         check_trainable(settings, described)
+        threads = choose_threads(settings, described, device) if is_new else settings.threads
+    # Every process takes the number of the main one, which is recorded.
+    settings = replace(settings, threads=processes.broadcast(threads))
     # The checks above share their errors first. A rank that failed in them would be missing here, and the others would
     # wait for it.
-    dataset = processes.main_first(lambda: open_data(spec, recipe.split, data_dir))
+    dataset = processes.main_first(lambda: open_data(chosen, recipe.split, data_dir))
     with processes.sharing_errors():
         batches = open_batches(
             dataset,
@@ -253,6 +268,8 @@ def _may_change(key: str, values: tuple[Any, Any], settings: TrainingSettings) -
     optimizers = settings.recipe.optimizers
     if key == "recipe.steps":  # with linear decay, each step's learning rate depends on their number
         return optimizers.generator.decay == optimizers.discriminator.decay == "none"
+    if key == "threads":  # only when asked for: it changes the last bits of every step, and nothing else
+        return True
     if key == "engine":  # eager and graph compute the same numbers
         return "compile" not in values
     return key in CHANGEABLE
@@ -281,7 +298,8 @@ def train(
     Args:
         recipe: name of an installed recipe.
         out: the run's folder, new or empty; default `runs/<recipe>-<time>`.
-        data_dir: a folder with the dataset's files; default: downloaded into the store.
+        data_dir: a folder with the dataset's files, or with a folder of the dataset's name; default: the copy that was
+            packed last, else a download into the store.
         settings: dotted key -> value, overriding the recipe, such as `{"steps": 1000, "seed": 0, "device": "cpu"}`.
             Without a seed, a random one is used; the run records it.
         on_record: called with every `Record`.
@@ -291,10 +309,11 @@ def train(
         MissingDatasetError, DatasetError: the data cannot be found or read.
         TrainingError: the folder is in use or cannot be written; DivergedError: a loss became NaN or infinite.
     """
+    values = {key: str(value) if isinstance(value, torch.device) else value for key, value in (settings or {}).items()}
     job = Training.start(
         recipe,
         None if out is None else Path(out),
-        [Layer("settings", settings or {})],
+        [Layer("settings", values)],
         None if data_dir is None else Path(data_dir),
     )
     return _finish(job, on_record)

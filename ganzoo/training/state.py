@@ -18,7 +18,7 @@ from ganzoo.errors import SettingsError, UnknownNameError
 from ganzoo.losses import REGULARIZERS, get_loss
 from ganzoo.training.networks import Networks
 from ganzoo.training.precision import with_precision
-from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder
+from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, noise_shapes
 from ganzoo.weights.model_config import ModelConfig
 
 
@@ -72,8 +72,9 @@ class TrainingState:
         self.settings, self.config, self.batches = settings, config, batches
         self.device, self.processes = device, processes
         self.networks = Networks(settings, config, device, processes)
+        self.noise_shapes = noise_shapes(config, f"recipe {settings.recipe.name}")
         self.latent_source = randomness.generator(seed, "latents", device=device)
-        self._ambient = _seeded_ambient(randomness.derive_seed(seed, "ambient"), device)
+        self._ambient = randomness.seeded_ambient_state(randomness.derive_seed(seed, "ambient"), device)
         self.step = 0
         self.images = 0
         """Real samples that the discriminator has learned from."""
@@ -89,13 +90,13 @@ class TrainingState:
     @contextlib.contextmanager
     def ambient_randomness(self) -> Iterator[None]:
         """Give torch's global generators, which dropout reads, this run's states; restore the caller's at the end."""
-        before = _ambient_state(self.device)
-        _set_ambient(self._ambient, self.device)
+        before = randomness.ambient_state(self.device)
+        randomness.set_ambient_state(self._ambient, self.device)
         try:
             yield
         finally:
-            self._ambient = _ambient_state(self.device)
-            _set_ambient(before, self.device)
+            self._ambient = randomness.ambient_state(self.device)
+            randomness.set_ambient_state(before, self.device)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole state by name, the counters included."""
@@ -153,40 +154,4 @@ class TrainingState:
         # here.
         self.load_tensors(tensors)
         seed = randomness.derive_seed(self.settings.seed, "ambient", self.processes.rank, self.step)
-        self._ambient = _seeded_ambient(seed, self.device)
-
-
-# --- torch's global generators: modules such as dropout cannot be given another one ---
-
-
-def _ambient_state(device: torch.device) -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    elif device.type == "mps":
-        state["mps"] = torch.mps.get_rng_state()
-    return state
-
-
-def _set_ambient(state: dict[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda"], device)
-    elif device.type == "mps":
-        torch.mps.set_rng_state(state["mps"])
-
-
-def _seeded_ambient(seed: int, device: torch.device) -> dict[str, Tensor]:
-    """Return the states of newly seeded generators of the CPU and this device; all generators keep theirs."""
-    before = _ambient_state(device)
-    # Not torch.manual_seed, which would reseed the generators of all devices.
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
-    try:
-        return _ambient_state(device)
-    finally:
-        _set_ambient(before, device)
+        self._ambient = randomness.seeded_ambient_state(seed, self.device)

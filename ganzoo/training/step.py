@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from ganzoo.augmentations import augment
 from ganzoo.losses import REGULARIZERS, Discriminators
+from ganzoo.sampling import generate
+from ganzoo.system.torch_private import foreach_clamp_
 from ganzoo.training.engines.fused_adam import FusedAdam, trainable
 from ganzoo.training.inputs import DiscriminatorInputs, GeneratorInputs, StepInputs
 from ganzoo.training.networks import Networks
@@ -55,7 +57,8 @@ def update_discriminator(
     if shared_fakes is None:
         assert inputs.latents is not None
         with torch.no_grad(), networks.autocast():
-            fake, fake_labels = generate(networks.generator, inputs.latents, real_labels), real_labels
+            fake = generate(networks.generator, inputs.latents, real_labels, inputs.noise)
+        fake_labels = real_labels
     else:
         fake, fake_labels = shared_fakes
     fake = fake.detach().float()  # this update must not reach the generator
@@ -130,13 +133,7 @@ def update_ema(generator_ema: nn.Module, generator: nn.Module, weight: Tensor) -
 def make_fakes(networks: Networks, inputs: GeneratorInputs) -> Fakes:
     """Return G(z), through which gradients reach the generator."""
     with networks.autocast():
-        return generate(networks.generator, inputs.latents, inputs.labels), inputs.labels
-
-
-def generate(generator: nn.Module, latents: Tensor, labels: Tensor | None) -> Tensor:
-    """Return samples [batch, *shape]."""
-    samples: Tensor = generator(latents) if labels is None else generator(latents, labels)
-    return samples
+        return generate(networks.generator, inputs.latents, inputs.labels, inputs.noise), inputs.labels
 
 
 def discriminate(discriminator: nn.Module, samples: Tensor, labels: Tensor | None) -> Tensor:
@@ -168,9 +165,7 @@ def _optimizer_step(
 def clip_weights(discriminator: nn.Module, bound: float) -> None:
     """Clip every parameter to [-bound, bound] (WGAN: Arjovsky et al., arXiv:1701.07875, algorithm 1)."""
     # All of them, as in the published code: scales and shifts of batch normalization too.
-    parameters: list[Tensor] = list(discriminator.parameters())
-    torch._foreach_clamp_min_(parameters, -bound)
-    torch._foreach_clamp_max_(parameters, bound)
+    foreach_clamp_(list(discriminator.parameters()), -bound, bound)
 
 
 def score(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shlex
 import warnings
 import zipfile
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,31 +18,11 @@ from torch import Tensor, nn
 
 from ganzoo.errors import UsageError, WeightsFormatError
 from ganzoo.system.files import open_regular
+from ganzoo.validation import validated
 from ganzoo.weights.building import build_on_meta, build_with_weights, generator_builder
-from ganzoo.weights.model_config import ModelConfig
+from ganzoo.weights.matching import find_generator
+from ganzoo.weights.model_config import ModelConfig, Origin
 from ganzoo.weights.tensors import deserialize, read_checked
-
-COMMON_KEYS = (
-    "generator",
-    "netG",
-    "G_ema",
-    "G",
-    "g",
-    "gen",
-    "generator_state_dict",
-    "netG_state_dict",
-    "G_state_dict",
-    "gen_state_dict",
-    "g_model_state_dict",
-    "state_dict",
-    "model",
-    "model_state_dict",
-    "params_ema",
-)
-"""Where checkpoints keep the generator's tensors, tried in this order when the file holds more than tensors."""
-
-PREFIXES = ("", "module.", "_orig_mod.", "generator.", "netG.", "G.", "gen.", "layers.", "model.", "main.", "net.")
-"""Before the names of the generator's tensors, where a wrapper or a file with several nets adds one."""
 
 
 @dataclass(frozen=True)
@@ -49,39 +30,122 @@ class Imported:
     """A generator with weights from a file, in evaluation mode."""
 
     generator: nn.Module
+    config: ModelConfig
+    """Its description, with the file's origin."""
     mapping: Mapping[str, str]
     """Name of a tensor in the file -> its name in the generator."""
+    by_order: bool
+    """Whether tensors were matched by the order of the layers, because their names tell nothing."""
+    left_out: tuple[str, ...]
+    """Names of the tensors that were stored together with the generator's, and are not the generator's."""
 
 
-def import_weights(path: Path, config: ModelConfig, key: str | None = None) -> Imported:
+def import_weights(
+    path: Path,
+    config: ModelConfig,
+    key: str | None = None,
+    prefix: str = "",
+    *,
+    source: str | None = None,
+    license: str | None = None,
+) -> Imported:
     """Load a `.pth` or `.safetensors` file into the generator that a config describes.
 
     Args:
         path: the file; pickles are read with `weights_only=True`, which builds tensors and plain containers only.
         config: the description of the generator.
-        key: dotted path to the tensors inside the file; None tries the common ones.
+        key: dotted key of the tensors inside the file; None looks everywhere.
+        prefix: what the names of the generator's tensors begin with; empty to find that out.
+        source: where the file was published; kept in the config.
+        license: SPDX identifier of its licence; kept in the config.
 
-    Names may match as they are or without a prefix; tensors with another prefix are then left out. Otherwise tensors
-    are matched by order, if all shapes and all kinds (the last part of a name) agree.
-    Raises WeightsFormatError, UsageError.
+    Tensors are matched by name, and by the order of the layers where names tell nothing; see `find_generator`.
+    Raises WeightsFormatError, UsageError, and SettingsError for a source or licence that is too long.
     """
-    tensors = _tensors(_read(path), path, key)
+    content, sha256 = _read(path)
+    origin = {"file": path.name[-255:], "sha256": sha256, "source": source or None, "license": license or None}
+    config = replace(config, origin=validated(Origin, origin, "import"))
     builder = generator_builder(config, str(path))
     expected = build_on_meta(builder).state_dict()
-    mapping = _mapping(_shapes(tensors), _shapes(expected), path)
-    renamed = {our: _converted(tensors[their], expected[our].dtype, their, path) for their, our in mapping.items()}
-    generator = build_with_weights(builder, renamed, path).eval().requires_grad_(False)
-    return Imported(generator, mapping)
+    found = find_generator(content, expected, path, key, prefix)
+    renamed = {
+        our: _converted(found.tensors[their], expected[our].dtype, their, path) for their, our in found.names.items()
+    }
+    # Batch normalisation without its counter, as old files have it, has seen no batch; only training would read it.
+    absent = {name: torch.zeros((), dtype=tensor.dtype) for name, tensor in expected.items() if name not in renamed}
+    generator = build_with_weights(builder, renamed | absent, path).eval().requires_grad_(False)
+    left_out = tuple(name for name in found.tensors if name not in found.names)
+    return Imported(generator, config, found.names, found.by_order, left_out)
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> tuple[Any, str]:
+    """Return what a file holds, and its sha256."""
+    if address := re.fullmatch(r"(https?):/+(.+)", str(path)):  # Path made one slash of two
+        url = shlex.quote(f"{address[1]}://{address[2]}")
+        raise UsageError(f"{url} is an address, not a file.", hint=f"Download it first: curl -L -O {url}")
     try:
-        if path.suffix == ".safetensors":
-            return deserialize(read_checked(path), path)[0]
         with open_regular(path) as file:
-            return _load_pickle(file, path)
+            _refuse_other_formats(file, path)
+            if path.suffix != ".safetensors":
+                content = _load_pickle(file, path)
+                file.seek(0)
+                return content, hashlib.file_digest(file, "sha256").hexdigest()
+        content = read_checked(path)
+        return deserialize(content, path)[0], hashlib.sha256(content).hexdigest()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}.", hint="Name a .pth or .safetensors file.") from error
+
+
+_SAVE_ARRAYS = "Save its arrays as safetensors: safetensors.numpy.save_file("
+_STATE_DICT = "torch.save(generator.state_dict(), 'generator.pth')"
+
+OTHER_FORMATS = {
+    "NumPy": ("is a NumPy file", _SAVE_ARRAYS + "dict(numpy.load('g.npz')), 'g.safetensors')"),
+    "HDF5": (
+        "is HDF5, as Keras writes it",
+        "Rebuild the net in PyTorch, copy the arrays (Keras has the kernels' axes in another order), then "
+        + _STATE_DICT,
+    ),
+    "ONNX": (
+        "is an ONNX model",
+        _SAVE_ARRAYS
+        + "{t.name: onnx.numpy_helper.to_array(t) for t in onnx.load('g.onnx').graph.initializer}, 'g.safetensors')",
+    ),
+    "TorchScript": (
+        "is a TorchScript program",
+        "Save its tensors where you trust it, because loading runs its code: "
+        "torch.save(torch.jit.load('g.pt').state_dict(), 'g.pth')",
+    ),
+    "pointer": ("is a Git LFS pointer", "Download the file itself: git lfs pull"),
+    "page": ("is a web page", "Download the file itself, not the page that shows it."),
+    "empty": ("is an empty file", "Download it again."),
+}
+"""What people have instead of a state dict: what it is, and the way to one."""
+
+
+def _refuse_other_formats(file: BinaryIO, path: Path) -> None:
+    """Name the formats that are not read. Raises WeightsFormatError."""
+    head = file.read(512)
+    file.seek(0)
+    members = [] if head[:4] != b"PK\x03\x04" else [member.filename for member in _members(file)]
+    found = None
+    if not head:
+        found = "empty"
+    elif head.startswith(b"\x93NUMPY") or (members and all(name.endswith(".npy") for name in members)):
+        found = "NumPy"
+    elif head.startswith(b"\x89HDF\r\n\x1a\n") or any(name.endswith(".h5") for name in members):
+        found = "HDF5"
+    elif any("/code/" in name or name.endswith("/constants.pkl") for name in members):
+        found = "TorchScript"
+    elif path.suffix == ".onnx":  # a protobuf message, which has no mark of its own
+        found = "ONNX"
+    elif head.startswith(b"version https://git-lfs"):
+        found = "pointer"
+    elif head.lstrip()[:1] == b"<":
+        found = "page"
+    if found is not None:
+        what, way = OTHER_FORMATS[found]
+        raise WeightsFormatError(f"{path} {what}.", hint=way)
 
 
 def _load_pickle(file: BinaryIO, path: Path) -> Any:
@@ -102,13 +166,20 @@ def _load_pickle(file: BinaryIO, path: Path) -> Any:
 
 def _expands(file: BinaryIO) -> bool:
     """Whether a file is a zip archive with more in it than its own bytes; torch stores members uncompressed."""
-    try:
-        members = zipfile.ZipFile(file).infolist()
-    except Exception:  # not an archive, or a damaged one
-        members = []
+    members = _members(file)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     return any(member.compress_type for member in members) or sum(member.file_size for member in members) > size
+
+
+def _members(file: BinaryIO) -> list[zipfile.ZipInfo]:
+    """List what is in a zip archive; nothing for another file, or a damaged one."""
+    try:
+        return zipfile.ZipFile(file).infolist()
+    except Exception:
+        return []
+    finally:
+        file.seek(0)
 
 
 def _converted(tensor: Tensor, dtype: torch.dtype, name: str, path: Path) -> Tensor:
@@ -122,73 +193,3 @@ def _converted(tensor: Tensor, dtype: torch.dtype, name: str, path: Path) -> Ten
     raise WeightsFormatError(
         f"{path}: tensor {name!r:.100} {fault.replace('torch.', '')}.", hint="Save the weights again as float32."
     )
-
-
-def _tensors(content: Any, path: Path, key: str | None) -> dict[str, Tensor]:
-    """Find the generator's tensors inside what was read."""
-    if key is not None:
-        for part in key.split("."):
-            if not isinstance(content, Mapping) or part not in content:
-                raise UsageError(f"{path} has no {key!r}.", hint=f"It has: {_keys(content)}.")
-            content = content[part]
-    else:
-        for _ in range(8):  # deep enough, and a pickled dictionary may contain itself
-            if not isinstance(content, Mapping) or _is_state_dict(content):
-                break
-            content = next((content[name] for name in COMMON_KEYS if isinstance(content.get(name), Mapping)), content)
-    if not isinstance(content, Mapping) or not _is_state_dict(content):
-        raise UsageError(
-            f"{path} does not hold a state dict there.", hint=f"Name one with --key; it has: {_keys(content)}."
-        )
-    return dict(content)
-
-
-def _is_state_dict(content: Mapping[Any, Any]) -> bool:
-    return bool(content) and all(
-        isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
-        for name, value in content.items()
-    )
-
-
-def _keys(content: Any) -> str:
-    return (
-        ", ".join(str(key)[:100] for key in list(content)[:12])
-        if isinstance(content, Mapping)
-        else type(content).__name__
-    )
-
-
-Shapes = Mapping[str, tuple[int, ...]]
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
-def _mapping(theirs: Shapes, ours: Shapes, path: Path) -> dict[str, str]:
-    """Return which tensor of the file is which of the generator. Raises WeightsFormatError when no rule fits all."""
-    for prefix in PREFIXES:
-        stripped = {name.removeprefix(prefix): name for name in theirs if name.startswith(prefix)}
-        if stripped.keys() == ours.keys():
-            return {stripped[name]: name for name in ours}
-    # The order of a state dict is that of the layers: safe where every shape agrees, and every kind of tensor.
-    pairs = list(zip(theirs, ours, strict=False))
-    if len(theirs) == len(ours) and all(
-        theirs[their] == ours[our] and their.rpartition(".")[2] == our.rpartition(".")[2] for their, our in pairs
-    ):
-        return dict(pairs)
-    raise WeightsFormatError(
-        f"{path} does not fit: {_mismatch(theirs, ours)}.",
-        hint="Choose the recipe, or the architecture and its config, that the file was trained with.",
-    )
-
-
-def _mismatch(theirs: Shapes, ours: Shapes) -> str:
-    if len(theirs) != len(ours):
-        parts = Counter(name.partition(".")[0] for name in theirs).most_common(4)
-        listed = ", ".join(f"{num} under {part[:100]}." for part, num in parts)
-        return f"the generator has {len(ours)} tensors, the file {len(theirs)} ({listed})"
-    for their, our in zip(theirs, ours, strict=True):
-        if theirs[their] != ours[our]:
-            return f"it has {their:.100} {list(theirs[their])} where {our} {list(ours[our])} is expected"
-    return "the shapes agree, but not the kinds of tensors by their names"

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, num_parameters
+from ganzoo.registry import architectures
+from ganzoo.weights.building import (
+    build_on_meta,
+    discriminator_builder,
+    generator_builder,
+    noise_shapes,
+    num_parameters,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,24 +50,32 @@ class Summary:
 
 
 def summaries(config: ModelConfig, source: str) -> dict[str, Summary]:
-    """Return the layers of generator and discriminator. Raises SettingsError, UnknownNameError, PluginError."""
+    """Return the layers of the generator, and of the discriminator if there is one.
+
+    Raises SettingsError, UnknownNameError, PluginError.
+    """
     import torch
 
+    from ganzoo.sampling import generate
+
     with torch.device("meta"):
-        latents, samples = torch.zeros(_BATCH, config.latent.dim), torch.zeros(_BATCH, *config.sample.shape)
-        labels = () if config.sample.classes is None else (torch.zeros(_BATCH, dtype=torch.int64),)
-    return {
-        "generator": _summary(build_on_meta(generator_builder(config, source)), (latents, *labels)),
-        "discriminator": _summary(build_on_meta(discriminator_builder(config, source)), (samples, *labels)),
-    }
+        latents, samples = torch.zeros(_BATCH, *config.latent.shape), torch.zeros(_BATCH, *config.sample.shape)
+        labels = None if config.sample.classes is None else torch.zeros(_BATCH, dtype=torch.int64)
+        noise = {name: torch.zeros(_BATCH, *shape) for name, shape in noise_shapes(config, source).items()}
+    generator = build_on_meta(generator_builder(config, source))
+    found = {"generator": _summary(generator, lambda: generate(generator, latents, labels, noise))}
+    if architectures.get(config.architecture).build_discriminator is not None:
+        net = build_on_meta(discriminator_builder(config, source))
+        found["discriminator"] = _summary(net, lambda: net(samples, *([] if labels is None else [labels])))
+    return found
 
 
-def _summary(net: nn.Module, inputs: tuple[Tensor, ...]) -> Summary:
+def _summary(net: nn.Module, run: Callable[[], Tensor]) -> Summary:
     modules = [(name, module) for name, module in net.named_modules() if _is_layer(module)]
     shapes: dict[str, tuple[int | None, ...]] = {}
     # Hooks fire in the order of calls; of a module that is called twice, the later shape is kept.
     handles = [module.register_forward_hook(_noting(shapes, name)) for name, module in modules]
-    problem = _run(net, inputs)
+    problem = _run(net, run)
     for handle in handles:
         handle.remove()
     # By identity: two layers may share one parameter, which counts for the first of them.
@@ -90,13 +105,14 @@ def _noting(shapes: dict[str, tuple[int | None, ...]], name: str) -> Callable[[A
     return note
 
 
-def _run(net: nn.Module, inputs: tuple[Tensor, ...]) -> str:
-    """Run a net on the meta device; return the error, or an empty text."""
+def _run(net: nn.Module, run: Callable[[], Tensor]) -> str:
+    """Run a net in evaluation mode on the meta device; return the error, or an empty text."""
     import torch
 
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), torch.device("meta"):
-            net.eval()(*inputs)
+            net.eval()
+            run()
     except Exception as error:  # a plugin's net may look at values, which do not exist on the meta device
         return f"{type(error).__name__}: {error}"
     return ""

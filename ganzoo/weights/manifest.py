@@ -11,15 +11,18 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 from ganzoo.errors import BadReferenceError, ManifestError, UnknownNameError, shortened
 from ganzoo.registry import WEIGHTS_GROUP, origin, package_folder, registrations
+from ganzoo.requirements import Requirement, requirement_from_json
+from ganzoo.specs.registration import NAME
 from ganzoo.system.files import read_json, write_json
 from ganzoo.weights.layout import FILES, NEEDED_ROLES
-from ganzoo.weights.references import NAME, ZooReference, parse_hub_reference
+from ganzoo.weights.references import ZooReference, parse_hub_reference
 
 MANIFEST_NAME = "weights_manifest.json"
 SCHEMA_VERSION = 1
@@ -114,6 +117,8 @@ class WeightsEntry:
     """Each with name, value, std, protocol, and the tolerance within which `ganzoo eval --check` must reproduce it."""
     min_ganzoo: str
     """Oldest ganzoo that loads it."""
+    requires: tuple[Requirement, ...] = ()
+    """The third-party plugins that took part in the training and the evaluation."""
     owner: str = ""
     """The distribution, with its version, whose manifest lists it; set when the manifest is read."""
 
@@ -230,6 +235,8 @@ def write_manifest(path: Path, entries: Iterable[WeightsEntry]) -> None:
     records = [asdict(entry) for entry in entries]
     for record in records:
         del record["owner"]  # known from the distribution that ships the manifest
+        if not record["requires"]:
+            del record["requires"]
     write_json(path, {"schema": SCHEMA_VERSION, "entries": records})
 
 
@@ -237,6 +244,7 @@ def _entry(record: Mapping[str, Any], owner: str) -> WeightsEntry:
     fields = dict(record)
     fields["files"] = tuple(WeightsFile(**file) for file in record["files"])
     fields["metrics"] = tuple(record["metrics"])
+    fields["requires"] = tuple(requirement_from_json(one) for one in record.get("requires", ()))
     return WeightsEntry(**fields, owner=owner)
 
 
@@ -249,29 +257,49 @@ def manifest_path(package: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def read_registered(point: EntryPoint) -> tuple[list[WeightsEntry], list[ManifestError]]:
+    """Return the entries of the manifest of an entry point, and what is wrong with the others."""
+    package, owner = point.value.partition(":")[0], origin(point)
+    path = manifest_path(package)
+    if path is None:
+        problem = f"{owner} registers the weights of {package!r}, which has no {MANIFEST_NAME}."
+        hint = "Its author must add weights with `ganzoo zoo bundle`, or leave the entry point out until then."
+        return [], [ManifestError(problem, hint=hint)]
+    problems: list[ManifestError] = []
+    try:
+        return read_manifest(path, str(owner), problems), problems
+    except ManifestError as error:
+        return [], [error]
+
+
 class Zoo:
     """Every entry of every installed manifest.
 
-    A manifest or an entry that cannot be read is listed in `problems`; all other entries are still found. A reference
-    that two distributions claim is in `entries` twice, and `find` refuses it.
+    A manifest or an entry that cannot be read is listed in `problems`; all other entries are still found. Names of the
+    first-party weights are reserved: other entries with such a name are ignored, and listed in `problems`. A reference
+    that two other distributions claim is in `entries` twice, and `find` refuses it.
     """
 
     def __init__(self) -> None:
         self.entries: list[WeightsEntry] = []
         self.problems: list[ManifestError] = []
-        for entry in registrations(WEIGHTS_GROUP):
-            self._add(entry.value.partition(":")[0], str(origin(entry)))
+        self._reserved: set[str] = set()
+        # First-party weights first: their names are taken when the others are added.
+        for point in sorted(registrations(WEIGHTS_GROUP), key=lambda point: not origin(point).is_first_party):
+            self._add(point)
 
-    def _add(self, package: str, owner: str) -> None:
-        path = manifest_path(package)
-        if path is None:
-            problem = f"{owner} registers the weights of {package!r}, which has no {MANIFEST_NAME}."
-            self.problems.append(ManifestError(problem, hint="Reinstall it."))
-            return
-        try:
-            self.entries += read_manifest(path, owner, self.problems)
-        except ManifestError as error:
-            self.problems.append(error)
+    def _add(self, point: EntryPoint) -> None:
+        owner = origin(point)
+        entries, problems = read_registered(point)
+        self.problems += problems
+        if owner.is_first_party:
+            self._reserved |= {entry.name for entry in entries}
+        for entry in entries:
+            if owner.is_first_party or entry.name not in self._reserved:
+                self.entries.append(entry)
+            else:
+                problem = f"{owner} lists the weights {entry.reference}, a name that is reserved for ganzoo."
+                self.problems.append(ManifestError(problem, hint="Its author must choose another name."))
 
     def matching(self, pattern: str = "*") -> list[WeightsEntry]:
         """Return the entries whose name, or name@version, matches a shell pattern, sorted."""

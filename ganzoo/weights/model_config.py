@@ -7,14 +7,31 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Len
 
 from ganzoo.errors import SettingsError, WeightsFormatError, shortened
+from ganzoo.requirements import Requirement, recipe_requirements
 from ganzoo.specs import LatentSpec, Recipe, SampleSpec
 from ganzoo.validation import parse_json, plain, validated
 from ganzoo.weights.manifest import check_types
 
 SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The file of another program that weights were imported from."""
+
+    file: Annotated[str, Len(1, 255)]
+    """Its name."""
+    sha256: Annotated[str, Len(64, 64)]
+    """Its digest, 64 hex digits."""
+    source: Annotated[str, Len(1, 1000)] | None = None
+    """Where it was published: an address or a citation."""
+    license: Annotated[str, Len(1, 100)] | None = None
+    """SPDX identifier of its licence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +48,31 @@ class ModelConfig:
     """Values of the architecture's config."""
     dataset: str
     """Name of the dataset that the model was trained on."""
+    dataset_config: Mapping[str, Any] | None = None
+    """The value of every setting of the dataset; None for a dataset without settings."""
     latent: LatentSpec
     """The generator's input."""
     sample: SampleSpec
     """The generator's output; `classes` only for a class-conditional model."""
+    output_range: tuple[float, float] | None = None
+    """Images only: what the architecture's output layer was trained to reach, if that is not [-1, 1]. The generator is
+    then built with a last step that maps this range to [-1, 1]."""
+    origin: Origin | None = None
+    """Only for imported weights."""
+    requires: tuple[Requirement, ...] = ()
+    """The third-party plugins that took part in the training."""
 
     def to_bytes(self) -> bytes:
-        """Return the file's content."""
-        return (json.dumps(plain(self), indent=2) + "\n").encode()
+        """Return the file's content, without the optional fields that are empty: files are pinned by digest."""
+        document = {name: value for name, value in plain(self).items() if value not in (None, [])}
+        return (json.dumps(document, indent=2) + "\n").encode()
 
 
-def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
-    """Describe the generator of a recipe. Raises SettingsError when it needs classes that the samples do not have."""
+def model_config(recipe: Recipe, sample: SampleSpec, dataset_config: Mapping[str, Any] | None = None) -> ModelConfig:
+    """Describe the generator of a recipe, whose dataset has these samples and settings.
+
+    Raises SettingsError when it needs classes that the samples do not have.
+    """
     if recipe.conditional and sample.classes is None:
         raise SettingsError(
             f"recipe {recipe.name}: the dataset {recipe.dataset!r} has no classes to condition on.",
@@ -53,8 +83,10 @@ def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
         architecture=recipe.architecture,
         config=recipe.config,
         dataset=recipe.dataset,
+        dataset_config=dataset_config or None,
         latent=recipe.latent,
         sample=sample if recipe.conditional else dataclasses.replace(sample, classes=None),
+        requires=recipe_requirements(recipe),
     )
 
 

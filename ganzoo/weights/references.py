@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import BadReferenceError, shortened
-
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,94}[a-z0-9])?")
-"""A weights name: lower-case letters, digits, and . _ - inside; at most 96 characters."""
+from ganzoo.specs.registration import NAME
 
 MAX_LENGTH = 4096
 """Characters of the longest path that Linux takes."""

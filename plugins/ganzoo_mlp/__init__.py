@@ -21,7 +21,7 @@ class MLPConfig:
 
     generator_hidden: Widths
     """Units of the generator's hidden layers, starting from the latents."""
-    discriminator_hidden: Widths
+    discriminator_hidden: Widths = (512, 256)
     """Units of the discriminator's hidden layers, starting from the sample."""
     activation: Literal["relu", "leaky_relu"] = "leaky_relu"
     """After every hidden layer of both networks."""
@@ -35,8 +35,8 @@ class MLPConfig:
     """Probability of dropping a unit after each hidden layer of the generator, while training."""
     discriminator_dropout: Probability = 0.0
     """Probability of dropping a unit after each hidden layer of the discriminator, while training."""
-    output: Literal["tanh", "linear"] = "tanh"
-    """Last activation of the generator."""
+    output: Literal["tanh", "sigmoid", "linear"] = "tanh"
+    """Last activation of the generator. Images lie in [-1, 1], of which a sigmoid reaches only the upper half."""
 
 
 MLP = ArchitectureSpec(

@@ -31,8 +31,8 @@ class Generator(nn.Module):
             width = units
         layers.append(nn.Linear(width, prod(sample.shape)))
         # Images lie in [-1, 1]; curves are not bounded and take the linear output.
-        if config.output == "tanh":
-            layers.append(nn.Tanh())
+        if config.output != "linear":
+            layers.append(nn.Tanh() if config.output == "tanh" else nn.Sigmoid())
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import shlex
 import shutil
@@ -30,12 +31,15 @@ from ganzoo.publishing.push import Package, prepare, send
 from ganzoo.registry import recipes
 from ganzoo.release.publish import publish_zoo
 from ganzoo.sources import pull, verify
+from ganzoo.specs import SampleSpec
+from ganzoo.weights.importing import import_weights
 from ganzoo.weights.manifest import read_manifest
-from tests.conftest import Ganzoo, assert_two_lines
+from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
 from tests.hub import faults
 from tests.hub.conftest import NAME
 from tests.hub.server import HubServer
 from tests.test_model import make_gan
+from tests.test_noise import GROUPS, PLUGIN, make_noisy_gan
 
 REFERENCE = f"hf:{NAME}"
 ROOT = Path(__file__).parents[2]
@@ -71,6 +75,14 @@ def files_of(server: HubServer, repo_id: str = NAME) -> set[str]:
     return set(server.repo(repo_id).head().files)
 
 
+def test_tensors_are_pushed_without_a_picture(tmp_path: Path) -> None:
+    package = prepare(make_gan(SampleSpec(kind="tensor", shape=(2,))).save(tmp_path / "gan"), NAME, license="MIT")
+    assert set(package.files) == {"README.md", "config.json", "model.safetensors"}
+    card = package.files["README.md"].decode()
+    assert "![samples]" not in card
+    assert f"ganzoo sample {REFERENCE} --num 64 --seed 0 --out samples.npy" in card
+
+
 def test_what_was_pushed_samples_the_same_when_pulled(user: HubServer, package: Package) -> None:
     before = make_gan().sample(16, seed=0)
     result = send(package, tag="v1")
@@ -79,6 +91,16 @@ def test_what_was_pushed_samples_the_same_when_pulled(user: HubServer, package: 
     assert files_of(user) == {".gitattributes", "README.md", "config.json", "model.safetensors", "samples.png"}
     assert user.repo(NAME).tags == {"v1": result.commit}
     assert user.leaks() == []
+
+
+@pytest.mark.parametrize("name", ["styled-curves", "ambient-curves"])
+def test_a_generator_with_noise_is_pushed_and_compared(
+    user: HubServer, install_plugin: InstallPlugin, name: str
+) -> None:
+    install_plugin("noisy", GROUPS, {"noisy.py": PLUGIN})
+    gan = make_noisy_gan(name)
+    ganzoo.push(gan, NAME, license="mit")
+    assert torch.equal(ganzoo.load(REFERENCE).sample(70, seed=0), gan.sample(70, seed=0))
 
 
 def test_a_push_is_one_commit(user: HubServer, package: Package) -> None:
@@ -577,3 +599,23 @@ def test_a_repository_changed_after_signing_is_noticed(user: HubServer, folder: 
     pull(REFERENCE, force=True)
     with pytest.raises(GanzooError, match="is not what the owner"):
         verify(REFERENCE, key=keys[1])
+
+
+def test_imported_weights_say_where_they_are_from(tmp_path: Path) -> None:
+    gan = make_gan()
+    torch.save({"netG": gan.generator.state_dict()}, tmp_path / "theirs.pth")
+    source = "https://example.org/theirs\n# <b>`not` [a](heading)"
+    imported = import_weights(tmp_path / "theirs.pth", gan.config, source=source, license="apache-2.0")
+    theirs = ganzoo.GAN(imported.generator, imported.config).save(tmp_path / "theirs")
+    package = prepare(theirs, NAME)
+    card = package.files["README.md"].decode()
+    digest = hashlib.sha256((tmp_path / "theirs.pth").read_bytes()).hexdigest()
+    assert ModelCard(card).data.license == "apache-2.0"
+    assert f"sha256 is `{digest}`" in card
+    assert "\n# <b>" not in card
+    assert "https://example.org/theirs # b" in card
+    unknown = import_weights(tmp_path / "theirs.pth", gan.config)
+    ganzoo.GAN(unknown.generator, unknown.config).save(tmp_path / "unknown")
+    with pytest.raises(UsageError, match="no licence is stated"):
+        prepare(tmp_path / "unknown", NAME)
+    assert "which states no licence" in prepare(tmp_path / "unknown", NAME, license="mit").files["README.md"].decode()

@@ -194,9 +194,29 @@ def test_a_broken_entry_is_reported_and_hides_only_itself(install_plugin: Instal
 
 
 def test_weights_that_two_packages_claim_are_refused_with_both_named(install_plugin: InstallPlugin) -> None:
-    install_manifest(install_plugin, "usurper", renamed("quadratic-mlp"))
-    with pytest.raises(ManifestError, match=r"quadratic-mlp are registered by ganzoo \S+ and usurper 1\.0"):
-        Zoo().find(ZooReference("quadratic-mlp"))
+    install_manifest(install_plugin, "first-weights", renamed("theirs"))
+    install_manifest(install_plugin, "second-weights", renamed("theirs"))
+    with pytest.raises(ManifestError, match=r"theirs are registered by first-weights 1\.0 and second-weights 1\.0"):
+        Zoo().find(ZooReference("theirs"))
+
+
+@pytest.mark.parametrize("version", ["v1", "v9"])
+def test_nobody_can_take_a_first_party_name_away(install_plugin: InstallPlugin, ganzoo: Ganzoo, version: str) -> None:
+    document = json.loads(renamed("quadratic-mlp"))
+    document["entries"][0] |= {"version": version, "default": True}
+    install_manifest(install_plugin, "a-usurper", json.dumps(document))
+    found = Zoo().find(ZooReference("quadratic-mlp"))
+    assert (found.version, found.owner.split()[0]) == ("v1", "ganzoo")
+    listing = ganzoo("list")
+    assert listing.stdout.count("quadratic-mlp@") == 1
+    assert f"a-usurper 1.0 lists the weights quadratic-mlp@{version}, a name that is reserved" in listing.stderr
+
+
+def test_weights_that_are_not_bundled_yet_say_how_to_bundle_them(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    install_plugin("early", {"ganzoo.weights": {"early": "early"}}, {"early/__init__.py": ""})
+    result = ganzoo("list")
+    assert result.returncode == 0
+    assert "ganzoo zoo bundle" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,11 +166,11 @@ class Place:
         """Return what every file holds, without times, and the repository that was pushed."""
         contents = {name: content_of(path) for name, path in self.files().items()}
         if PUSHED in self.hub.repositories:
-            contents |= {f"{PUSHED}/{file.path}": file.sha256 for file in self.pushed()}
+            contents |= {f"{PUSHED}/{name}": file.sha256 for name, file in self.pushed().items()}
         return contents
 
-    def pushed(self) -> list[File]:
-        return list(self.hub.repo(PUSHED).head().files.values())
+    def pushed(self) -> Mapping[str, File]:
+        return self.hub.repo(PUSHED).head().files
 
     def check_whole(self) -> None:
         """Every file with a name of its own can be read; blobs have the digest that they are named by."""
@@ -183,9 +183,8 @@ class Place:
 
 def is_done(outcome: Outcome) -> bool:
     """Whether a command did its work, or found it done: the kill came after the work, and before the end."""
-    return outcome.code == 0 or any(
-        words in outcome.stderr for words in ("already exists", "already has", "is not empty")
-    )
+    found = ("already exists", "already has", "is not empty")
+    return outcome.code == 0 or any(words in outcome.stderr for words in found)
 
 
 def content_of(path: Path) -> object:

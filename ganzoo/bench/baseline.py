@@ -20,6 +20,7 @@ from ganzoo import randomness
 from ganzoo.augmentations import NUMBERS, augment
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batch, OpenedDataset
+from ganzoo.data.batches import draw_batch
 from ganzoo.losses import REGULARIZERS, Discriminators, get_loss
 from ganzoo.sampling import generate
 from ganzoo.specs import Adam, ArrayData, SyntheticData
@@ -169,7 +170,7 @@ def load_batches(dataset: OpenedDataset, batch_size: int, *, drop_last: bool = T
     if isinstance(dataset.data, SyntheticData):
         source = randomness.generator(0, "bench")
         while True:
-            yield Batch(dataset.data.draw(batch_size, source), None)
+            yield draw_batch(dataset.data, batch_size, source, labels=True)
     items = _Items(dataset.data, images=dataset.spec.sample.kind == "image")
     # In this process: worker processes would take cores that the other variants do not get.
     loader = DataLoader(items, batch_size=batch_size, shuffle=True, drop_last=drop_last)

@@ -33,8 +33,13 @@ class Output:
     # --- stdout ---
 
     def json(self, document: Any) -> None:
-        """Print one JSON document."""
-        self.line(json.dumps(document, indent=2, default=str, allow_nan=False))
+        """Print one JSON document; NaN and infinity, which JSON does not have, become null."""
+        try:
+            text = json.dumps(document, indent=2, default=str, allow_nan=False)
+        except ValueError:
+            finite = json.loads(json.dumps(document, default=str), parse_constant=lambda _: None)
+            text = json.dumps(finite, indent=2)
+        self.line(text)
 
     def line(self, text: object) -> None:
         """Print data as text."""

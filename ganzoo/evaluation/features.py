@@ -1,8 +1,8 @@
-"""Images -> features, batch by batch; those of real images are kept in the store.
+"""Samples -> features, batch by batch; those of real samples are kept in the store.
 
     statistics/<dataset>/<key>/     values.npy, logits.npy, mean.npy, covariance.npy, record.json
 
-The key is a digest of the real images, the extractor and its weights: if any of them changes, so does the key. Every
+The key is a digest of the real samples, the extractor and its weights: if any of them changes, so does the key. Every
 file is verified against the sha256 in the record whenever it is read.
 """
 
@@ -42,25 +42,28 @@ FORMAT = 1
 def extract(
     spec: ExtractorSpec,
     extractor: Extractor,
-    images: Tensor,
+    samples: Tensor,
     device: torch.device,
     processes: Processes = SINGLE_PROCESS,
 ) -> ExtractedFeatures:
-    """Run an extractor over images in [-1, 1], float32 [num, channels, height, width], the same on every rank.
+    """Run an extractor over samples, float32 [num, *shape], images in [-1, 1], the same on every rank.
 
-    Each rank extracts whole batches, counted from the first image, so that the features do not depend on the number of
+    Each rank extracts whole batches, counted from the first sample, so that the features do not depend on the number of
     processes. Raises EvaluationError for NaN and infinite values, which rounding to bytes would hide.
     """
-    if not images.isfinite().all():
-        raise EvaluationError("the images hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
+    if not samples.isfinite().all():
+        raise EvaluationError("the samples hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
     # Whole batches, because convolutions choose their algorithm by the size of a batch, and the last bits of a feature
     # with it.
-    shards = processes.shards(len(images), spec.batch_size)
-    own = images[shards[processes.rank]]
+    shards = processes.shards(len(samples), spec.batch_size)
+    own = samples[shards[processes.rank]]
     batches = own.split(spec.batch_size) if len(own) else ()
     with processes.sharing_errors(), _without_tf32(device):
-        # Rounded to bytes, as real images are stored: unrounded values would be a difference that no eye can see.
-        outputs = [extractor.outputs(to_uint8(batch).to(device)) for batch in batches]
+        # Images are rounded to bytes, as real ones are stored: unrounded values would be a difference that no eye can
+        # see.
+        outputs = [
+            extractor.outputs((to_uint8(batch) if spec.kind == "image" else batch).to(device)) for batch in batches
+        ]
     names = processes.broadcast(sorted(outputs[0]) if outputs else None)  # the main rank has rows, others may not
     joined = {}
     for name in names:
@@ -123,7 +126,7 @@ class ExtractedFeatures:
 
 
 class StoredFeatures:
-    """Features of real images in the store; each part is read and verified on first use."""
+    """Features of real samples in the store; each part is read and verified on first use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -176,7 +179,7 @@ class StoredFeatures:
 
 
 def stored_folder(dataset: str, real_digest: str, spec: ExtractorSpec, extractor: Extractor) -> Path:
-    """Return the folder for the features of these real images under this extractor."""
+    """Return the folder for the features of these real samples under this extractor."""
     # The name alone would not do: an extractor's weights can be replaced, and its resizing is part of every number.
     facts = [FORMAT, real_digest, spec.name, spec.resize, extractor.sha256]
     return home() / "statistics" / dataset / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -162,9 +162,11 @@ def prepare(
         ),
         parameters=num_parameters(gan.generator),
     )
-    samples = io.BytesIO()
-    picture(gan.sample(SAMPLES, seed=0), gan.config.sample).save(samples, format="PNG")
-    files = {**contents, SAMPLES_NAME: samples.getvalue(), CARD_NAME: model_card(facts).encode()}
+    files = {**contents, CARD_NAME: model_card(facts).encode()}
+    if gan.config.sample.kind != "tensor":  # tensors are not drawn
+        samples = io.BytesIO()
+        picture(gan.sample(SAMPLES, seed=0), gan.config.sample).save(samples, format="PNG")
+        files[SAMPLES_NAME] = samples.getvalue()
     if sign_with is not None:
         files[SIGNATURE_NAME] = sign(files, sign_with)
     return Package(repo_id, gan, files)

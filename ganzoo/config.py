@@ -189,8 +189,9 @@ def _flattened(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 # --- the rules of settings ---
 
-_FREE_TABLES = frozenset({"config", "regularizers"})
-"""Tables of a recipe whose keys are checked later: by the architecture's config, and by the list of regularizers."""
+_FREE_TABLES = frozenset({"config", "dataset_config", "regularizers"})
+"""Tables of a recipe whose keys are checked later: by the config of the architecture or of the dataset, and by the list
+of regularizers."""
 
 
 def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None:

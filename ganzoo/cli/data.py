@@ -60,11 +60,12 @@ def _found(name: str, data_dir: Path) -> tuple[str | None, list[str]]:
     """Return the folder of a dataset under --data-dir and the splits in it; None and nothing if there are none."""
     from ganzoo.data.location import dataset_folder
     from ganzoo.data.pack import read_errors
+    from ganzoo.data.settings import configured
     from ganzoo.registry import datasets
 
     folder, found = dataset_folder(data_dir, name), []
     try:
-        spec = datasets.get(name)
+        spec = configured(datasets.get(name))
         for split in [split for split, num in spec.splits.items() if num is not None]:
             with contextlib.suppress(MissingDatasetError), read_errors(spec):
                 spec.load(folder, split, False)
@@ -82,6 +83,10 @@ def prepare(
         int | None,
         typer.Option(min=1, max=MAX_WORKERS, help="Number of processes that decode images; default: one per core."),
     ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET` lists them."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Read all files again, for example after repairing unreadable ones.")
     ] = False,
@@ -92,9 +97,11 @@ def prepare(
     After an interruption the same command continues where it stopped.
     A missing split is reported; only if all are missing, that is an error.
     """
+    from ganzoo.config import assignments_layer
+    from ganzoo.data.settings import configured
     from ganzoo.registry import datasets
 
-    spec = datasets.get(name)
+    spec = configured(datasets.get(name), assignments_layer(assignments or ()).values, "--set")
     found: dict[str, OpenedDataset | MissingDatasetError] = {}
     try:
         for split in spec.splits:
@@ -109,7 +116,8 @@ def prepare(
         out.talk(str(error))
     rows = [_row(split, opened) for split, opened in found.items()]
     if json:
-        out.json({"dataset": name, "splits": rows})
+        settings = {"settings": dict(spec.settings)} if spec.settings else {}
+        out.json({"dataset": name, **settings, "splits": rows})
     else:
         columns = ["split", "samples", "skipped", "sha256"]
         out.table(

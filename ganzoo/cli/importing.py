@@ -44,7 +44,8 @@ def import_(
 ) -> None:
     """Convert a .pth or .safetensors checkpoint to a ganzoo folder."""
     from ganzoo.config import Layer, assignments_layer, resolve
-    from ganzoo.registry import datasets, recipes
+    from ganzoo.data.settings import dataset_of
+    from ganzoo.registry import recipes
     from ganzoo.system.files import contents
 
     layers = [assignments_layer(assignments or ())]
@@ -58,7 +59,7 @@ def import_(
     if folder.exists() and (not folder.is_dir() or contents(folder)):
         raise UsageError(f"{folder} is not empty.", hint="Choose another folder with --out.")
     settings = resolve(base, layers, seed=0)
-    sample = datasets.get(settings.recipe.dataset).sample
+    dataset = dataset_of(settings.recipe)
 
     # Only now, because they import torch, which takes seconds: wrong names are reported before.
     from ganzoo.cli.watch import as_reference
@@ -66,7 +67,7 @@ def import_(
     from ganzoo.weights.importing import import_weights
     from ganzoo.weights.model_config import model_config
 
-    config = model_config(settings.recipe, sample)
+    config = model_config(settings.recipe, dataset.sample, dataset.settings)
     if output_range is not None:
         config = replace(config, output_range=_range(output_range))
     imported = import_weights(file, config, key, prefix, source=source, license=license_)

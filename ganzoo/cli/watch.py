@@ -41,6 +41,8 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
         f"{settings.recipe.name} on {training.state.device}{several} ({how}), seed {settings.seed}, "
         f"data {training.state.batches.place}, into {path}"
     )
+    if training.state.config.sample.kind == "tensor":
+        out.talk(f"samples are tensors, which are not drawn; {path}/samples gets arrays (.npy) instead of pictures")
     was_finished = training.finished
     if training.state.step and not was_finished:
         out.talk(f"resuming from step {training.state.step}")
@@ -74,7 +76,8 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
         done = f"The run was already finished. Train further: ganzoo resume {quoted} --steps {2 * training.state.step}"
     else:
         done = f"Done in {training.state.seconds:.1f} s"
-    out.talk(f"{done}. Next: ganzoo sample {quoted} --out samples.png")
+    file = "samples.npy" if training.state.config.sample.kind == "tensor" else "samples.png"
+    out.talk(f"{done}. Next: ganzoo sample {quoted} --out {file}")
 
 
 def _follow(training: Training) -> None:

@@ -37,16 +37,16 @@ ENLARGED_WIDTH = 560
 
 Items = NDArray[Any]
 """Samples as they are sent to worker processes, which load no torch: images as uint8 [num, height, width, channels],
-curves as float32 [num, points]."""
-
-
-def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
-    """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot."""
-    return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
+others as float32 [num, *shape]."""
 
 
 def check_drawable(num: int, spec: SampleSpec) -> None:
-    """Refuse more samples than one picture can show, before they are generated. Raises UsageError."""
+    """Refuse samples that are only written as arrays, and more than one picture can show. Raises UsageError."""
+    if spec.kind == "tensor":
+        raise UsageError(
+            f"these samples are tensors of shape {list(spec.shape)}, which are not drawn.",
+            hint="Save arrays: --out samples.npy, samples.safetensors or FOLDER/",
+        )
     pixels = math.prod(side + GAP for side in spec.shape[1:])
     most = max(1, MAX_PIXELS // pixels) if spec.kind == "image" else MAX_CURVES
     if num > most:
@@ -56,9 +56,23 @@ def check_drawable(num: int, spec: SampleSpec) -> None:
         )
 
 
+def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
+    """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot.
+
+    Raises UsageError for tensors, and for too many samples.
+    """
+    check_drawable(len(samples), spec)
+    return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
+
+
 def save_picture(samples: Tensor, spec: SampleSpec, path: Path) -> None:
     """Write one picture of all samples as a PNG, the whole file or none. Raises OSError."""
     write_atomically(path, png_bytes(picture(samples, spec)))
+
+
+def save_array(samples: Tensor, path: Path) -> None:
+    """Write samples as a .npy file, float32 [num, *shape], the whole file or none. Raises OSError."""
+    write_atomically(path, item_npy(samples.float().cpu().numpy()))
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -109,7 +123,7 @@ def to_items(samples: Tensor, spec: SampleSpec) -> Items:
 
 
 def item_png(item: Items, spec: SampleSpec) -> bytes:
-    """Return a PNG of one item: an image pixel by pixel, or a plot of a curve."""
+    """Return a PNG of one item: an image pixel by pixel, or a plot of a curve (not of a tensor)."""
     return png_bytes(_to_image(item) if spec.kind == "image" else curve_plot(item[np.newaxis], spec))
 
 

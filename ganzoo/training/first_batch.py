@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +26,6 @@ RANGE = 1.001
 """Largest magnitude of the values of an image: 1, and some rounding."""
 NAMED = 5
 """Parameters without a gradient that a message names."""
-
-AnyRows = TypeVar("AnyRows", bound=Tensor | None)
 
 _log = logging.getLogger("ganzoo")
 
@@ -83,10 +80,10 @@ def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
     for net in (generator, discriminator):
         net.to(state.device)
     # With several processes this one may have a single row, which batch normalization of this process alone refuses.
-    latents, labels = _at_least_two(inputs.generator.latents), _at_least_two(inputs.generator.labels)
-    noise = {name: _at_least_two(tensor) for name, tensor in inputs.generator.noise.items()}
-    real = inputs.discriminator[0].real
-    real_labels = _at_least_two(real.labels) if recipe.conditional else None
+    made, real = inputs.generator, inputs.discriminator[0].real
+    latents, labels = _at_least_two(made.latents), None if made.labels is None else _at_least_two(made.labels)
+    noise = {name: _at_least_two(tensor) for name, tensor in made.noise.items()}
+    real_labels = _at_least_two(real.labels) if recipe.conditional and real.labels is not None else None
 
     with _unchanged(recipe.architecture, "generator", [latents, *noise.values()]):
         fake = generate(generator, latents, labels, noise)
@@ -165,6 +162,6 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:NAMED])) + more
 
 
-def _at_least_two(rows: AnyRows) -> AnyRows:
+def _at_least_two(rows: Tensor) -> Tensor:
     """Return the rows, a single one twice."""
-    return torch.cat([rows, rows]) if rows is not None and len(rows) == 1 else rows
+    return torch.cat([rows, rows]) if len(rows) == 1 else rows

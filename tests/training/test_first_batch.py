@@ -214,4 +214,3 @@ def test_a_process_with_one_row_checks_it_twice() -> None:
     row = torch.ones(1, 3)
     assert _at_least_two(row).shape == (2, 3)
     assert _at_least_two(torch.ones(3, 3)).shape == (3, 3)
-    assert _at_least_two(None) is None

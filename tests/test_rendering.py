@@ -48,9 +48,32 @@ def test_curves_are_drawn_over_their_band() -> None:
     assert red > 500
 
 
-def test_curves_without_axes_cannot_be_drawn() -> None:
-    with pytest.raises(UsageError, match="no axes"):
-        picture(torch.zeros(1, 3), SampleSpec(kind="curve", shape=(3,)))
+def coloured(pixels: np.ndarray, channel: int, other: int) -> int:
+    """How many pixels have more of one colour than of another."""
+    return int((pixels[..., channel].astype(int) - pixels[..., other] > 30).sum())
+
+
+@pytest.mark.parametrize(
+    "values", [torch.linspace(-2, 5, 40), torch.full((40,), 7.0), torch.zeros(1)], ids=["slope", "level", "point"]
+)
+def test_curves_without_axes_are_drawn_over_their_index(values: torch.Tensor) -> None:
+    pixels = np.asarray(picture(values.expand(2, -1), SampleSpec(kind="curve", shape=(len(values),))))
+    assert (coloured(pixels, 0, 2) > 500) == (len(values) > 1)  # a single point is no line
+    assert coloured(pixels, 2, 0) == 0  # there is no band
+
+
+def test_each_channel_of_a_curve_has_a_colour_of_its_own() -> None:
+    curve = torch.stack([torch.zeros(9), torch.ones(9)])
+    pixels = np.asarray(picture(curve[None], SampleSpec(kind="curve", shape=(2, 9))))
+    upper, lower = pixels[: len(pixels) // 2], pixels[len(pixels) // 2 :]
+    assert coloured(lower, 0, 2) > 500  # the first channel, red
+    assert coloured(upper, 2, 0) > 500  # the second, blue
+    assert coloured(lower, 2, 0) == coloured(upper, 0, 2) == 0
+
+
+def test_tensors_are_not_drawn() -> None:
+    with pytest.raises(UsageError, match=r"tensors of shape \[3\]"):
+        picture(torch.zeros(1, 3), SampleSpec(kind="tensor", shape=(3,)))
 
 
 def test_the_terminal_picture_fits_its_width() -> None:

@@ -20,9 +20,11 @@ from ganzoo import randomness
 from ganzoo.augmentations import NUMBERS, augment
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batch, OpenedDataset
+from ganzoo.data.batches import draw_batch
 from ganzoo.losses import REGULARIZERS, Discriminators, get_loss
 from ganzoo.sampling import generate
 from ganzoo.specs import Adam, ArrayData, SyntheticData
+from ganzoo.system.torch_private import foreach_lerp_
 from ganzoo.weights.building import build, discriminator_builder, generator_builder, noise_shapes
 from ganzoo.weights.model_config import ModelConfig
 
@@ -81,7 +83,7 @@ class Baseline:
             with torch.no_grad():  # in one call for all parameters, as torch.optim.swa_utils does
                 # Parameters only, which is also torch's default (use_buffers=False).
                 averages, values = self.generator_ema.parameters(), self.generator.parameters()
-                torch._foreach_lerp_(list(averages), list(values), 1 - decay)
+                foreach_lerp_(list(averages), list(values), 1 - decay)
         self.num_steps += 1
         return loss_d, loss_g
 
@@ -168,7 +170,7 @@ def load_batches(dataset: OpenedDataset, batch_size: int, *, drop_last: bool = T
     if isinstance(dataset.data, SyntheticData):
         source = randomness.generator(0, "bench")
         while True:
-            yield Batch(dataset.data.draw(batch_size, source), None)
+            yield draw_batch(dataset.data, batch_size, source, labels=True)
     items = _Items(dataset.data, images=dataset.spec.sample.kind == "image")
     # In this process: worker processes would take cores that the other variants do not get.
     loader = DataLoader(items, batch_size=batch_size, shuffle=True, drop_last=drop_last)

@@ -13,7 +13,7 @@ import typer
 
 from ganzoo.cli.live import LiveView, large_enough
 from ganzoo.cli.output import out
-from ganzoo.cli.progress import TrainingBar, speed
+from ganzoo.cli.progress import TrainingBar, loss, speed
 from ganzoo.training.interruption import Interruption
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
         f"{settings.recipe.name} on {training.state.device}{several} ({how}), seed {settings.seed}, "
         f"data {training.state.batches.place}, into {path}"
     )
+    if training.state.config.sample.kind == "tensor":
+        out.talk(f"samples are tensors, which are not drawn; {path}/samples gets arrays (.npy) instead of pictures")
     was_finished = training.finished
     if training.state.step and not was_finished:
         out.talk(f"resuming from step {training.state.step}")
@@ -74,7 +76,8 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
         done = f"The run was already finished. Train further: ganzoo resume {quoted} --steps {2 * training.state.step}"
     else:
         done = f"Done in {training.state.seconds:.1f} s"
-    out.talk(f"{done}. Next: ganzoo sample {quoted} --out samples.png")
+    file = "samples.npy" if training.state.config.sample.kind == "tensor" else "samples.png"
+    out.talk(f"{done}. Next: ganzoo sample {quoted} --out {file}")
 
 
 def _follow(training: Training) -> None:
@@ -117,6 +120,6 @@ class Lines:
         if time.monotonic() - self._last < LINE_SECONDS and not record.metrics:
             return
         self._last = time.monotonic()
-        losses = f"loss_d {record.loss_d:.3f}, loss_g {record.loss_g:.3f}"
+        losses = f"loss_d {loss(record.loss_d)}, loss_g {loss(record.loss_g)}"
         losses += "".join(f", {name} {value:.4g}" for name, value in record.metrics.items())
         out.talk(f"step {record.step}/{self._training.run.settings.recipe.steps}: {losses}, {speed(record)}")

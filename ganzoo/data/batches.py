@@ -101,13 +101,14 @@ def open_batches(
     Raises DatasetError when the dataset is smaller than one batch or lacks labels, SettingsError for a last batch that
     cannot be used.
     """
-    if conditional and (isinstance(dataset.data, SyntheticData) or dataset.data.labels is None):
+    labelled = dataset.data.draw_labels if isinstance(dataset.data, SyntheticData) else dataset.data.labels
+    if conditional and labelled is None:
         raise DatasetError(
             f"{dataset.spec.name} {dataset.split} has no labels to condition on.",
             hint="Set conditional=false, or choose a dataset with labels.",
         )
     if isinstance(dataset.data, SyntheticData):
-        return DrawnBatches(dataset.data, batch_size, seed, device, processes)
+        return DrawnBatches(dataset.data, batch_size, seed, device, processes, conditional=conditional)
     samples, labels = dataset.data.samples, dataset.data.labels
     if len(samples) < batch_size:
         raise DatasetError(
@@ -246,6 +247,21 @@ class StreamedBatches(Batches):
             self._prefetcher = None
 
 
+def draw_batch(data: SyntheticData, num: int, source: torch.Generator, *, labels: bool) -> Batch:
+    """Draw samples of a synthetic dataset, and their labels if wanted; `source` continues after the samples."""
+    before = source.get_state()
+    samples = data.draw(num, source)
+    if not labels or data.draw_labels is None:
+        return Batch(samples, None)
+    # Labels are drawn from the state that the samples were drawn from. The state after the samples is restored, so that
+    # the sequence of samples is the same with and without labels.
+    after = source.get_state()
+    source.set_state(before)
+    drawn = data.draw_labels(num, source)
+    source.set_state(after)
+    return Batch(samples, drawn)
+
+
 class DrawnBatches(Batches):
     """Samples of a synthetic dataset, drawn as they are needed. The position is the state of the random generator."""
 
@@ -258,18 +274,22 @@ class DrawnBatches(Batches):
         seed: int,
         device: torch.device,
         processes: Processes = SINGLE_PROCESS,
+        *,
+        conditional: bool = False,
     ) -> None:
-        self._draw, self._batch_size, self._processes = data.draw, batch_size, processes
+        self._data, self._batch_size, self._processes = data, batch_size, processes
+        self._conditional = conditional
         self._source = randomness.generator(seed, "data", device=device)
 
     def prepare(self) -> PreparedBatch:
         """Draw the global batch on every rank and keep the own rows; here, because a draw may need the host."""
-        return (self._processes.local_rows(self._draw(self._batch_size, self._source)),)
+        drawn = draw_batch(self._data, self._batch_size, self._source, labels=self._conditional)
+        return tuple(self._processes.local_rows(part) for part in drawn if part is not None)
 
     def materialize(self, prepared: PreparedBatch) -> Batch:
-        """Return the samples."""
-        (samples,) = prepared
-        return Batch(samples, None)
+        """Return the samples, with labels for a conditional model."""
+        samples, *labels = prepared
+        return Batch(samples, labels[0] if labels else None)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the generator's state."""

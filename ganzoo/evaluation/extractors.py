@@ -10,7 +10,7 @@ from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.features import ExtractedFeatures, extract
 from ganzoo.guard import guarded
-from ganzoo.specs import Extractor, ExtractorSpec
+from ganzoo.specs import Extractor, ExtractorSpec, SampleKind
 from ganzoo.weights.store import home
 
 
@@ -35,15 +35,19 @@ class Extractors:
         with guarded(registry.extractors, spec.name, "load"):
             return spec.load(self.device, home() / "extractors" / spec.name)
 
-    def extract(self, name: str, images: Tensor) -> ExtractedFeatures:
-        """Run an extractor over images, as `features.extract` does. Raises EvaluationError for other samples."""
-        if images.dim() != 4:  # before weights are downloaded for nothing
+    def extract(self, name: str, samples: Tensor, kind: SampleKind) -> ExtractedFeatures:
+        """Run an extractor over samples of one kind, as `features.extract` does.
+
+        Raises EvaluationError for a kind that it does not take.
+        """
+        taken = registry.extractors.get(name).kind
+        if kind != taken:  # before weights are downloaded for nothing
             raise EvaluationError(
-                f"the extractor {name} takes images, not samples of shape {list(images.shape[1:])}.",
+                f"the extractor {name} takes {taken}s, not samples of shape {list(samples.shape[1:])}.",
                 hint="Choose a metric of the model's own dataset.",
             )
         spec, extractor = self.get(name)
-        return extract(spec, extractor, images, self.device, self.processes)
+        return extract(spec, extractor, samples, self.device, self.processes)
 
     def deviations(self) -> list[str]:
         """Return what is wrong with the weights of the extractors used so far."""

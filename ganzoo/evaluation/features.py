@@ -1,19 +1,19 @@
-"""Images -> features, batch by batch; those of real images are kept in the store.
+"""Samples -> features, batch by batch; those of real samples are kept in the store.
 
     statistics/<dataset>/<key>/     values.npy, logits.npy, mean.npy, covariance.npy, record.json
 
-The key is a digest of the real images, the extractor and its weights: if any of them changes, so does the key. Every
+The key is a digest of the real samples, the extractor and its weights: if any of them changes, so does the key. Every
 file is verified against the sha256 in the record whenever it is read.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
-import secrets
-import shutil
+import logging
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,10 @@ from ganzoo.distances import gaussian
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import EvaluationError
 from ganzoo.specs import Extractor, ExtractorSpec
-from ganzoo.weights.store import home, store_errors
+from ganzoo.system.files import whole_folder, write_atomically, write_json
+from ganzoo.weights.store import home
+
+_log = logging.getLogger("ganzoo")
 
 # Part of every key: with another number, features of the old format are not found, and are computed again.
 FORMAT = 1
@@ -39,25 +42,28 @@ FORMAT = 1
 def extract(
     spec: ExtractorSpec,
     extractor: Extractor,
-    images: Tensor,
+    samples: Tensor,
     device: torch.device,
     processes: Processes = SINGLE_PROCESS,
 ) -> ExtractedFeatures:
-    """Run an extractor over images in [-1, 1], float32 [num, channels, height, width], the same on every rank.
+    """Run an extractor over samples, float32 [num, *shape], images in [-1, 1], the same on every rank.
 
-    Each rank extracts whole batches, counted from the first image, so that the features do not depend on the number of
+    Each rank extracts whole batches, counted from the first sample, so that the features do not depend on the number of
     processes. Raises EvaluationError for NaN and infinite values, which rounding to bytes would hide.
     """
-    if not images.isfinite().all():
-        raise EvaluationError("the images hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
+    if not samples.isfinite().all():
+        raise EvaluationError("the samples hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
     # Whole batches, because convolutions choose their algorithm by the size of a batch, and the last bits of a feature
     # with it.
-    shards = processes.shards(len(images), spec.batch_size)
-    own = images[shards[processes.rank]]
+    shards = processes.shards(len(samples), spec.batch_size)
+    own = samples[shards[processes.rank]]
     batches = own.split(spec.batch_size) if len(own) else ()
     with processes.sharing_errors(), _without_tf32(device):
-        # Rounded to bytes, as real images are stored: unrounded values would be a difference that no eye can see.
-        outputs = [extractor.outputs(to_uint8(batch).to(device)) for batch in batches]
+        # Images are rounded to bytes, as real ones are stored: unrounded values would be a difference that no eye can
+        # see.
+        outputs = [
+            extractor.outputs((to_uint8(batch) if spec.kind == "image" else batch).to(device)) for batch in batches
+        ]
     names = processes.broadcast(sorted(outputs[0]) if outputs else None)  # the main rank has rows, others may not
     joined = {}
     for name in names:
@@ -120,7 +126,7 @@ class ExtractedFeatures:
 
 
 class StoredFeatures:
-    """Features of real images in the store; each part is read and verified on first use."""
+    """Features of real samples in the store; each part is read and verified on first use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -173,7 +179,7 @@ class StoredFeatures:
 
 
 def stored_folder(dataset: str, real_digest: str, spec: ExtractorSpec, extractor: Extractor) -> Path:
-    """Return the folder for the features of these real images under this extractor."""
+    """Return the folder for the features of these real samples under this extractor."""
     # The name alone would not do: an extractor's weights can be replaced, and its resizing is part of every number.
     facts = [FORMAT, real_digest, spec.name, spec.resize, extractor.sha256]
     return home() / "statistics" / dataset / hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
@@ -191,29 +197,37 @@ def read_stored(folder: Path) -> StoredFeatures | None:
         ) from error
 
 
-def write_stored(folder: Path, features: ExtractedFeatures, facts: dict[str, Any]) -> StoredFeatures:
-    """Store features, the whole folder or nothing; another process may store the same ones. Raises StoreError."""
+def write_stored(
+    folder: Path, features: ExtractedFeatures, facts: dict[str, Any]
+) -> StoredFeatures | ExtractedFeatures:
+    """Store features, the whole folder or nothing; another process may store the same ones.
+
+    They are only a saving of time: where they cannot be written, as in a read-only store, a line says so and the
+    computed ones are returned.
+    """
     arrays = {"values": features.values, "mean": features.mean, "covariance": features.covariance}
     if features._logits is not None:
         arrays["logits"] = features.logits
-    # A name of its own for each writer: several processes may compute the same features at once.
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.partial")
-    with store_errors(folder):
-        partial.mkdir(parents=True)
-        try:
-            digests = {name: _write_array(partial / f"{name}.npy", array) for name, array in arrays.items()}
-            (partial / "record.json").write_text(json.dumps({**facts, "files": digests}, indent=2), encoding="utf-8")
-            with FileLock(folder.parent / ".lock"):
-                # Whoever is second throws its copy away: renaming onto a folder with files in it would fail.
-                if not folder.exists():
-                    partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return StoredFeatures(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / ".lock"):
+            if not folder.is_dir():  # else another process was faster
+                with whole_folder(folder) as partial:
+                    digests = {name: _write_array(partial / f"{name}.npy", array) for name, array in arrays.items()}
+                    write_json(partial / "record.json", {**facts, "files": digests})
+    except OSError as error:
+        _warn(f"features of real images cannot be kept in {folder.parent}: {error.strerror or error}.")
+        return features
+    return StoredFeatures(folder)
+
+
+@functools.cache  # an evaluation may compute several features
+def _warn(problem: str) -> None:
+    _log.warning("Warning: %s They are computed again each time.", problem)
 
 
 def _write_array(path: Path, array: Tensor) -> str:
     buffer = io.BytesIO()
     np.save(buffer, array.numpy(), allow_pickle=False)
-    path.write_bytes(buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()

@@ -67,9 +67,10 @@ def _text(facts: CardFacts) -> str:
     config = facts.config
     shape, latent_shape = (" × ".join(map(str, spec.shape)) for spec in (config.sample, config.latent))
     labels = ", labels=0" if config.sample.classes is not None else ""
+    drawn, sample = config.sample.kind != "tensor", f"ganzoo sample hf:{facts.repo_id} --num 64 --seed 0 --out"
     parts = [
         f"# {facts.repo_id.partition('/')[2]}\n",
-        "![samples](samples.png)\n",
+        *(["![samples](samples.png)\n"] if drawn else []),
         f"A generative adversarial network: the recipe `{config.recipe}` (architecture `{config.architecture}`) on "
         f"`{config.dataset}`. The generator has {facts.parameters:,} parameters and maps "
         f"{latent_shape} {config.latent.distribution.replace('_', ' ')} latents to samples of {shape}.\n",
@@ -80,8 +81,8 @@ def _text(facts: CardFacts) -> str:
         "",
         f'samples = ganzoo.load("hf:{facts.repo_id}").sample(64, seed=0{labels})',
         "```\n",
-        "The weights are safetensors; nothing is unpickled. The picture above is `ganzoo sample "
-        f"hf:{facts.repo_id} --num 64 --seed 0 --out samples.png`.\n",
+        "The weights are safetensors; nothing is unpickled. "
+        + (f"The picture above is `{sample} samples.png`.\n" if drawn else f"As an array: `{sample} samples.npy`.\n"),
         *_origin(facts.config.origin),
         *_quality(facts.metrics),
         *_training(facts),

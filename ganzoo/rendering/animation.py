@@ -41,6 +41,10 @@ def animate_run(run: Path, target: Path, seconds: float) -> int:
     folder = run / "samples"
     found = [(int(match[1]), path) for path in folder.glob("step-*.png") if (match := _PICTURE.fullmatch(path.name))]
     if not found:
+        if any(folder.glob("step-*.npy")):
+            raise UsageError(
+                f"the samples of {run} are tensors, which are not drawn.", hint=f"Read the arrays in {folder}."
+            )
         raise UsageError(f"{run} has no sample pictures.", hint="Name a run that has at least one samples/step-*.png.")
     animation_encoder(target)  # refuses an unknown file type before any picture is read
     chosen = _thinned(sorted(found), MAX_FRAMES)

@@ -1,4 +1,4 @@
-"""Samples -> files in the format that a name asks for: one picture, a folder of pictures, tar shards, or an array.
+"""Samples -> files in the format that a name asks for: one picture, a folder of files, tar shards, or an array.
 
 Folders and shards are encoded by worker processes while the next batch is generated. Everything is written under a
 hidden name and moved into place at the end, so that an interrupted command leaves nothing behind.
@@ -6,6 +6,8 @@ hidden name and moved into place at the end, so that an interrupted command leav
 
 from __future__ import annotations
 
+import math
+import os
 import shlex
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
@@ -20,9 +22,9 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from ganzoo.errors import GanzooError, UsageError, hint_for
-from ganzoo.rendering.picture import Items, item_npy, item_png, save_picture, to_items
+from ganzoo.rendering.picture import Items, check_drawable, item_npy, item_png, save_picture, to_items
 from ganzoo.specs import SampleSpec
-from ganzoo.system.files import contents, expanded, whole_file, whole_folder
+from ganzoo.system.files import check_space, contents, expanded, whole_file, whole_folder
 from ganzoo.system.workers import ordered
 from ganzoo.weights.tensors import header_bytes
 
@@ -59,9 +61,11 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
     """Choose the format by the name.
 
     `x.png` is one picture of all samples; `x.npy` and `x.safetensors` hold float32 [num, *shape]; a name that ends in a
-    slash or has no suffix, or an empty folder, gets one numbered PNG for each sample, or tar shards of shard_size
-    samples. Raises UsageError, also for a folder that is not empty.
+    slash or has no suffix, or an empty folder, gets one numbered file for each sample (a PNG, for tensors a .npy), or
+    tar shards of shard_size samples. Raises UsageError, also for a folder that is not empty, and for `-`.
     """
+    if name == "-":
+        raise UsageError("samples cannot be written to stdout.", hint="Name a file: --out samples.npy")
     path = expanded(name)
     suffix = path.suffix.lower()
     if name.endswith(("/", "\\")) or path.is_dir() or not suffix:
@@ -102,7 +106,8 @@ def write_samples(
         workers: folders and shards only: number of processes that encode; 1 encodes in this process.
         progress: called with the number of samples written so far, and of all samples.
 
-    Raises GanzooError when a file cannot be written, UsageError for samples that cannot be drawn.
+    Raises GanzooError when a file cannot be written, or if an array would not fit on the disk; UsageError for a picture
+    of samples that are not drawn, or of too many.
     """
 
     def report(done: int) -> None:
@@ -110,6 +115,8 @@ def write_samples(
             progress(done, num)
 
     path = target.path
+    if target.format == "picture":
+        check_drawable(num, spec)  # before anything is generated
     try:
         if target.format == "folder":
             return Written(path, *_write_folder(batches, num, spec, path, workers, report))
@@ -131,15 +138,15 @@ def write_samples(
         ) from error
 
 
-# --- a folder of single pictures ---
+# --- a folder of single samples ---
 
 
 def _write_folder(
     batches: Iterable[Tensor], num: int, spec: SampleSpec, path: Path, workers: int, report: Callable[[int], None]
 ) -> tuple[int, int]:
-    """Write a PNG for each of num samples, numbered from 0; return the number of files, and their size in bytes.
+    """Write a file for each of num samples, numbered from 0; return the number of files, and their size in bytes.
 
-    Raises OSError, UsageError for samples that cannot be drawn, BrokenProcessPool.
+    Raises OSError, BrokenProcessPool.
     """
 
     def pieces() -> Iterator[tuple[int, Items]]:
@@ -150,7 +157,7 @@ def _write_folder(
 
     size = done = 0
     with whole_folder(path) as folder:
-        write = partial(_write_pictures, folder, spec, max(6, len(str(num - 1))))
+        write = partial(_write_items, folder, spec, max(6, len(str(num - 1))))
         with closing(ordered(write, pieces(), workers)) as sizes:
             for written in sizes:
                 size, done = size + sum(written), done + len(written)
@@ -158,17 +165,21 @@ def _write_folder(
     return num, size
 
 
-def _write_pictures(folder: Path, spec: SampleSpec, digits: int, first: int, items: Items) -> list[int]:
-    """Write the PNGs of a few samples, numbered from `first`; return their sizes in bytes."""
+def _write_items(folder: Path, spec: SampleSpec, digits: int, first: int, items: Items) -> list[int]:
+    """Write a few samples, numbered from `first`, as PNGs, or tensors as .npy; return the sizes in bytes."""
+    suffix = ".npy" if spec.kind == "tensor" else ".png"
     return [
-        (folder / f"{index:0{digits}d}.png").write_bytes(item_png(item, spec))
+        (folder / f"{index:0{digits}d}{suffix}").write_bytes(
+            item_npy(item) if spec.kind == "tensor" else item_png(item, spec)
+        )
         for index, item in enumerate(items, start=first)
     ]
 
 
 # --- tar shards, as webdataset reads them: members that share a number are one sample ---
 #
-# shard-000000.tar holds 000000000.png (curves: .npy) and, for a model with classes, 000000000.cls, the class's number.
+# shard-000000.tar holds 000000000.png (.npy for all but images) and, for a model with classes, 000000000.cls, the
+# class's number.
 
 _END = bytes(2 * tarfile.BLOCKSIZE)
 
@@ -201,11 +212,13 @@ def _write_shards(
     pieces = _shard_pieces(batches, labels, spec, shard_size)
     with whole_folder(target.path) as folder, closing(ordered(encode, pieces, workers)) as encoded:
         for shard, fragments in groupby(encoded, key=lambda fragment: fragment.first // shard_size):
-            with whole_file(folder / f"shard-{shard:06d}.tar") as file:
+            with (folder / f"shard-{shard:06d}.tar").open("wb") as file:
                 for fragment in fragments:
                     size += file.write(fragment.content)
                     report(fragment.first + fragment.num)
                 size += file.write(_END)
+                file.flush()
+                os.fsync(file.fileno())
             num_files += 1
     return num_files, size
 
@@ -252,6 +265,7 @@ def _member(name: str, content: bytes) -> bytes:
 def _write_array(batches: Iterable[Tensor], shape: Shape, path: Path, report: Callable[[int], None]) -> None:
     """Write samples as little-endian float32 [num, ...] to a `.npy` or `.safetensors` file. Raises OSError."""
     done = 0
+    check_space(path, 4 * math.prod(shape))
     with whole_file(path) as file:
         _HEADERS[path.suffix.lower()](file, shape)
         for samples in batches:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganzoo.errors import first_sentence
+from ganzoo.errors import UsageError, first_sentence
 from ganzoo.rendering.curves import curve_plot, curves_only
 from ganzoo.specs import SampleSpec
 from ganzoo.system.files import read_regular, write_atomically
@@ -29,22 +29,50 @@ MAX_PIXELS = 1 << 25
 MAX_BYTES = 1 << 27
 """The same for its file."""
 
+MAX_CURVES = 100_000
+"""In one plot; more only take time."""
+
 ENLARGED_WIDTH = 560
 """Small grids are enlarged by a whole factor to at most this width, so that they can be seen."""
 
 Items = NDArray[Any]
 """Samples as they are sent to worker processes, which load no torch: images as uint8 [num, height, width, channels],
-curves as float32 [num, points]."""
+others as float32 [num, *shape]."""
+
+
+def check_drawable(num: int, spec: SampleSpec) -> None:
+    """Refuse samples that are only written as arrays, and more than one picture can show. Raises UsageError."""
+    if spec.kind == "tensor":
+        raise UsageError(
+            f"these samples are tensors of shape {list(spec.shape)}, which are not drawn.",
+            hint="Save arrays: --out samples.npy, samples.safetensors or FOLDER/",
+        )
+    pixels = math.prod(side + GAP for side in spec.shape[1:])
+    most = max(1, MAX_PIXELS // pixels) if spec.kind == "image" else MAX_CURVES
+    if num > most:
+        raise UsageError(
+            f"{num:,} samples do not fit into one picture.",
+            hint=f"Ask for at most {most:,}, or write a folder of PNGs (samples/) or an array (samples.npy).",
+        )
 
 
 def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
-    """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot."""
+    """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot.
+
+    Raises UsageError for tensors, and for too many samples.
+    """
+    check_drawable(len(samples), spec)
     return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
 
 
 def save_picture(samples: Tensor, spec: SampleSpec, path: Path) -> None:
     """Write one picture of all samples as a PNG, the whole file or none. Raises OSError."""
     write_atomically(path, png_bytes(picture(samples, spec)))
+
+
+def save_array(samples: Tensor, path: Path) -> None:
+    """Write samples as a .npy file, float32 [num, *shape], the whole file or none. Raises OSError."""
+    write_atomically(path, item_npy(samples.float().cpu().numpy()))
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -67,11 +95,11 @@ def for_terminal(image: Image.Image, spec: SampleSpec) -> Image.Image:
     return curves_only(image) if spec.kind == "curve" else image.copy()
 
 
-def image_grid(images: Tensor) -> Image.Image:
-    """Draw images [num, channels, height, width] row by row in a grid that is about square."""
+def image_grid(images: Tensor, columns: int | None = None) -> Image.Image:
+    """Draw images [num, channels, height, width] row by row in a grid with these columns; None: about square."""
     pixels = to_pixels(images)
     num, height, width, channels = pixels.shape
-    columns = min(num, max(1, round(math.sqrt(num * (height + GAP) / (width + GAP)))))
+    columns = columns or min(num, max(1, round(math.sqrt(num * (height + GAP) / (width + GAP)))))
     rows = math.ceil(num / columns)
     cell = np.array([height + GAP, width + GAP])
     canvas: NDArray[Any] = np.zeros((*(cell * (rows, columns) + GAP), channels), np.uint8)
@@ -95,7 +123,7 @@ def to_items(samples: Tensor, spec: SampleSpec) -> Items:
 
 
 def item_png(item: Items, spec: SampleSpec) -> bytes:
-    """Return a PNG of one item: an image pixel by pixel, or a plot of a curve."""
+    """Return a PNG of one item: an image pixel by pixel, or a plot of a curve (not of a tensor)."""
     return png_bytes(_to_image(item) if spec.kind == "image" else curve_plot(item[np.newaxis], spec))
 
 

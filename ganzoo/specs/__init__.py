@@ -15,7 +15,7 @@ from ganzoo.specs.evaluation import (
     MetricSpec,
 )
 from ganzoo.specs.registration import API_VERSION
-from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleSpec, Size
+from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleKind, SampleSpec, Size
 from ganzoo.specs.training import Adam, Optimizers, Rate, Recipe
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Optimizers",
     "Rate",
     "Recipe",
+    "SampleKind",
     "SampleSpec",
     "Size",
     "StreamedData",

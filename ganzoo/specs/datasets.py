@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ class ArrayData:
     """A split that fits in memory (or in a memory map)."""
 
     samples: NDArray[Any]
-    """[num, *shape]. Images: uint8, 0..255 for [-1, 1]. Curves: float32."""
+    """[num, *shape]. Images: uint8, 0..255 for [-1, 1]. Curves and tensors: float32."""
     labels: NDArray[np.int64] | None = None
     """[num], int64, indices into `SampleSpec.classes`; None for a set without classes."""
     texts: NDArray[np.bytes_] | None = None
@@ -57,6 +57,9 @@ class SyntheticData:
 
     draw: Callable[[int, torch.Generator], torch.Tensor]
     """(num, generator) -> float32 [num, *shape], on the generator's device."""
+    draw_labels: Callable[[int, torch.Generator], torch.Tensor] | None = None
+    """(num, generator) -> int64 [num], the labels of the samples that `draw` returns from the same state, on the
+    generator's device: indices into `SampleSpec.classes`. None without labels."""
     draw_texts: Callable[[int, torch.Generator], list[str]] | None = None
     """(num, generator) -> the texts on the samples that `draw` returns from the same state; None without texts."""
     vocabulary: Callable[[], frozenset[str]] | None = None
@@ -66,7 +69,10 @@ class SyntheticData:
 @registered
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """Real samples of one shape."""
+    """Real samples of one shape, which may depend on settings of the dataset.
+
+    Raises ValueError when `config` and `sample` do not fit together.
+    """
 
     name: str
     """As registered: the entry point's name."""
@@ -76,14 +82,32 @@ class DatasetSpec:
     """Where the data comes from."""
     license: str
     """Licence of the data; where none is stated, say so."""
-    sample: SampleSpec
-    """What one sample is."""
+    sample: SampleSpec | Callable[[Any], SampleSpec]
+    """What one sample is; for a dataset with `config` it may be a function, (config) -> sample. That function raises
+    ValueError for settings that do not fit together."""
     splits: Mapping[str, int | None]
     """Split name -> number of samples of the official set, None when unlimited."""
-    load: Callable[[Path, str, bool], ArrayData | StreamedData | SyntheticData]
-    """(root, split, download) -> data. Looks for the files in any common layout under `root`. If they are missing, it
-    downloads the official ones there if `download`, else raises MissingDatasetError, saying how to get them."""
+    load: Callable[..., ArrayData | StreamedData | SyntheticData]
+    """(root, split, download) -> data; for a dataset with `config`, (root, split, download, config) -> data. Looks for
+    the files in any common layout under `root`. If they are missing, it downloads the official ones there if
+    `download`, else raises MissingDatasetError, saying how to get them."""
+    config: type[Any] | None = None
+    """Settings such as size, crop or grey: a frozen dataclass. Every field has a default, and is bounded
+    (`annotated_types`). Recipes set its fields in `dataset_config`. Data of different settings is packed and identified
+    separately. None: no settings."""
     protocols: tuple[EvaluationProtocol, ...] = ()
     """How models of this dataset are evaluated; the first protocol is the default."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
+
+    def __post_init__(self) -> None:
+        if self.config is None:
+            if not isinstance(self.sample, SampleSpec):
+                raise ValueError("DatasetSpec.sample must be a SampleSpec where config is None")
+            return
+        parameters = getattr(self.config, "__dataclass_params__", None)
+        if not isinstance(self.config, type) or parameters is None or not parameters.frozen:
+            raise ValueError(f"DatasetSpec.config must be a frozen dataclass, not {self.config!r}")
+        for field in fields(self.config):
+            if field.default is MISSING and field.default_factory is MISSING:
+                raise ValueError(f"DatasetSpec.config: {field.name} needs a default, for recipes that do not set it")

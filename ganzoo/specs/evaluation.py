@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from annotated_types import Gt, Interval, Len
 
 from ganzoo.specs.registration import NAME, NAME_RULE, registered
-from ganzoo.specs.samples import SampleSpec
+from ganzoo.specs.samples import SampleKind, SampleSpec
 
 if TYPE_CHECKING:
     import torch
 
 
 class Features(Protocol):
-    """An extractor's outputs for a set of images. Each is computed, or read and verified, when first used."""
+    """An extractor's outputs for a set of samples. Each is computed, or read and verified, when first used."""
 
     @property
     def values(self) -> torch.Tensor:
@@ -41,8 +41,9 @@ class Extractor:
     """A fixed network, ready to run."""
 
     outputs: Callable[[torch.Tensor], Mapping[str, torch.Tensor]]
-    """uint8 [batch, channels, height, width] on the extractor's device -> `values`, float32 [batch, dim], and `logits`,
-    float32 [batch, classes], where it has a classifier. A row depends on its own image alone."""
+    """Samples [batch, *shape] on the extractor's device -> `values`, float32 [batch, dim], and `logits`, float32
+    [batch, classes], where it has a classifier. Images are uint8 [batch, channels, height, width]; curves and tensors
+    are float32 in their own range. A row depends on its own sample alone."""
     sha256: str
     """Digest of its weights, 64 hex digits. Numbers computed with other weights are not comparable."""
     deviation: str | None = None
@@ -52,16 +53,18 @@ class Extractor:
 @registered
 @dataclass(frozen=True, kw_only=True)
 class ExtractorSpec:
-    """A fixed network that maps images to features, between which distances are measured."""
+    """A fixed network that maps samples to features, between which distances are measured."""
 
     name: str
     """As registered: the entry point's name."""
     summary: str
     """One line: the network, and what it was trained on."""
     resize: str
-    """How images are resized to the network's input; part of every number."""
+    """How samples are resized to the network's input; part of every number."""
+    kind: SampleKind = "image"
+    """The kind of samples that it takes; those of other kinds are refused before its weights are downloaded."""
     batch_size: Annotated[int, Interval(ge=1, le=1 << 16)]
-    """Images in each forward pass; fixed, because the last bits of features depend on it."""
+    """Samples in each forward pass; fixed, because the last bits of features depend on it."""
     load: Callable[[torch.device, Path], Extractor]
     """(device, folder) -> the network. `folder` is its own folder in the store, for weights that it downloads; it may
     not exist yet. Raises EvaluationError, saying how to get the weights, when they cannot be found."""
@@ -87,6 +90,9 @@ class EvaluationProtocol:
     """One evaluation per seed; the report gives mean and standard deviation over them."""
     split: str | None = None
     """Split of the real samples; None if the metrics know the true distribution."""
+    dataset_config: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the dataset that its numbers are for, the defaults for those that are not named. A model of other
+    settings is measured too, but the report calls that a deviation."""
     num_real: Annotated[int, Gt(0)] | None = None
     """Real samples, evenly spaced over the split, or drawn if the dataset is unlimited. None: the whole split."""
     real_sha256: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ Size = Annotated[int, Interval(ge=1, le=1 << 20)]
 
 @dataclass(frozen=True, kw_only=True)
 class CurveAxes:
-    """The axes of a plot of curves."""
+    """The axes of a plot of curves; all three have one number for each point. Raises ValueError otherwise."""
 
     x: tuple[float, ...]
     """x of each value, ascending."""
@@ -23,19 +24,67 @@ class CurveAxes:
     upper: tuple[float, ...]
     """Largest value of a real curve at each x."""
 
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in ("x", "lower", "upper")}
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise ValueError(f"CurveAxes: x, lower and upper must have the same number of values; {listed}")
+        if any(right <= left for left, right in pairwise(self.x)):
+            raise ValueError("CurveAxes.x must be ascending")
+        if any(low > high for low, high in zip(self.lower, self.upper, strict=True)):
+            raise ValueError("CurveAxes.lower must not be above CurveAxes.upper")
+
+
+SampleKind = Literal["curve", "image", "tensor"]
+"""What `SampleSpec` says of each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSpec:
-    """What one sample is. Images are float32 in [-1, 1]; curves are float32 in their own range."""
+    """What one sample is: float32 of a fixed shape.
 
-    kind: Literal["curve", "image"]
-    """How samples are drawn, and what their values mean."""
+    | kind | shape | values | drawn as |
+    |---|---|---|---|
+    | `image` | [channels, height, width], 1 channel (grey) or 3 (RGB) | in [-1, 1] | a grid of pictures |
+    | `curve` | [points] or [channels, points] | in their own range | lines in one plot |
+    | `tensor` | one to four sizes | in their own range | never; samples are written as arrays |
+
+    A spec that contradicts itself raises ValueError, which names the field, when it is constructed.
+    """
+
+    kind: SampleKind
+    """What the values mean, and how samples are drawn."""
     shape: Annotated[tuple[Size, ...], Len(1, 4)]
-    """Curves: [points]. Images: [channels, height, width]."""
+    """Sizes of one sample, without the batch."""
     classes: Annotated[tuple[str, ...], Len(1, 100_000)] | None = None
-    """Name of each class, by label. Builders see it only when the model is class-conditional, else None."""
+    """Name of each class, by label; no name twice. Builders see it only when the model is class-conditional, else
+    None."""
     axes: CurveAxes | None = None
-    """Curves only: x values, and the band that contains every real curve."""
+    """Curves only: x values, and the band that contains every real curve, of every channel. Without axes, curves are
+    drawn over their index."""
+
+    def __post_init__(self) -> None:
+        shapes = {
+            "image": "[channels, height, width]",
+            "curve": "[points] or [channels, points]",
+            "tensor": "1 to 4 sizes",
+        }
+        ranks = {"image": (3,), "curve": (1, 2), "tensor": (1, 2, 3, 4)}
+        if self.kind not in shapes:
+            raise ValueError(f"SampleSpec.kind must be one of {', '.join(shapes)}, not {self.kind!r}")
+        whole = all(isinstance(size, int) and not isinstance(size, bool) and size >= 1 for size in self.shape)
+        if len(self.shape) not in ranks[self.kind] or not whole:
+            raise ValueError(f"SampleSpec.shape of kind {self.kind!r} must be {shapes[self.kind]}, not {self.shape}")
+        if self.kind == "image" and self.shape[0] not in (1, 3):
+            raise ValueError(
+                f"SampleSpec.shape: an image has 1 channel (grey) or 3 (RGB), not {self.shape[0]}; use kind='tensor'"
+            )
+        if self.classes is not None and (not self.classes or len(set(self.classes)) < len(self.classes)):
+            raise ValueError("SampleSpec.classes must have at least one name, and no name twice")
+        if self.axes is not None and self.kind != "curve":
+            raise ValueError(f"SampleSpec.axes belong to kind 'curve', not {self.kind!r}")
+        if self.axes is not None and len(self.axes.x) != self.shape[-1]:
+            raise ValueError(f"SampleSpec.axes have {len(self.axes.x)} points, but shape is {self.shape}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 from ganzoo.errors import DivergedError
 from ganzoo.evaluation.measurement import Evaluator
 from ganzoo.model import GAN
-from ganzoo.rendering import save_chart, save_picture
+from ganzoo.rendering import save_array, save_chart, save_picture
 from ganzoo.system.devices import cpu_threads, synchronize
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.networks import TRACKED
@@ -199,13 +199,20 @@ def check_finite(state: TrainingState) -> None:
 
 
 def save_pictures(run: Run, state: TrainingState) -> None:
-    """Save samples of the current generator, of the same latents each time, and the records so far as charts."""
+    """Save samples of the current generator, of the same latents each time, and the records so far as charts.
+
+    Samples that are not drawn are saved as an array.
+    """
     net = state.trained_generator
     was_training = net.training
     # Sampling has a generator of its own, so that pictures do not change the training.
     samples = GAN(net.eval(), state.config).sample(PICTURE_SAMPLES, seed=run.settings.seed)
     net.train(was_training)
-    with expendable("the sample picture"):
-        save_picture(samples, state.config.sample, run.sample_path(state.step))
+    if state.config.sample.kind == "tensor":
+        with expendable("the array of samples"):
+            save_array(samples, run.sample_path(state.step, ".npy"))
+    else:
+        with expendable("the sample picture"):
+            save_picture(samples, state.config.sample, run.sample_path(state.step))
     with expendable("the charts"):
         save_chart(run.history, f"{state.config.recipe}, seed {run.settings.seed}: step {state.step:,}", run.chart_path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from copy import deepcopy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,13 +46,17 @@ class Networks(nn.Module):
         self.concat_real_fake = architectures.get(recipe.architecture).batch_independent
 
         source = f"recipe {recipe.name}"
-        # Convolutions run faster with the channels last; weights of other layers stay as they are.
-        placed: dict[str, Any] = {"device": device, "memory_format": torch.channels_last}
         # Built on the CPU, each from a seed of its own: the initial weights do not depend on the device, and another
         # discriminator does not change the generator's.
         generator = build(generator_builder(config, source), randomness.derive_seed(seed, "generator"))
         discriminator = build(discriminator_builder(config, source), randomness.derive_seed(seed, "discriminator"))
-        self.generator, self.discriminator = generator.to(**placed), discriminator.to(**placed)
+        for net in (generator, discriminator):
+            net.to(device)
+            # Convolutions of images run faster with the channels last; weights of other layers stay as they are.
+            # A weight with five dimensions, as of a 3-D convolution, has no such layout, and `to` would refuse it.
+            if config.sample.kind == "image" and all(tensor.dim() < 5 for tensor in net.state_dict().values()):
+                net.to(memory_format=torch.channels_last)
+        self.generator, self.discriminator = generator, discriminator
         for net in (self.generator, self.discriminator):
             convert_sync_batch_norm(net, processes)
         # Copied after moving, so that both have the same layout in memory. In evaluation mode: its running statistics

@@ -3,7 +3,7 @@
     run.json                resolved settings, digest of the data, versions
     metrics.jsonl           one record per line
     charts.png              the records as charts, drawn with every sample picture
-    samples/step-00002000.png
+    samples/step-00002000.png   a picture of samples; step-….npy, an array, for samples that are not drawn
     tensorboard/            the same as TensorBoard events, if the settings ask for them
     checkpoints/step-00005000.safetensors   the whole training state; the newest few
     best/                   the weights of the best evaluation, if the settings ask for evaluations
@@ -200,9 +200,9 @@ class Run:
         with writing(self.path):
             write_atomically(self.path / "metrics.jsonl", kept.encode())
 
-    def sample_path(self, step: int) -> Path:
-        """Return the path of the sample picture of a step."""
-        return self.path / "samples" / f"step-{step:08d}.png"
+    def sample_path(self, step: int, suffix: str = ".png") -> Path:
+        """Return the path of the sample picture of a step; of an array (`.npy`) for samples that are not drawn."""
+        return self.path / "samples" / f"step-{step:08d}{suffix}"
 
     @property
     def best_path(self) -> Path:
@@ -243,6 +243,10 @@ class Run:
 
     def save_weights(self, state: TrainingState, folder: Path) -> None:
         """Write both nets as a weights folder, for `load`, `sample` and `eval`."""
+        with writing(folder):
+            # First, so that a kill in between leaves an older or a newer generator alone, and nothing untrue about it.
+            for name in (TRAINING_NAME, DISCRIMINATOR_NAME):
+                (folder / name).unlink(missing_ok=True)
         nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.networks.discriminator}
         save_nets(folder, state.config, nets)
         with writing(folder):

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import TrainingError
 from ganzoo.rendering import read_picture
+from ganzoo.specs import SampleSpec
 from ganzoo.training.run import Run, expendable
 from ganzoo.training.state import TrainingState
 
@@ -43,8 +44,8 @@ def check_tensorboard() -> None:
 class Events:
     """The event files of a run; without a writer, its methods do nothing."""
 
-    def __init__(self, run: Run, writer: SummaryWriter | None) -> None:
-        self._run, self._writer = run, writer
+    def __init__(self, run: Run, sample: SampleSpec, writer: SummaryWriter | None) -> None:
+        self._run, self._sample, self._writer = run, sample, writer
 
     def add_record(self, record: Mapping[str, Any]) -> None:
         """Write and flush the numbers of a record."""
@@ -57,8 +58,8 @@ class Events:
             self._writer.flush()
 
     def add_picture(self, step: int) -> None:
-        """Write and flush the sample picture of a step."""
-        if self._writer is None:
+        """Write and flush the sample picture of a step, if its samples are drawn."""
+        if self._writer is None or self._sample.kind == "tensor":
             return
         with expendable("the TensorBoard events"):
             pixels = np.asarray(read_picture(self._run.sample_path(step)).convert("RGB"))
@@ -70,7 +71,7 @@ class Events:
 def open_events(run: Run, state: TrainingState) -> Iterator[Events]:
     """Open the event files of a run; events of steps that will be taken again are purged."""
     if not run.settings.tensorboard or not state.processes.is_main:
-        yield Events(run, None)
+        yield Events(run, state.config.sample, None)
         return
     from torch.utils.tensorboard import SummaryWriter
 
@@ -79,7 +80,7 @@ def open_events(run: Run, state: TrainingState) -> Iterator[Events]:
         _add_graphs(run, state)
         writer = SummaryWriter(str(run.tensorboard_path), purge_step=state.step + 1)
     try:
-        yield Events(run, writer)
+        yield Events(run, state.config.sample, writer)
     finally:
         if writer is not None:
             with expendable("the TensorBoard events"):

@@ -15,6 +15,7 @@ from ganzoo.errors import SettingsError, WeightsFormatError, shortened
 from ganzoo.requirements import Requirement, recipe_requirements
 from ganzoo.specs import LatentSpec, Recipe, SampleSpec
 from ganzoo.validation import parse_json, plain, validated
+from ganzoo.weights.manifest import check_types
 
 SCHEMA_VERSION = 1
 
@@ -47,6 +48,8 @@ class ModelConfig:
     """Values of the architecture's config."""
     dataset: str
     """Name of the dataset that the model was trained on."""
+    dataset_config: Mapping[str, Any] | None = None
+    """The value of every setting of the dataset; None for a dataset without settings."""
     latent: LatentSpec
     """The generator's input."""
     sample: SampleSpec
@@ -65,8 +68,11 @@ class ModelConfig:
         return (json.dumps(document, indent=2) + "\n").encode()
 
 
-def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
-    """Describe the generator of a recipe. Raises SettingsError when it needs classes that the samples do not have."""
+def model_config(recipe: Recipe, sample: SampleSpec, dataset_config: Mapping[str, Any] | None = None) -> ModelConfig:
+    """Describe the generator of a recipe, whose dataset has these samples and settings.
+
+    Raises SettingsError when it needs classes that the samples do not have.
+    """
     if recipe.conditional and sample.classes is None:
         raise SettingsError(
             f"recipe {recipe.name}: the dataset {recipe.dataset!r} has no classes to condition on.",
@@ -77,6 +83,7 @@ def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
         architecture=recipe.architecture,
         config=recipe.config,
         dataset=recipe.dataset,
+        dataset_config=dataset_config or None,
         latent=recipe.latent,
         sample=sample if recipe.conditional else dataclasses.replace(sample, classes=None),
         requires=recipe_requirements(recipe),
@@ -103,12 +110,22 @@ def parse_model_config(content: bytes, where: Path | str) -> ModelConfig:
         raise WeightsFormatError(str(error), hint=hint) from error
 
 
+_RECORD_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("steps", "batch_size", "seed"), int),
+    **dict.fromkeys(("device", "ganzoo", "torch"), str),
+    "seconds": (int, float),
+    "settings": dict,
+}
+
+
 def parse_training_record(content: bytes, where: Path | str) -> Mapping[str, Any]:
     """Return what a training.json says about the training. Raises WeightsFormatError."""
     try:
         record = parse_json(content)
-        needed = ("steps", "batch_size", "device", "seconds", "seed", "ganzoo", "torch", "settings")
-        return {name: record[name] for name in needed}
+        check_types(record, _RECORD_TYPES, "record")
+        check_types(record["settings"], {"seed": int, "precision": str, "recipe": dict}, "settings")
+        check_types(record["settings"]["recipe"], {"name": str}, "recipe")
+        return {name: record[name] for name in _RECORD_TYPES}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsFormatError(
             f"{where} is not a training record: {shortened(repr(error))}.",

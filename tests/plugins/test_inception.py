@@ -219,7 +219,7 @@ def test_one_sample_has_no_fid(extractor: Extractor) -> None:
 def test_curves_have_no_inception_metric(metric: str) -> None:
     samples = torch.zeros(10, 15)
     extractors = Extractors(CPU)
-    inputs = metric_inputs(samples=samples, features=lambda name: extractors.extract(name, samples))
+    inputs = metric_inputs(samples=samples, features=lambda name: extractors.extract(name, samples, "curve"))
     with pytest.raises(EvaluationError, match=r"inception-2015 takes images, not samples of shape \[15\]"):
         registry.metrics.get(metric).compute(inputs)
 

@@ -28,6 +28,7 @@ from ganzoo.publishing.push import Package, prepare, send
 from ganzoo.registry import recipes
 from ganzoo.release.publish import publish_zoo
 from ganzoo.sources import pull, verify
+from ganzoo.specs import SampleSpec
 from ganzoo.weights.importing import import_weights
 from ganzoo.weights.manifest import read_manifest
 from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
@@ -69,6 +70,14 @@ def package(folder: Path) -> Package:
 
 def files_of(server: HubServer, repo_id: str = NAME) -> set[str]:
     return set(server.repo(repo_id).head().files)
+
+
+def test_tensors_are_pushed_without_a_picture(tmp_path: Path) -> None:
+    package = prepare(make_gan(SampleSpec(kind="tensor", shape=(2,))).save(tmp_path / "gan"), NAME, license="MIT")
+    assert set(package.files) == {"README.md", "config.json", "model.safetensors"}
+    card = package.files["README.md"].decode()
+    assert "![samples]" not in card
+    assert f"ganzoo sample {REFERENCE} --num 64 --seed 0 --out samples.npy" in card
 
 
 def test_what_was_pushed_samples_the_same_when_pulled(user: HubServer, package: Package) -> None:

@@ -12,17 +12,26 @@ import typer
 from ganzoo.cli.options import DataDir, Json
 from ganzoo.cli.output import out
 from ganzoo.cli.progress import counting_bar
-from ganzoo.errors import GanzooError, MissingDatasetError
+from ganzoo.errors import GanzooError, MissingDatasetError, UnknownNameError, UsageError, hint_for
+from ganzoo.system.files import expanded
 from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ganzoo.data import OpenedDataset
+    from ganzoo.data.settings import ConfiguredDataset
     from ganzoo.specs import DatasetSpec
 
 MAX_WORKERS = 61
 """Windows cannot wait for more processes at once."""
 
-app = typer.Typer(help="List or prepare datasets.", no_args_is_help=True)
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET` lists them."),
+]
+
+app = typer.Typer(help="List, prepare or look at datasets.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -80,10 +89,7 @@ def prepare(
         int | None,
         typer.Option(min=1, max=MAX_WORKERS, help="Number of processes that decode images; default: one per core."),
     ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET` lists them."),
-    ] = None,
+    assignments: Settings = None,
     force: Annotated[
         bool, typer.Option("--force", help="Read all files again, for example after repairing unreadable ones.")
     ] = False,
@@ -94,11 +100,7 @@ def prepare(
     After an interruption the same command continues where it stopped.
     A missing split is reported; only if all are missing, that is an error.
     """
-    from ganzoo.config import assignments_layer
-    from ganzoo.data.settings import configured
-    from ganzoo.registry import datasets
-
-    spec = configured(datasets.get(name), assignments_layer(assignments or ()).values, "--set")
+    spec = _configured(name, assignments)
     found: dict[str, OpenedDataset | MissingDatasetError] = {}
     try:
         for split in spec.splits:
@@ -120,6 +122,68 @@ def prepare(
         out.table(
             name, columns, [["missing" if row[column] is None else row[column] for column in columns] for row in rows]
         )
+
+
+@app.command()
+def sample(
+    name: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset, such as mnist.")],
+    target: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A .png or .npy file.")],
+    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples, evenly spaced.")] = 64,
+    split: Annotated[str | None, typer.Option(help="Split of the dataset; default: the first.")] = None,
+    data_dir: DataDir = None,
+    assignments: Settings = None,
+    json: Json = False,
+) -> None:
+    """Draw real samples of a dataset, to compare generated ones with, or write them as an array."""
+    spec = _configured(name, assignments)
+    chosen = split or next(iter(spec.splits))
+    if chosen not in spec.splits:
+        raise UnknownNameError("split", chosen, spec.splits)
+    if target.suffix.lower() not in (".png", ".npy"):
+        raise UsageError(f"{target} is not a .png file or a .npy file.", hint="Name one: --out real.png")
+
+    from ganzoo.rendering import check_drawable, save_array, save_picture
+
+    drawn, path = target.suffix.lower() == ".png", expanded(str(target))
+    if drawn:
+        check_drawable(num, spec.sample)
+    samples = _real_samples(open_dataset(spec, chosen, data_dir), num)
+    try:
+        if drawn:
+            save_picture(samples, spec.sample, path)
+        else:
+            save_array(samples, path)
+    except OSError as error:
+        raise GanzooError(f"cannot write {target}: {error.strerror}.", hint=hint_for(error)) from error
+    if json:
+        out.json({"path": str(target), "dataset": name, "split": chosen, "num": len(samples)})
+    else:
+        out.line(target)
+
+
+def _real_samples(opened: OpenedDataset, num: int) -> Tensor:
+    """Return samples of a split in the range that nets see: evenly spaced, or drawn with seed 0 if it is unlimited."""
+    import numpy as np
+    import torch
+
+    from ganzoo.data import to_float
+    from ganzoo.randomness import generator
+    from ganzoo.specs import SyntheticData
+
+    if isinstance(opened.data, SyntheticData):
+        return opened.data.draw(num, generator(0, "real"))
+    total = len(opened.data.samples)
+    rows = np.linspace(0, total - 1, min(num, total)).round().astype(np.int64)
+    return to_float(torch.from_numpy(np.array(opened.data.samples[rows])))
+
+
+def _configured(name: str, assignments: list[str] | None) -> ConfiguredDataset:
+    """Return a dataset with the settings of --set. Raises UnknownNameError, PluginError, SettingsError."""
+    from ganzoo.config import assignments_layer
+    from ganzoo.data.settings import configured
+    from ganzoo.registry import datasets
+
+    return configured(datasets.get(name), assignments_layer(assignments or ()).values, "--set")
 
 
 def open_dataset(

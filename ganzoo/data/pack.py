@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganzoo.data.location import FORMAT, settings_key, stat_of
-from ganzoo.errors import DatasetError, MissingDatasetError, hint_for
+from ganzoo.errors import DatasetError, MissingDatasetError, hint_for, shortened
 from ganzoo.specs import TEXT_BYTES, ArrayData, DatasetSpec, SampleSpec
 from ganzoo.system.files import open_regular, write_atomically
 
@@ -88,7 +88,7 @@ def check(spec: ConfiguredDataset, data: ArrayData) -> None:
 
 def no_samples_error(spec: DatasetSpec, num_skipped: int, first_skipped: str) -> DatasetError:
     """Return the error for a split without a single readable sample."""
-    why = f"; {num_skipped:,} cannot be read, the first of them {first_skipped}" if num_skipped else ""
+    why = f"; {num_skipped:,} cannot be read, the first of them {shortened(first_skipped, 150)}" if num_skipped else ""
     return DatasetError(f"{spec.name}: not one sample{why}.", hint="Check that all files are in place.")
 
 

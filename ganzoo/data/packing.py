@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
@@ -79,7 +78,8 @@ def write_pack(
         if not (packed / SKIPPED_NAME).stat().st_size:
             (packed / SKIPPED_NAME).unlink()
         return
-    folder = packed.with_name(f".{packed.name}.{secrets.token_hex(8)}.partial")
+    folder = packed.with_name(f".{packed.name}.partial")  # under the split's lock: one that is there is abandoned
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
         write_whole(folder, spec, data, origin)

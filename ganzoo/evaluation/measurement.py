@@ -24,6 +24,7 @@ from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.real import Cache, RealSamples
 from ganzoo.evaluation.report import Evaluation, MetricValue
 from ganzoo.model import GAN
+from ganzoo.requirements import naming_plugins
 from ganzoo.sources import load
 from ganzoo.specs import DatasetSpec, EvaluationProtocol, Features
 from ganzoo.version import __version__
@@ -78,8 +79,9 @@ def evaluate_gan(
 
     Under torchrun, all processes share the work, and each must call this.
     """
-    settings, source = gan.config.dataset_config, f"config.json of {reference}"
-    dataset = configured(registry.datasets.get(gan.config.dataset), settings, source)
+    with naming_plugins(gan.config.requires, reference):
+        spec = registry.datasets.get(gan.config.dataset)
+    dataset = configured(spec, gan.config.dataset_config, f"config.json of {reference}")
     chosen = protocol if isinstance(protocol, EvaluationProtocol) else find_protocol(dataset, protocol)
     return Evaluator(dataset, chosen, gan.device, data_dir, init_processes()).measure(gan, reference)
 

@@ -79,7 +79,8 @@ def sample(
 
     Raises:
         UsageError: a name of no known format, a folder that is not empty, options that exclude each other, a label that
-            the model does not have, or a picture or animation of tensors, which are not drawn.
+            the model does not have, more samples than one picture can show, or a picture or animation of tensors, which
+            are not drawn.
         GanzooError: what loading raises, or a file that cannot be written.
     """
     write = sample_writer(os.fspath(out), shard_size=shard_size, interpolate=interpolate)
@@ -116,8 +117,8 @@ def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int |
     animation_encoder(path)  # refuses an unknown file type
 
     def write_loop(gan: GAN, num: int, seed: int, label: int | None, progress: ShowProgress | None) -> Sampled:
-        check_drawable(gan.config.sample)
         frames = min(MAX_FRAMES, keys * round(2 / FRAME_SECONDS))  # two seconds from seed to seed, or less
+        check_drawable(num, gan.config.sample)
         moments = gan.interpolate(num, keys=keys, frames=frames, seed=seed, labels=label)
         write_animation(
             [shrink_to_fit(picture(samples, gan.config.sample)) for samples in moments], path, FRAME_SECONDS

@@ -21,6 +21,7 @@ from ganzoo.distributed.torchrun import init_processes, may_restart, num_restart
 from ganzoo.errors import ResumeError, TrainingError
 from ganzoo.randomness import random_seed
 from ganzoo.registry import recipes
+from ganzoo.requirements import naming_plugins
 from ganzoo.specs import DatasetSpec
 from ganzoo.system.devices import find_device
 from ganzoo.training.engines.engine import Engine
@@ -141,7 +142,8 @@ class Training:
         try:
             # Locked from here on, by the main rank. Whatever fails, Ctrl-C included, must release the lock again.
             folder = data_dir or remembered_folder(run.data_dir)
-            state, digest = _prepare(settings, folder, open_data, processes)
+            with naming_plugins(run.requires, path):
+                state, digest = _prepare(settings, folder, open_data, processes)
             with processes.sharing_errors():
                 _refuse_other_data(run, digest)
             with processes.on_main() as main:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import SettingsError, WeightsFormatError
+from ganzoo.errors import SettingsError, WeightsFormatError, shortened
 from ganzoo.registry import architectures
+from ganzoo.requirements import naming_plugins
+from ganzoo.specs import ArchitectureSpec
 from ganzoo.validation import architecture_config
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ MAX_PARAMETERS = 2_000_000_000
 
 def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
     """Return a function that builds the generator. Raises SettingsError, UnknownNameError, PluginError."""
-    spec = architectures.get(config.architecture)
+    spec = _architecture(config, source)
     values = architecture_config(spec, config.config, source)
     _check_conditional(config, spec.conditional, source)
     if config.latent.grid and not spec.latent_grid:
@@ -46,15 +48,20 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
 
 def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
     """Return a function that builds the discriminator. Raises SettingsError, UnknownNameError, PluginError."""
-    spec = architectures.get(config.architecture)
+    spec = _architecture(config, source)
     values = architecture_config(spec, config.config, source)
     _check_conditional(config, spec.conditional, source)
     return lambda: spec.build_discriminator(values, config.sample)
 
 
+def _architecture(config: ModelConfig, source: str) -> ArchitectureSpec:
+    with naming_plugins(config.requires, source):
+        return architectures.get(config.architecture)
+
+
 def noise_shapes(config: ModelConfig, source: str) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a sample's noise by name, empty for a generator that takes none; raises as the builders."""
-    spec = architectures.get(config.architecture)
+    spec = _architecture(config, source)
     if spec.noise is None:
         return {}
     return dict(spec.noise(architecture_config(spec, config.config, source), config.sample))
@@ -132,8 +139,9 @@ def _first_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> 
         if name not in found:
             return f"tensor {name!r} is missing"
         if expected[name] != found[name]:
-            return f"tensor {name!r} is {_described(found[name])}, not {_described(expected[name])}"
-    return f"tensor {next(name for name in found if name not in expected)!r} is not in the model"
+            return f"tensor {name!r} is {shortened(_described(found[name]))}, not {_described(expected[name])}"
+    stray = next(name for name in found if name not in expected)
+    return f"tensor {shortened(stray, 100)!r} is not in the model"
 
 
 def _described(shape_and_dtype: tuple[Any, ...]) -> str:

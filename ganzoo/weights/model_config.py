@@ -12,8 +12,10 @@ from typing import Annotated, Any
 from annotated_types import Len
 
 from ganzoo.errors import SettingsError, WeightsFormatError, shortened
+from ganzoo.requirements import Requirement, recipe_requirements
 from ganzoo.specs import LatentSpec, Recipe, SampleSpec
 from ganzoo.validation import parse_json, plain, validated
+from ganzoo.weights.manifest import check_types
 
 SCHEMA_VERSION = 1
 
@@ -57,10 +59,12 @@ class ModelConfig:
     then built with a last step that maps this range to [-1, 1]."""
     origin: Origin | None = None
     """Only for imported weights."""
+    requires: tuple[Requirement, ...] = ()
+    """The third-party plugins that took part in the training."""
 
     def to_bytes(self) -> bytes:
-        """Return the file's content, without the fields that only some weights have where they are None."""
-        document = {name: value for name, value in plain(self).items() if value is not None}
+        """Return the file's content, without the optional fields that are empty: files are pinned by digest."""
+        document = {name: value for name, value in plain(self).items() if value not in (None, [])}
         return (json.dumps(document, indent=2) + "\n").encode()
 
 
@@ -82,6 +86,7 @@ def model_config(recipe: Recipe, sample: SampleSpec, dataset_config: Mapping[str
         dataset_config=dataset_config or None,
         latent=recipe.latent,
         sample=sample if recipe.conditional else dataclasses.replace(sample, classes=None),
+        requires=recipe_requirements(recipe),
     )
 
 
@@ -105,12 +110,22 @@ def parse_model_config(content: bytes, where: Path | str) -> ModelConfig:
         raise WeightsFormatError(str(error), hint=hint) from error
 
 
+_RECORD_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("steps", "batch_size", "seed"), int),
+    **dict.fromkeys(("device", "ganzoo", "torch"), str),
+    "seconds": (int, float),
+    "settings": dict,
+}
+
+
 def parse_training_record(content: bytes, where: Path | str) -> Mapping[str, Any]:
     """Return what a training.json says about the training. Raises WeightsFormatError."""
     try:
         record = parse_json(content)
-        needed = ("steps", "batch_size", "device", "seconds", "seed", "ganzoo", "torch", "settings")
-        return {name: record[name] for name in needed}
+        check_types(record, _RECORD_TYPES, "record")
+        check_types(record["settings"], {"seed": int, "precision": str, "recipe": dict}, "settings")
+        check_types(record["settings"]["recipe"], {"name": str}, "recipe")
+        return {name: record[name] for name in _RECORD_TYPES}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsFormatError(
             f"{where} is not a training record: {shortened(repr(error))}.",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ from ganzoo.weights.building import (
     generator_builder,
     noise_shapes,
     num_parameters,
+    sampling_options,
 )
 from ganzoo.weights.layout import CONFIG_NAME, GENERATOR_NAME
 from ganzoo.weights.model_config import ModelConfig, parse_model_config
@@ -92,7 +93,14 @@ class GAN:
         self.generator.to(find_device(device))
         return self
 
-    def sample(self, num: int = 1, *, seed: int | None = None, labels: int | Sequence[int] | None = None) -> Tensor:
+    def sample(
+        self,
+        num: int = 1,
+        *,
+        seed: int | None = None,
+        labels: int | Sequence[int] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
         """Generate samples.
 
         Latents are drawn on the CPU, so that one seed means the same latents on every device, and the first k of n
@@ -105,14 +113,16 @@ class GAN:
             seed: fixes the latents; None takes a random one.
             labels: class-conditional models only: one label for all, or one for each sample; None goes through the
                 classes in turn.
+            options: sampling options of the architecture, such as {"psi": 0.7}; the others have their defaults.
 
         Returns:
             float32 [num, *config.sample.shape] on the model's device; images in [-1, 1].
 
         Raises:
-            UsageError: num below 1, a seed below 0, values of other types, or labels that the model does not have.
+            UsageError: num below 1, a seed below 0, values of other types, or labels or options that the model does not
+                have.
         """
-        return torch.cat(list(self.stream(num, seed=seed, labels=labels)))
+        return torch.cat(list(self.stream(num, seed=seed, labels=labels, options=options)))
 
     def stream(
         self,
@@ -120,6 +130,7 @@ class GAN:
         *,
         seed: int | None = None,
         labels: int | Sequence[int] | None = None,
+        options: Mapping[str, Any] | None = None,
         batch_size: int | None = None,
         rows: slice = slice(None),
     ) -> Iterator[Tensor]:
@@ -131,6 +142,7 @@ class GAN:
             num: how many, at least 1.
             seed: fixes the latents; None takes a random one.
             labels: as in `sample`.
+            options: as in `sample`.
             batch_size: samples in one pass, at least 1; None takes what is fast on the device. Another one changes no
                 latent, and samples by rounding only.
             rows: only these of the num samples, as whole batches: for processes that share the work.
@@ -139,7 +151,8 @@ class GAN:
             float32 [batch_size, *config.sample.shape] on the model's device; the last one may be shorter.
 
         Raises:
-            UsageError: num or batch_size below 1, or labels that the model does not have; before the first batch.
+            UsageError: num or batch_size below 1, or labels or options that the model does not have; before the first
+                batch.
         """
         # Not a generator function itself: arguments are checked at the call, and only the samples are lazy.
         num = _whole(num, "the number of samples", 1)
@@ -150,7 +163,7 @@ class GAN:
         start, stop, _ = rows.indices(num)
         # Batches of other rows are drawn and thrown away, which is cheap beside generating them.
         own = islice(enumerate(inputs), -(-start // size), -(-stop // size))
-        return self._generated(own, seed, num // size)
+        return self._generated(own, seed, sampling_options(self.config, options), num // size)
 
     def interpolate(
         self,
@@ -160,6 +173,7 @@ class GAN:
         frames: int = 96,
         seed: int | None = None,
         labels: int | Sequence[int] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Iterator[Tensor]:
         """Generate samples while their latents move in a loop from seed to seed.
 
@@ -169,6 +183,7 @@ class GAN:
             frames: steps of the loop, at least `keys`; the step after the last one is the first again.
             seed: fixes the latents; None takes a random one.
             labels: as in `sample`; they do not change on the way.
+            options: as in `sample`.
 
         Yields:
             what `sample` returns, once for each frame. Noise does not move: it is that of the first seed throughout.
@@ -188,17 +203,25 @@ class GAN:
             # share of the way to the next one. The remainder by keys closes the loop.
             key, share = divmod(frame * keys / frames, 1)
             start, end = latents[int(key)], latents[(int(key) + 1) % keys]
-            yield self.generate(interpolate_latents(self.config.latent, start, end, share), chosen, seed=first)
+            between = interpolate_latents(self.config.latent, start, end, share)
+            yield self.generate(between, chosen, seed=first, options=options)
 
-    def generate(self, latents: Tensor, labels: Tensor | None = None, *, seed: int = 0) -> Tensor:
+    def generate(
+        self,
+        latents: Tensor,
+        labels: Tensor | None = None,
+        *,
+        seed: int = 0,
+        options: Mapping[str, Any] | None = None,
+    ) -> Tensor:
         """Map given latents [num, *latent.shape] (and labels int64 [num]) to samples [num, *sample.shape].
 
         The seed fixes the noise of generators that have any.
         """
         num, size = len(latents), self.batch_size
         chosen = repeat(None) if labels is None else iter(labels.split(size))
-        inputs = self._inputs(iter(latents.split(size)), chosen, num, seed, size)
-        return torch.cat(list(self._generated(enumerate(inputs), seed, num // size)))
+        inputs = enumerate(self._inputs(iter(latents.split(size)), chosen, num, seed, size))
+        return torch.cat(list(self._generated(inputs, seed, sampling_options(self.config, options), num // size)))
 
     def _inputs(
         self, latents: Iterator[Tensor], conditions: Iterator[Tensor | None], num: int, seed: int, size: int
@@ -210,11 +233,13 @@ class GAN:
 
     # On a generator function, torch turns gradients off only while a batch is computed, not while the caller has it.
     @torch.no_grad()
-    def _generated(self, inputs: Iterator[tuple[int, SampleInputs]], seed: int, num_full: int) -> Iterator[Tensor]:
+    def _generated(
+        self, inputs: Iterator[tuple[int, SampleInputs]], seed: int, options: Mapping[str, Any], num_full: int
+    ) -> Iterator[Tensor]:
         """Yield the samples of each numbered batch of inputs; `num_full` batches have the full size."""
 
         def run(inputs: SampleInputs) -> Tensor:
-            return generate(self.generator, *inputs)
+            return generate(self.generator, *inputs, options)
 
         fast = None
         for number, cpu_inputs in inputs:

@@ -41,11 +41,15 @@ def generate(
     latents: Tensor,
     condition: Tensor | None = None,
     noise: Mapping[str, Tensor] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Tensor:
-    """Return samples [batch, *shape]. Everything that calls a generator calls it here, training and sampling alike."""
+    """Return samples [batch, *shape]. Everything that calls a generator calls it here, training and sampling alike.
+
+    Options are those of sampling; in training there are none.
+    """
     arguments = (latents,) if condition is None else (latents, condition)
     keywords = {"noise": dict(noise)} if noise else {}
-    samples: Tensor = generator(*arguments, **keywords)
+    samples: Tensor = generator(*arguments, **keywords, **(options or {}))
     return samples
 
 

@@ -54,9 +54,9 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Dat
     except ValidationError as error:
         first = error.errors()[0]
         key = shortened(".".join(str(part) for part in first["loc"]).removeprefix("recipe."))
-        if first["type"] == "value_error":  # a dataclass that checks its fields together says itself what is wrong
-            where = f"{source}: {key}" if key else source
-            raise SettingsError(f"{where}: {shortened(first['ctx']['error'])}.", hint=SETTINGS_HINT) from error
+        if first["type"] == "value_error":  # of a dataclass whose fields contradict each other
+            reason = ": ".join(part for part in (key, first["msg"].removeprefix("Value error, ")) if part)
+            raise SettingsError(f"{source}: {shortened(reason)}.", hint="Change the value that it names.") from error
         missing = first["type"] == "missing"
         fault = "is missing" if missing else f"= {shortened(json.dumps(first['input'], default=str))} is not valid"
         raise SettingsError(f"{source}: {key} {fault}.", hint=f"{key} must be {_expected(kind, first)}.") from error

@@ -144,7 +144,7 @@ def test_parts_that_processes_generate_are_those_of_the_whole(name: str) -> None
 def test_an_interpolation_moves_the_latents_and_not_the_noise(name: str) -> None:
     gan = make_noisy_gan(name)
     frames = list(gan.interpolate(3, keys=2, frames=4, seed=7))
-    assert torch.equal(frames[0], gan.sample(3, seed=7))
+    assert torch.allclose(frames[0], gan.sample(3, seed=7), atol=1e-5)
     torch.nn.init.zeros_(gan.generator.first.weight)  # type: ignore[union-attr, arg-type]
     frames = list(gan.interpolate(3, keys=2, frames=4, seed=7))
     assert all(torch.equal(frame, frames[0]) for frame in frames)

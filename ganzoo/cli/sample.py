@@ -17,6 +17,7 @@ from ganzoo.system.devices import cpu_threads
 
 if TYPE_CHECKING:
     from ganzoo.model import GAN
+    from ganzoo.rendering.sample import Choices
 
 MAX_WIDTH = 80
 """Columns of a picture in the terminal."""
@@ -27,6 +28,10 @@ def sample(
     num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples.")] = 64,
     seed: Seed = None,
     label: Annotated[str | None, typer.Option(help="Name of the class, for class-conditional models.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Sampling option; `ganzoo show ARCHITECTURE` lists them."),
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option("--out", "-o", help="A .png, .npy or .safetensors file, or FOLDER/ for one file per sample."),
@@ -46,6 +51,7 @@ def sample(
     """Generate samples; without --out, show them in the terminal."""
     _check_request(target, shard_size, interpolate, json)
 
+    from ganzoo.config import assignments_layer
     from ganzoo.randomness import random_seed
     from ganzoo.rendering.sample import class_index, sample_writer
     from ganzoo.sources import load
@@ -54,17 +60,17 @@ def sample(
     write = None if target is None else sample_writer(target, shard_size=shard_size, interpolate=interpolate)
     with download_bars() as access:
         gan = load(reference, device=device, access=access)
-    class_label = class_index(gan, label)
+    choices: Choices = {"labels": class_index(gan, label), "options": assignments_layer(assignments or ()).values}
     chosen_seed = random_seed() if seed is None else seed
     if write is None:
         with cpu_threads(threads):
-            _show(gan, num, chosen_seed, class_label)
+            _show(gan, num, chosen_seed, choices)
         return
     if seed is None:
         out.talk(f"seed {chosen_seed}")
     bar = counting_bar("sampling") if num > gan.batch_size else nullcontext()
     with cpu_threads(threads), bar as progress:
-        written = write(gan, num, chosen_seed, class_label, progress)
+        written = write(gan, num, chosen_seed, choices, progress)
     if json:
         out.json({**asdict(written), "path": str(written.path)})
     else:
@@ -86,15 +92,14 @@ LEGIBLE = 10
 """Pixels of the shorter side of an image in the terminal, where a line has two."""
 
 
-def _show(gan: GAN, num: int, seed: int, label: int | None) -> None:
+def _show(gan: GAN, num: int, seed: int, choices: Choices) -> None:
     """Draw samples in the terminal: all of them if they fit, else as many images as can still be recognised."""
-    from ganzoo.rendering import TerminalPicture, for_terminal, image_grid, picture
-    from ganzoo.rendering.picture import check_drawable
+    from ganzoo.rendering import TerminalPicture, check_drawable, for_terminal, image_grid, picture
 
     console, spec = out.console(), gan.config.sample
     check_drawable(num, spec)
     width, lines = min(console.width, MAX_WIDTH), max(1, console.height - 3)  # the prompt and what is said below
-    samples = gan.sample(num, seed=seed, labels=label).cpu()
+    samples = gan.sample(num, seed=seed, **choices).cpu()
     drawn = TerminalPicture(for_terminal(picture(samples, spec), spec), max_width=width)
     shown = num
     if drawn.size(width)[1] > lines and spec.kind == "image":

@@ -171,7 +171,7 @@ def _plain(spec: Any) -> dict[str, Any]:
         value = getattr(spec, field.name)
         if isinstance(spec, DatasetSpec) and field.name == "sample":
             value = configured(spec).sample  # with the default settings, where it depends on them
-        if isinstance(value, type):
+        if isinstance(value, type) and dataclasses.is_dataclass(value):
             document[field.name] = {entry.name: _default(entry) for entry in dataclasses.fields(value)}
         elif isinstance(value, Callable):  # type: ignore[arg-type]
             continue

@@ -79,9 +79,9 @@ def evaluate_gan(
 
     Under torchrun, all processes share the work, and each must call this.
     """
+    settings, source = gan.config.dataset_config, f"config.json of {reference}"
     with naming_plugins(gan.config.requires, reference):
-        spec = registry.datasets.get(gan.config.dataset)
-    dataset = configured(spec, gan.config.dataset_config, f"config.json of {reference}")
+        dataset = configured(registry.datasets.get(gan.config.dataset), settings, source)
     chosen = protocol if isinstance(protocol, EvaluationProtocol) else find_protocol(dataset, protocol)
     return Evaluator(dataset, chosen, gan.device, data_dir, init_processes()).measure(gan, reference)
 

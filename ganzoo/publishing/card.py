@@ -66,8 +66,8 @@ def _metadata(facts: CardFacts) -> str:
 def _text(facts: CardFacts) -> str:
     config = facts.config
     shape, latent_shape = (" × ".join(map(str, spec.shape)) for spec in (config.sample, config.latent))
-    drawn, sample = config.sample.kind != "tensor", f"ganzoo sample hf:{facts.repo_id} --num 64 --seed 0 --out"
     labels = ", labels=0" if config.sample.classes is not None else ""
+    drawn, sample = config.sample.kind != "tensor", f"ganzoo sample hf:{facts.repo_id} --num 64 --seed 0 --out"
     parts = [
         f"# {facts.repo_id.partition('/')[2]}\n",
         *(["![samples](samples.png)\n"] if drawn else []),

@@ -106,8 +106,8 @@ def write_samples(
         workers: folders and shards only: number of processes that encode; 1 encodes in this process.
         progress: called with the number of samples written so far, and of all samples.
 
-    Raises GanzooError when a file cannot be written, or if an array would not fit on the disk; UsageError for samples
-    that cannot be drawn, or too many for one picture.
+    Raises GanzooError when a file cannot be written, or if an array would not fit on the disk; UsageError for a picture
+    of samples that are not drawn, or of too many.
     """
 
     def report(done: int) -> None:

@@ -40,17 +40,8 @@ Items = NDArray[Any]
 others as float32 [num, *shape]."""
 
 
-def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
-    """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot.
-
-    Raises UsageError for tensors, and for more samples than one picture can show.
-    """
-    check_drawable(len(samples), spec)
-    return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
-
-
 def check_drawable(num: int, spec: SampleSpec) -> None:
-    """Refuse tensors, and more samples than one picture can show, before they are generated. Raises UsageError."""
+    """Refuse samples that are only written as arrays, and more than one picture can show. Raises UsageError."""
     if spec.kind == "tensor":
         raise UsageError(
             f"these samples are tensors of shape {list(spec.shape)}, which are not drawn.",
@@ -63,6 +54,15 @@ def check_drawable(num: int, spec: SampleSpec) -> None:
             f"{num:,} samples do not fit into one picture.",
             hint=f"Ask for at most {most:,}, or write a folder of PNGs (samples/) or an array (samples.npy).",
         )
+
+
+def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
+    """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot.
+
+    Raises UsageError for tensors, and for too many samples.
+    """
+    check_drawable(len(samples), spec)
+    return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
 
 
 def save_picture(samples: Tensor, spec: SampleSpec, path: Path) -> None:

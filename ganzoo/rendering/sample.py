@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ganzoo.errors import UsageError
 from ganzoo.randomness import random_seed
@@ -54,6 +54,7 @@ def sample(
     out: str | os.PathLike[str],
     seed: int | None = None,
     label: str | int | None = None,
+    options: Mapping[str, Any] | None = None,
     shard_size: int | None = None,
     interpolate: int | None = None,
     device: str | torch.device = "cpu",
@@ -71,6 +72,7 @@ def sample(
             that ends in a slash or has no suffix (a PNG for each sample, for tensors a .npy).
         seed: fixes the samples; None takes a random one.
         label: class-conditional models only: one class, by name or number; None goes through the classes in turn.
+        options: sampling options of the architecture, such as {"psi": 0.7}.
         shard_size: write tar shards of this many samples into the folder, as webdataset reads them.
         interpolate: write a loop through this many seeds, at least 2, into `x.gif` or `x.webp`.
         device: where to load a model: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or a `torch.device`.
@@ -78,18 +80,26 @@ def sample(
         progress: called with the number of samples written so far, and of all samples.
 
     Raises:
-        UsageError: a name of no known format, a folder that is not empty, options that exclude each other, a label that
-            the model does not have, more samples than one picture can show, or a picture or animation of tensors, which
-            are not drawn.
+        UsageError: a name of no known format, a folder that is not empty, options that exclude each other, a label or
+            an option that the model does not have, a picture or animation of tensors, which are not drawn, or of more
+            samples than one picture can show.
         GanzooError: what loading raises, or a file that cannot be written.
     """
     write = sample_writer(os.fspath(out), shard_size=shard_size, interpolate=interpolate)
     gan = load(reference, device=device, access=access) if isinstance(reference, str | os.PathLike) else reference
-    return write(gan, num, random_seed() if seed is None else seed, class_index(gan, label), progress)
+    choices: Choices = {"labels": class_index(gan, label), "options": options}
+    return write(gan, num, random_seed() if seed is None else seed, choices, progress)
 
 
-SampleWriter = Callable[["GAN", int, int, int | None, ShowProgress | None], Sampled]
-"""(model, number of samples, seed, label or None for all classes in turn, progress)."""
+class Choices(TypedDict):
+    """What is chosen for all samples: arguments of `GAN.sample` by name."""
+
+    labels: int | None
+    options: Mapping[str, Any] | None
+
+
+SampleWriter = Callable[["GAN", int, int, Choices, ShowProgress | None], Sampled]
+"""(model, number of samples, seed, choices, progress)."""
 
 
 def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int | None = None) -> SampleWriter:
@@ -97,13 +107,13 @@ def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int |
     if interpolate is None:
         target = parse_target(out, shard_size)
 
-        def write(gan: GAN, num: int, seed: int, label: int | None, progress: ShowProgress | None) -> Sampled:
+        def write(gan: GAN, num: int, seed: int, choices: Choices, progress: ShowProgress | None) -> Sampled:
             written = write_samples(
-                gan.stream(num, seed=seed, labels=label),
+                gan.stream(num, seed=seed, **choices),
                 num,
                 gan.config.sample,
                 target,
-                labels=gan.label_batches(num, label),
+                labels=gan.label_batches(num, choices["labels"]),
                 workers=max(1, num_cores() - 1) if num >= MANY_PICTURES else 1,  # one core generates
                 progress=progress,
             )
@@ -116,10 +126,10 @@ def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int |
     path, keys = expanded(out), interpolate
     animation_encoder(path)  # refuses an unknown file type
 
-    def write_loop(gan: GAN, num: int, seed: int, label: int | None, progress: ShowProgress | None) -> Sampled:
-        frames = min(MAX_FRAMES, keys * round(2 / FRAME_SECONDS))  # two seconds from seed to seed, or less
+    def write_loop(gan: GAN, num: int, seed: int, choices: Choices, progress: ShowProgress | None) -> Sampled:
         check_drawable(num, gan.config.sample)
-        moments = gan.interpolate(num, keys=keys, frames=frames, seed=seed, labels=label)
+        frames = min(MAX_FRAMES, keys * round(2 / FRAME_SECONDS))  # two seconds from seed to seed, or less
+        moments = gan.interpolate(num, keys=keys, frames=frames, seed=seed, **choices)
         write_animation(
             [shrink_to_fit(picture(samples, gan.config.sample)) for samples in moments], path, FRAME_SECONDS
         )

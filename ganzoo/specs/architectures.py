@@ -33,8 +33,9 @@ class ArchitectureSpec:
     """(config, latent, sample) -> module; module(z [batch, dim, *grid]) -> [batch, *sample.shape].
     When `sample.classes` is given: module(z, labels), labels int64 [batch]. With `noise`: module(…, noise={name: tensor
     [batch, *shape]})."""
-    build_discriminator: Callable[[Any, SampleSpec], torch.nn.Module]
-    """(config, sample) -> module; module(samples [batch, *sample.shape] (, labels)) -> raw logits [batch]."""
+    build_discriminator: Callable[[Any, SampleSpec], torch.nn.Module] | None
+    """(config, sample) -> module; module(samples [batch, *sample.shape] (, labels)) -> raw logits [batch]. None: its
+    generators can be imported and sampled, but not trained."""
     conditional: bool = False
     """Whether the builders understand `sample.classes`."""
     latent_grid: bool = False
@@ -45,6 +46,10 @@ class ArchitectureSpec:
     gets it as the keyword argument `noise`: name -> float32 [batch, *shape]. When sampling it follows from the seed, so
     a sample has the same noise alone, in any batch and on every device. A generator may also call `torch.randn`; then
     the noise of a sample depends on its batch and on the device."""
+    sampling_options: type[Any] | None = None
+    """A frozen dataclass of options that may be chosen when sampling (`ganzoo sample --set psi=0.7`), each with bounds
+    and a default; None: there are none. The generator gets all of them as keyword arguments when sampling. In training
+    it gets none, and its own defaults apply."""
     batch_independent: bool = False
     """Whether the discriminator's logit of a sample depends on that sample alone (no batch statistics), so that real
     and fake samples may be concatenated into one pass."""

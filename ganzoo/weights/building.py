@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import SettingsError, WeightsFormatError, shortened
+from ganzoo.errors import SettingsError, UsageError, WeightsFormatError, shortened
 from ganzoo.registry import architectures
 from ganzoo.requirements import naming_plugins
 from ganzoo.specs import ArchitectureSpec
-from ganzoo.validation import architecture_config
+from ganzoo.validation import architecture_config, validated
 
 if TYPE_CHECKING:
     import torch
@@ -49,9 +50,15 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
 def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
     """Return a function that builds the discriminator. Raises SettingsError, UnknownNameError, PluginError."""
     spec = _architecture(config, source)
+    build_discriminator = spec.build_discriminator
+    if build_discriminator is None:
+        raise SettingsError(
+            f"{source}: the architecture {config.architecture!r} has no discriminator, so it cannot be trained.",
+            hint="Import weights for it with `ganzoo import`, or train another architecture.",
+        )
     values = architecture_config(spec, config.config, source)
     _check_conditional(config, spec.conditional, source)
-    return lambda: spec.build_discriminator(values, config.sample)
+    return lambda: build_discriminator(values, config.sample)
 
 
 def _architecture(config: ModelConfig, source: str) -> ArchitectureSpec:
@@ -65,6 +72,25 @@ def noise_shapes(config: ModelConfig, source: str) -> dict[str, tuple[int, ...]]
     if spec.noise is None:
         return {}
     return dict(spec.noise(architecture_config(spec, config.config, source), config.sample))
+
+
+def sampling_options(config: ModelConfig, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the keyword arguments that a generator gets when sampling: the given options, the others' defaults.
+
+    Raises UsageError for an option that does not exist, SettingsError, UnknownNameError, PluginError.
+    """
+    kind = _architecture(config, config.recipe).sampling_options
+    names = [] if kind is None else [field.name for field in dataclasses.fields(kind)]
+    for name in values or ():
+        if name not in names:
+            raise UsageError(
+                f"the architecture {config.architecture!r} has no sampling option {shortened(name)!r}.",
+                hint=f"It has {', '.join(names)}." if names else "It has none; leave it out.",
+            )
+    if kind is None:
+        return {}
+    options = validated(kind, values or {}, f"sampling options of {config.architecture!r}")
+    return {name: getattr(options, name) for name in names}
 
 
 def _check_conditional(config: ModelConfig, supported: bool, source: str) -> None:

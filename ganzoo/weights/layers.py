@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.registry import architectures
 from ganzoo.weights.building import (
     build_on_meta,
     discriminator_builder,
@@ -49,7 +50,10 @@ class Summary:
 
 
 def summaries(config: ModelConfig, source: str) -> dict[str, Summary]:
-    """Return the layers of generator and discriminator. Raises SettingsError, UnknownNameError, PluginError."""
+    """Return the layers of the generator, and of the discriminator if there is one.
+
+    Raises SettingsError, UnknownNameError, PluginError.
+    """
     import torch
 
     from ganzoo.sampling import generate
@@ -59,11 +63,11 @@ def summaries(config: ModelConfig, source: str) -> dict[str, Summary]:
         labels = None if config.sample.classes is None else torch.zeros(_BATCH, dtype=torch.int64)
         noise = {name: torch.zeros(_BATCH, *shape) for name, shape in noise_shapes(config, source).items()}
     generator = build_on_meta(generator_builder(config, source))
-    discriminator = build_on_meta(discriminator_builder(config, source))
-    return {
-        "generator": _summary(generator, lambda: generate(generator, latents, labels, noise)),
-        "discriminator": _summary(discriminator, lambda: discriminator(samples, *([] if labels is None else [labels]))),
-    }
+    found = {"generator": _summary(generator, lambda: generate(generator, latents, labels, noise))}
+    if architectures.get(config.architecture).build_discriminator is not None:
+        net = build_on_meta(discriminator_builder(config, source))
+        found["discriminator"] = _summary(net, lambda: net(samples, *([] if labels is None else [labels])))
+    return found
 
 
 def _summary(net: nn.Module, run: Callable[[], Tensor]) -> Summary:

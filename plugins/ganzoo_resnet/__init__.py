@@ -28,10 +28,11 @@ class ResNetConfig:
 RESNET = ArchitectureSpec(
     name="resnet",
     summary="residual generator and spectrally normalised residual discriminator, for images whose sides halve evenly",
-    paper="Miyato et al. 2018, arXiv:1802.05957, table 4",
+    paper="Miyato et al. 2018, arXiv:1802.05957, table 4; labels as in Miyato and Koyama 2018, arXiv:1802.05637",
     license="MIT",
     config=ResNetConfig,
     build_generator=deferred("ganzoo_resnet.networks:Generator"),
     build_discriminator=deferred("ganzoo_resnet.networks:Discriminator"),
+    conditional=True,
     batch_independent=True,
 )

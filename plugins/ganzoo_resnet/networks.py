@@ -1,4 +1,8 @@
-"""Generator and discriminator (Miyato et al. 2018, arXiv:1802.05957, table 4)."""
+"""Generator and discriminator (Miyato et al. 2018, arXiv:1802.05957, table 4).
+
+With classes, normalisations of the generator's blocks take their scale and shift from the label, and the discriminator
+adds an inner product with the label's embedding (Miyato and Koyama 2018, arXiv:1802.05637).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ from itertools import pairwise
 from math import sqrt
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, linear
 
 from ganzoo.errors import SettingsError
 from ganzoo.specs import LatentSpec, SampleSpec
@@ -20,17 +25,18 @@ Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class Generator(nn.Module):
-    """z [batch, latent.dim] -> images [batch, channels, height, width]."""
+    """z [batch, latent.dim] (, labels [batch]) -> images [batch, channels, height, width]."""
 
     def __init__(self, config: ResNetConfig, latent: LatentSpec, sample: SampleSpec) -> None:
         super().__init__()
-        widths = config.generator_widths
+        widths, classes = config.generator_widths, _num_classes(sample)
         # Shapes for cifar10-sngan: [batch, 128] -> [batch, 256, 4, 4] -> 8 × 8 -> 16 × 16 -> [batch, 256, 32, 32] ->
         # [batch, 3, 32, 32].
         height, width = _coarsest(sample, len(widths) - 1)
         self.coarsest_shape = (widths[0], height, width)
         self.project = _initialized(nn.Linear(latent.dim, widths[0] * height * width))
-        self.blocks = nn.Sequential(*(DoublingBlock(before, after) for before, after in pairwise(widths)))
+        self.blocks = nn.Sequential(*(DoublingBlock(before, after, classes) for before, after in pairwise(widths)))
+        # Its normalisation is the same for all classes, as in the published code.
         self.output = nn.Sequential(
             nn.BatchNorm2d(widths[-1]),
             nn.ReLU(),
@@ -38,23 +44,25 @@ class Generator(nn.Module):
             nn.Tanh(),
         )
 
-    def forward(self, latents: Tensor) -> Tensor:
-        coarsest = self.project(latents).unflatten(1, self.coarsest_shape)  # [batch, widths[0], h, w]
-        images: Tensor = self.output(self.blocks(coarsest))
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        features = self.project(latents).unflatten(1, self.coarsest_shape)  # [batch, widths[0], h, w]
+        for block in self.blocks:
+            features = block(features, labels)
+        images: Tensor = self.output(features)
         return images
 
 
 class DoublingBlock(nn.Module):
-    """[batch, before, h, w] -> [batch, after, 2h, 2w]."""
+    """[batch, before, h, w] (, labels [batch]) -> [batch, after, 2h, 2w]."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, before: int, after: int, classes: int) -> None:
         super().__init__()
         self.residual = nn.Sequential(
             # Pre-activation: normalise, rectify, convolve, so that the sum of a block is passed on untouched.
-            nn.BatchNorm2d(before),
+            _normalisation(before, classes),
             nn.ReLU(),
             _initialized(DoublingConv2d(before, after), gain=sqrt(2)),
-            nn.BatchNorm2d(after),
+            _normalisation(after, classes),
             nn.ReLU(),
             _initialized(nn.Conv2d(after, after, kernel_size=3, padding=1), gain=sqrt(2)),
         )
@@ -63,13 +71,34 @@ class DoublingBlock(nn.Module):
             _initialized(nn.Conv2d(before, after, kernel_size=1)), nn.Upsample(scale_factor=2)
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        doubled: Tensor = self.residual(images) + self.shortcut(images)
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        features = images
+        for layer in self.residual:
+            features = layer(features, labels) if isinstance(layer, ConditionalNorm) else layer(features)
+        doubled: Tensor = features + self.shortcut(images)
         return doubled
 
 
+class ConditionalNorm(nn.Module):
+    """A batch normalisation whose scale and shift are the label's (Dumoulin et al. 2017, arXiv:1610.07629)."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        # affine=False: the label's scale and shift take the place of the shared ones.
+        self.norm = nn.BatchNorm2d(width, affine=False)
+        # Scale 1 and shift 0 at the beginning, so that all classes start from plain batch normalisation.
+        self.scale, self.shift = nn.Embedding(classes, width), nn.Embedding(classes, width)
+        nn.init.ones_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        scale, shift = (embedding(labels)[:, :, None, None] for embedding in (self.scale, self.shift))
+        normal: Tensor = scale * self.norm(images) + shift  # [batch, width, h, w]
+        return normal
+
+
 class Discriminator(nn.Module):
-    """images [batch, channels, height, width] -> raw logits [batch]."""
+    """images [batch, channels, height, width] (, labels [batch]) -> raw logits [batch]."""
 
     def __init__(self, config: ResNetConfig, sample: SampleSpec) -> None:
         super().__init__()
@@ -85,20 +114,37 @@ class Discriminator(nn.Module):
         blocks: list[nn.Module] = [FirstBlock(sample.shape[0], widths[0])]
         for index, (before, after) in enumerate(pairwise(widths), start=1):
             blocks.append(Block(before, after, halving=index < halvings))
-        self.layers = nn.Sequential(*blocks, nn.ReLU(), SumPooling(), _initialized(nn.Linear(widths[-1], 1)))
+        readout = _initialized(nn.Linear(widths[-1], 1))
+        if sample.classes is not None:
+            readout = _initialized(Projection(widths[-1], len(sample.classes)))
+        self.layers = nn.Sequential(*blocks, nn.ReLU(), SumPooling(), readout)
         self.norm = SpectralNorm(list(self._weights().values()))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         # The normalised weights stand in for the parameters for this one call, so gradients flow through the division
         # and no layer has to know of it.
         weights = self._weights()
         normalized = dict(zip(weights, self.norm(list(weights.values())), strict=True))
-        logits: Tensor = functional_call(self.layers, normalized, (images,))
-        return logits.squeeze(1)
+        readouts: Tensor = functional_call(self.layers, normalized, (images,))  # [batch, 1], or [batch, 1 + classes]
+        logits = readouts[:, 0]
+        return logits if labels is None else logits + readouts[:, 1:].gather(1, labels[:, None])[:, 0]
 
     def _weights(self) -> dict[str, Tensor]:
         # Matrices and kernels; biases do not change the Lipschitz constant.
         return {name: weight for name, weight in self.layers.named_parameters() if weight.dim() > 1}
+
+
+class Projection(nn.Linear):
+    """features [batch, width] -> [batch, 1 + classes]: psi(phi), then the inner product of phi with each embedding."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__(width, 1)
+        # A matrix of its own, so that its spectral norm is its own too, as in the published code.
+        self.embedding = nn.Embedding(classes, width)
+        nn.init.xavier_uniform_(self.embedding.weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.cat([super().forward(features), linear(features, self.embedding.weight)], dim=1)
 
 
 class FirstBlock(nn.Module):
@@ -149,6 +195,14 @@ class SumPooling(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         # A sum, as published, not a mean: the linear layer after it is spectrally normalised and could not scale it up.
         return images.sum((2, 3))
+
+
+def _num_classes(sample: SampleSpec) -> int:
+    return len(sample.classes) if sample.classes is not None else 0
+
+
+def _normalisation(width: int, classes: int) -> nn.Module:
+    return ConditionalNorm(width, classes) if classes else nn.BatchNorm2d(width)
 
 
 def _initialized(layer: Layer, *, gain: float = 1.0) -> Layer:

@@ -189,3 +189,10 @@ def test_a_run_left_in_the_middle_and_resumed_gives_the_same_bytes(
     expected, found = checkpoint(whole), checkpoint(resumed)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_labels_are_refused_in_one_line(photographs: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'r3gan' does not take labels"):
+        ganzoo.train(
+            "cifar10-r3gan", out=tmp_path / "run", data_dir=photographs, settings={"conditional": True, "device": "cpu"}
+        )

@@ -21,7 +21,7 @@ from ganzoo.weights.building import num_parameters
 from ganzoo.weights.tensors import deserialize, serialize
 from ganzoo_resnet import RESNET, ResNetConfig
 from ganzoo_resnet.convolutions import DoublingConv2d, HalvingConv2d
-from ganzoo_resnet.networks import Block, FirstBlock
+from ganzoo_resnet.networks import Block, ConditionalNorm, FirstBlock, Projection
 from ganzoo_resnet.spectral import SpectralNorm
 
 LATENT = LatentSpec(dim=128)
@@ -262,8 +262,83 @@ def test_a_run_left_in_the_middle_and_resumed_gives_the_same_bytes(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_labels_are_refused_in_one_line(photographs: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="'resnet' does not take labels"):
-        ganzoo.train(
-            "cifar10-sngan", out=tmp_path / "run", data_dir=photographs, settings={"conditional": True, "device": "cpu"}
-        )
+CLASSES = SampleSpec(kind="image", shape=(3, 32, 32), classes=("cat", "dog", "frog"))
+
+
+def test_with_labels_each_class_has_its_own_scale_shift_and_projection() -> None:
+    generator, discriminator = nets(SMALL, CLASSES)
+    plain = [num_parameters(net) for net in nets(SMALL)]
+    # Two normalisations in each block, before its convolutions, have three scales and shifts instead of one.
+    assert num_parameters(generator) == plain[0] + 2 * (3 - 1) * (8 + 6 + 6 + 4 + 4 + 4)
+    assert num_parameters(discriminator) == plain[1] + 3 * 6
+
+    for norm in (layer for layer in generator.modules() if isinstance(layer, ConditionalNorm)):
+        nn.init.normal_(norm.scale.weight)
+    generator, discriminator = generator.eval(), discriminator.eval()
+    latents, labels = torch.randn(4, 128), torch.tensor([0, 1, 2, 1])
+    images = generator(latents, labels)
+    others = generator(latents, torch.tensor([0, 2, 2, 1]))
+    same = [torch.equal(image, other) for image, other in zip(images, others, strict=True)]
+    assert same == [True, False, True, True]
+
+    # f(x, y) = y^T V phi(x) + psi(phi(x)), with V and psi each normalised by itself; psi has a bias of zero here.
+    seen: list[Tensor] = []
+    projection = next(layer for layer in discriminator.modules() if isinstance(layer, Projection))
+    projection.register_forward_pre_hook(
+        lambda layer, inputs: seen.extend([*inputs, layer.embedding.weight, layer.weight])
+    )
+    logits = discriminator(images, labels)
+    phi, embeddings, psi = seen
+    assert logits.shape == (4,)
+    torch.testing.assert_close(logits, (phi * (embeddings[labels] + psi)).sum(1))
+    assert not torch.allclose(logits, discriminator(images, torch.tensor([1, 2, 0, 0])))
+
+
+def test_the_projection_is_spectrally_normalised_like_any_other_layer() -> None:
+    _, discriminator = nets(SMALL, CLASSES)
+    projection = next(layer for layer in discriminator.modules() if isinstance(layer, Projection))
+    images, labels = torch.rand(2, 3, 32, 32), torch.tensor([0, 2])
+    seen: list[Tensor] = []
+    projection.register_forward_hook(lambda layer, *_: seen.append(layer.embedding.weight.detach()))
+    with torch.no_grad():
+        projection.embedding.weight *= 5
+        for _ in range(50):
+            discriminator(images, labels)
+    assert largest_singular_value(seen[-1]) == pytest.approx(1, abs=0.01)
+
+
+def test_without_labels_the_names_of_the_tensors_are_what_they_always_were() -> None:
+    generator, discriminator = nets(SMALL)
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    assert list(generator.state_dict())[:10] == [
+        *("project.weight", "project.bias", *(f"blocks.0.residual.0.{name}" for name in norm)),
+        *("blocks.0.residual.2.weight", "blocks.0.residual.2.bias", "blocks.0.residual.3.weight"),
+    ]
+    assert list(discriminator.state_dict())[-3:] == ["layers.5.weight", "layers.5.bias", "norm.u"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["cifar10-sngan", "cifar10-dcgan"])
+def test_a_class_conditional_run_is_resumed_to_the_same_bytes_and_sampled_by_class(
+    recipe: str, photographs: Path, tmp_path: Path
+) -> None:
+    tiny = {**TINY, "conditional": True, "device": "cpu", "optimizers.generator.learning_rate": 0.05}
+    if recipe == "cifar10-dcgan":
+        tiny |= {"config.generator_widths": [8, 6, 4], "config.discriminator_widths": [4, 6, 8]}
+    layers = [Layer("test", tiny)]
+    whole = Training.start(recipe, tmp_path / "whole", layers, photographs)
+    list(whole)
+    stopped = Training.start(recipe, tmp_path / "stopped", layers, photographs)
+    for record in stopped:
+        if record.step == 3:
+            break
+    resumed = Training.resume(stopped.run.path)
+    list(resumed)
+    expected, found = checkpoint(whole), checkpoint(resumed)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+    gan = ganzoo.load(whole.run.path)
+    assert gan.config.sample.classes is not None
+    assert len(gan.config.sample.classes) == 10
+    assert not torch.allclose(gan.sample(4, seed=0, labels=0), gan.sample(4, seed=0, labels=1), atol=1e-3)

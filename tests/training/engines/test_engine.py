@@ -45,6 +45,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "clipped weights, five discriminator steps": ("cifar10-wgan", DCGAN),
     "gradient penalty": ("cifar10-wgan-gp", DCGAN),
     "spectral norm, hinge": ("cifar10-sngan", SNGAN),
+    "conditional norm, projection": ("cifar10-sngan", {**SNGAN, "conditional": True}),
     "penalties of grouped convolutions": ("cifar10-r3gan", R3GAN),
     "augmentations": ("cifar10-wgan-gp", {**DCGAN, "augment": ["mirror", "color", "translation", "cutout"]}),
     "linear decay": ("quadratic-mlp", {"optimizers.generator.decay": "linear", "steps": 8}),

@@ -26,11 +26,15 @@ from ganzoo.errors import DuplicateNameError, PluginError, UnknownNameError, sho
 from ganzoo.specs import (
     API_VERSION,
     ArchitectureSpec,
+    AugmentationSpec,
     DatasetSpec,
     EvaluationProtocol,
     ExtractorSpec,
+    LossSpec,
     MetricSpec,
+    OptimizerSpec,
     Recipe,
+    RegularizerSpec,
 )
 from ganzoo.specs.registration import NAME, NAME_RULE, NewerApiError
 
@@ -38,7 +42,19 @@ FIRST_PARTY = "ganzoo"
 """The distribution whose plugins GANZOO_PLUGINS never turns off, and whose names are reserved."""
 UPDATE_GANZOO = "Update ganzoo: pip install --upgrade ganzoo"
 
-Spec = TypeVar("Spec", ArchitectureSpec, DatasetSpec, Recipe, MetricSpec, ExtractorSpec, EvaluationProtocol)
+Spec = TypeVar(
+    "Spec",
+    ArchitectureSpec,
+    DatasetSpec,
+    Recipe,
+    MetricSpec,
+    ExtractorSpec,
+    EvaluationProtocol,
+    LossSpec,
+    RegularizerSpec,
+    AugmentationSpec,
+    OptimizerSpec,
+)
 
 _log = logging.getLogger("ganzoo")
 
@@ -262,8 +278,23 @@ recipes = Registry("recipe", "ganzoo.recipes", Recipe)
 metrics = Registry("metric", "ganzoo.metrics", MetricSpec)
 extractors = Registry("extractor", "ganzoo.extractors", ExtractorSpec)
 protocols = Registry("protocol", "ganzoo.protocols", EvaluationProtocol)
+losses = Registry("loss", "ganzoo.losses", LossSpec)
+regularizers = Registry("regularizer", "ganzoo.regularizers", RegularizerSpec)
+augmentations = Registry("augmentation", "ganzoo.augmentations", AugmentationSpec)
+optimizers = Registry("optimizer", "ganzoo.optimizers", OptimizerSpec)
 
-REGISTRIES = (recipes, datasets, architectures, metrics, extractors, protocols)
+REGISTRIES = (
+    recipes,
+    datasets,
+    architectures,
+    metrics,
+    extractors,
+    protocols,
+    losses,
+    regularizers,
+    augmentations,
+    optimizers,
+)
 WEIGHTS_GROUP = "ganzoo.weights"
 GROUPS = (*(registry.group for registry in REGISTRIES), WEIGHTS_GROUP)
 

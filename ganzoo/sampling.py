@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from ganzoo.errors import first_sentence
+from ganzoo.system.trees import tensors_of, with_tensors
 
 FEWEST_BATCHES = 32
 """With fewer batches the generator is not captured: the capture itself takes time."""
@@ -32,8 +32,7 @@ class SampleInputs(NamedTuple):
 
     def to(self, device: torch.device) -> SampleInputs:
         """Return the inputs on a device."""
-        moved: SampleInputs = pytree.tree_map_only(Tensor, lambda tensor: tensor.to(device), self)
-        return moved
+        return with_tensors(self, (tensor.to(device) for tensor in tensors_of(self)))
 
 
 def generate(
@@ -82,7 +81,7 @@ class CapturedGenerator:
     def __init__(self, run: Run, inputs: SampleInputs) -> None:
         self._run, self._device = run, inputs.latents.device
         # A graph keeps addresses, not values: it always reads these tensors, into which each call copies its inputs.
-        self._inputs: SampleInputs = pytree.tree_map_only(Tensor, torch.clone, inputs)
+        self._inputs = with_tensors(inputs, map(torch.clone, tensors_of(inputs)))
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
             # On a stream of its own, as torch asks for warm-ups before a capture. The two waits order it with the work
@@ -103,11 +102,7 @@ class CapturedGenerator:
         if inputs.latents.shape != self._inputs.latents.shape:
             return self._run(inputs)
         with torch.cuda.device(self._device):
-            for static, value in zip(_tensors(self._inputs), _tensors(inputs), strict=True):
+            for static, value in zip(tensors_of(self._inputs), tensors_of(inputs), strict=True):
                 static.copy_(value)
             self._graph.replay()
             return self._output.clone()
-
-
-def _tensors(inputs: SampleInputs) -> list[Any]:
-    return [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)]

@@ -108,10 +108,11 @@ def open_dataset(
         digest = f"synthetic:{dataset.name}{settings_key(dataset.settings).decode()}"
         return OpenedDataset(dataset, split, _synthetic(dataset, split, download), digest)
 
-    def open_from(folder: Path | None, *, may_be_gone: bool = True, download: bool = False) -> OpenedDataset:
+    def open_from(
+        folder: Path | None, packed: Path, *, may_be_gone: bool = True, download: bool = False
+    ) -> OpenedDataset:
         """Open the copy that is packed from a folder (None: the store's own files), and pack it if need be."""
         root = home() / "datasets" / dataset.name
-        packed = pack_path(dataset.name, split, folder, dataset.settings)
         found = None if force else _read_pack(packed, dataset, split, sources_may_be_gone=may_be_gone)
         if found is not None:
             return found
@@ -133,17 +134,18 @@ def open_dataset(
         return found
 
     if data_dir is not None:
-        return open_from(dataset_folder(data_dir, dataset.name), may_be_gone=False)
+        folder = dataset_folder(data_dir, dataset.name)
+        return open_from(folder, pack_path(dataset.name, split, folder, dataset.settings), may_be_gone=False)
     # Copies of other settings hold other samples.
     copies = [copy for copy in packed_copies(dataset.name, split) if copy.settings == dataset.settings]
     for copy in copies:
         # Missing: it is out of date or damaged, and the files to pack it again from are gone.
         with contextlib.suppress(MissingDatasetError):
-            found = open_from(copy.folder)
+            found = open_from(copy.folder, copy.path)
             if copy.folder is not None or len(copies) > 1:
                 _say_which(found, copy)
             return found
-    return open_from(None, download=download)
+    return open_from(None, pack_path(dataset.name, split, None, dataset.settings), download=download)
 
 
 def _say_which(found: OpenedDataset, copy: PackedCopy) -> None:

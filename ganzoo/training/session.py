@@ -28,6 +28,7 @@ from ganzoo.training.engines.engine import Engine
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
 from ganzoo.training.run import Run, RunData, check_free, is_run
+from ganzoo.training.schedules import depends_on_length, recipe_schedules
 from ganzoo.training.state import TrainingState, check_trainable
 from ganzoo.training.tensorboard import check_tensorboard
 from ganzoo.training.threads import choose_threads
@@ -265,9 +266,8 @@ def _refuse_changes(path: Path, before: TrainingSettings, after: TrainingSetting
 
 
 def _may_change(key: str, values: tuple[Any, Any], settings: TrainingSettings) -> bool:
-    optimizers = settings.recipe.optimizers
-    if key == "recipe.steps":  # with linear decay, each step's learning rate depends on their number
-        return optimizers.generator.decay == optimizers.discriminator.decay == "none"
+    if key == "recipe.steps":  # a schedule over the whole run has other values in a longer one
+        return not any(depends_on_length(schedule) for schedule in recipe_schedules(settings.recipe))
     if key == "threads":  # only when asked for: it changes the last bits of every step, and nothing else
         return True
     if key == "engine":  # eager and graph compute the same numbers

@@ -11,8 +11,9 @@ from __future__ import annotations
 import torch
 
 from ganzoo.errors import first_sentence
+from ganzoo.system.trees import tensors_of, with_tensors
 from ganzoo.training.engines.tracing import TrainStep
-from ganzoo.training.inputs import PreparedInputs, materialize, tensors_of, with_tensors
+from ganzoo.training.inputs import PreparedInputs, materialize
 from ganzoo.training.state import TrainingState
 
 WARM_UP = 3

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from ganzoo.training.engines.fused_adam import FusedAdam
 from torch import nn
 
 from ganzoo.specs import Adam
 from ganzoo.system import torch_private
+from ganzoo_optimizers.adam import FusedAdam
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,11 +79,11 @@ def test_public_functions_give_the_same_bits() -> None:
 def trained() -> list[torch.Tensor]:
     torch.manual_seed(0)
     net = nn.Linear(3, 2)
-    optimizer = FusedAdam(net, Adam(learning_rate=0.01, weight_decay=0.1))
     parameters = list(net.parameters())
+    optimizer = FusedAdam(parameters, Adam(learning_rate=0.01, weight_decay=0.1))
     for step in range(5):
         gradients = [parameter.detach() * (step + 1) for parameter in parameters]
-        optimizer.update(parameters, gradients, torch.tensor(0.01, dtype=torch.float64))
+        optimizer.update(parameters, gradients, {"learning_rate": torch.tensor(0.01, dtype=torch.float64)})
     return [parameter.detach() for parameter in parameters]
 
 

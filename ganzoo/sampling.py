@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ganzoo.errors import first_sentence
+from ganzoo.specs import SampleSpec
 
 FEWEST_BATCHES = 32
 """With fewer batches the generator is not captured: the capture itself takes time."""
@@ -26,7 +27,8 @@ class SampleInputs(NamedTuple):
     latents: Tensor
     """[batch, dim, *grid]."""
     condition: Tensor | None = None
-    """Labels int64 [batch] of a class-conditional model; None for others."""
+    """Labels int64 [batch] of a class-conditional model, texts int64 [batch, max_length] of a text-conditional one;
+    None for others."""
     noise: Mapping[str, Tensor] | None = None
     """Name -> [batch, *shape], for generators that declare noise; empty or None for others."""
 
@@ -34,6 +36,13 @@ class SampleInputs(NamedTuple):
         """Return the inputs on a device."""
         moved: SampleInputs = pytree.tree_map_only(Tensor, lambda tensor: tensor.to(device), self)
         return moved
+
+
+def example_condition(sample: SampleSpec, batch: int) -> Tensor | None:
+    """Return a condition for a batch of a model's samples, of zeros; None for an unconditional model."""
+    if sample.text is not None:
+        return torch.zeros(batch, sample.text.max_length, dtype=torch.int64)
+    return None if sample.classes is None else torch.zeros(batch, dtype=torch.int64)
 
 
 def generate(

@@ -15,7 +15,7 @@ from ganzoo.specs.evaluation import (
     MetricSpec,
 )
 from ganzoo.specs.registration import API_VERSION
-from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleKind, SampleSpec, Size
+from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleKind, SampleSpec, Size, TextSpec
 from ganzoo.specs.training import Adam, Optimizers, Rate, Recipe
 
 __all__ = [
@@ -41,4 +41,5 @@ __all__ = [
     "Size",
     "StreamedData",
     "SyntheticData",
+    "TextSpec",
 ]

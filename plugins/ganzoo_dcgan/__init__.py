@@ -54,5 +54,5 @@ DCGAN = ArchitectureSpec(
     config=DCGANConfig,
     build_generator=deferred("ganzoo_dcgan.networks:Generator"),
     build_discriminator=deferred("ganzoo_dcgan.networks:Discriminator"),
-    conditional=True,
+    conditions=("classes",),
 )

@@ -194,7 +194,8 @@ class GeneratedSamples:
         extractors: Extractors,
     ) -> None:
         self.samples, self.sample = samples, gan.config.sample
-        self.labels, self.texts = gan.labels(len(samples)), gan.texts(len(samples), texts)
+        self.labels = gan.labels(len(samples))
+        self.texts: Sequence[str] | None = gan.texts(len(samples), texts)
         self.real, self.real_features, self.cached_real = real.samples, real.features, real.cached
         self.real_texts, self.vocabulary = real.texts, real.vocabulary
         self.cached = Cache()

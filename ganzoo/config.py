@@ -189,8 +189,9 @@ def _flattened(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 # --- the rules of settings ---
 
-_FREE_TABLES = frozenset({"config", "regularizers"})
-"""Tables of a recipe whose keys are checked later: by the architecture's config, and by the list of regularizers."""
+_FREE_TABLES = frozenset({"config", "dataset_config", "regularizers"})
+"""Tables of a recipe whose keys are checked later: by the config of the architecture or of the dataset, and by the list
+of regularizers."""
 
 
 def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None:
@@ -213,8 +214,26 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
     table[last] = value
 
 
+SYNONYMS = {
+    "lr": "learning_rate",
+    "beta1": "betas",
+    "beta2": "betas",
+    "bs": "batch_size",
+    "epochs": "steps",
+    "ema": "ema_decay",
+    "latent_dim": "dim",
+    "nz": "dim",
+    "z_dim": "dim",
+}
+"""What other programs call a setting -> the last part of its key here."""
+
+
 def _unknown_key(key: str, source: str, document: Mapping[str, Any]) -> SettingsError:
-    close = difflib.get_close_matches(key, _known_keys(document), n=1)
+    known = _known_keys(document)
+    path, _, last = key.removeprefix("recipe.").rpartition(".")
+    meant = SYNONYMS.get(last, last)
+    close = [name for name in known if name.startswith(path) and name.rpartition(".")[2] == meant]
+    close = close or difflib.get_close_matches(key, known, n=1)
     guess = f" Did you mean {close[0]!r}?" if close else ""
     return SettingsError(f"{source}: there is no setting {key!r}.{guess}", hint=SETTINGS_HINT)
 

@@ -7,7 +7,8 @@ GanzooError                     known failure, exit code 1
 │   ├── SettingsError           an unknown setting or an invalid value
 │   └── DeviceError             a device that this machine does not have
 ├── PluginError                 a plugin that cannot be imported or breaks the contract
-│   └── DuplicateNameError      two distributions register the same name
+│   ├── DuplicateNameError      two distributions register the same name
+│   └── MissingPluginError      weights or a run need a plugin that is not installed
 ├── ManifestError               a weights manifest that cannot be read
 ├── WeightsError                weights that cannot be found or trusted
 │   ├── MissingWeightsError     not in the store, not bundled, and not to be downloaded
@@ -85,6 +86,10 @@ class PluginError(GanzooError):
 
 class DuplicateNameError(PluginError):
     """A name that several distributions register."""
+
+
+class MissingPluginError(PluginError):
+    """A plugin that took part in a training and is not installed, or turned off. Its version is the one of then."""
 
 
 class ManifestError(GanzooError):

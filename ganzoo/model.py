@@ -26,7 +26,7 @@ from ganzoo.randomness import (
 )
 from ganzoo.sampling import SampleInputs, accelerated, best_batch_size, generate
 from ganzoo.system.devices import find_device
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import contents, whole_folder, write_atomically
 from ganzoo.version import __version__
 from ganzoo.weights.building import (
     build_with_weights,
@@ -275,7 +275,7 @@ class GAN:
             given = torch.as_tensor(labels)
             chosen = given.expand(num) if given.ndim == 0 else given
             whole = not (chosen.is_floating_point() or chosen.is_complex() or chosen.dtype == torch.bool)
-            fits = chosen.shape == (num,) and whole and bool((chosen >= 0).all() and (chosen < len(classes)).all())
+            fits = chosen.shape == (num,) and whole and bool((given >= 0).all() and (given < len(classes)).all())
         except (TypeError, ValueError, RuntimeError):  # text, None among the labels, or rows of different lengths
             fits = False
         if not fits:
@@ -447,10 +447,18 @@ def save_nets(folder: Path, config: ModelConfig, nets: Mapping[str, nn.Module]) 
         "ganzoo.version": __version__,
         _CONFIG_DIGEST_KEY: hashlib.sha256(content).hexdigest(),
     }
-    try:
+
+    def write(folder: Path) -> None:
         write_atomically(folder / CONFIG_NAME, content)
         for name, net in nets.items():
             write_atomically(folder / name, serialize(net.state_dict(), metadata))
+
+    try:
+        if folder.is_dir() and contents(folder):
+            write(folder)
+        else:  # all files or none
+            with whole_folder(folder) as partial:
+                write(partial)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}.", hint=hint_for(error)) from error
 

@@ -69,14 +69,18 @@ def registrations(group: str) -> list[EntryPoint]:
     GANZOO_PLUGINS is unset (all), `off` (first-party only) or a comma-separated list of distributions.
     """
     found = [entry for entry in _installed(_folders())[group] if entry.dist is not None]
-    choice = os.environ.get("GANZOO_PLUGINS", "").strip()
-    if choice:
-        allowed = set() if choice.lower() == "off" else {normalized(name) for name in choice.split(",")}
-        allowed.add(FIRST_PARTY)
-        found = [entry for entry in found if normalized(origin(entry).distribution) in allowed]
+    if os.environ.get("GANZOO_PLUGINS", "").strip():  # else no distribution's name has to be read
+        found = [entry for entry in found if is_allowed(origin(entry).distribution)]
     owners = Counter(entry.name for entry in found)
     # The origin is in a file of its own, so it is read only where several distributions register the same name.
     return sorted(found, key=lambda entry: (entry.name, str(origin(entry)) if owners[entry.name] > 1 else ""))
+
+
+def is_allowed(distribution: str) -> bool:
+    """Whether GANZOO_PLUGINS allows the plugins of a distribution."""
+    choice = os.environ.get("GANZOO_PLUGINS", "").strip()
+    chosen = set() if choice.lower() == "off" else {normalized(name) for name in choice.split(",")}
+    return not choice or normalized(distribution) in {*chosen, FIRST_PARTY}
 
 
 def origin(entry: EntryPoint) -> Origin:
@@ -88,8 +92,8 @@ def origin(entry: EntryPoint) -> Origin:
 @cache
 def _origin(distribution: Distribution) -> Origin:
     metadata = distribution.metadata  # reads and parses a file
-    name = metadata["Name"] if "Name" in metadata else "a distribution without a name"
-    return Origin(name, metadata["Version"] if "Version" in metadata else "0")
+    name = metadata.get_all("Name", ["a distribution without a name"])[0]
+    return Origin(name, metadata.get_all("Version", ["0"])[0])
 
 
 # The argument is only the cache's key. One entry is enough: metadata of folders that have changed is stale.

@@ -27,6 +27,7 @@ ROOMS = [
     "deferred",
     "validation",
     "registry",
+    "requirements",
     "checkout",
     "config",
     # arithmetic on tensors

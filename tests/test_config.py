@@ -63,6 +63,10 @@ def test_every_level_can_be_set() -> None:
     [
         ("stepps", 5, "no setting 'stepps'. Did you mean 'steps'"),
         ("optimizers.generator.lr", 1e-3, "no setting"),
+        ("optimizers.discriminator.lr", 1e-3, "Did you mean 'optimizers.discriminator.learning_rate'"),
+        ("lr", 1e-3, "Did you mean 'optimizers.generator.learning_rate'"),
+        ("latent_dim", 64, "Did you mean 'latent.dim'"),
+        ("epochs", 10, "Did you mean 'steps'"),
         ("optimizers.generatr.learning_rate", 1e-3, "Did you mean 'optimizers.generator.learning_rate'"),
         ("steps", 0, "steps = 0"),
         ("steps", "many", 'steps = "many"'),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +11,22 @@ from typing import Any, cast
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 import ganzoo
 from ganzoo.distances import frechet_distance, neighbourhoods
 from ganzoo.errors import EvaluationError, MissingDatasetError, UnknownNameError
+from ganzoo.evaluation import measurement
+from ganzoo.evaluation.checking import evaluate_entries
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import ExtractedFeatures, extract
 from ganzoo.evaluation.measurement import GeneratedSamples, evaluate_gan, find_protocol
 from ganzoo.evaluation.real import Cache, RealSamples
 from ganzoo.metrics import feature_metrics
 from ganzoo.registry import datasets, extractors, metrics
+from ganzoo.sources import stored
 from ganzoo.specs import DatasetSpec, EvaluationProtocol, MetricInputs, SampleSpec, SyntheticData
+from ganzoo.weights.manifest import Zoo
 from ganzoo_quadratic import QUADRATIC
 from tests.test_model import make_gan
 
@@ -79,6 +86,47 @@ def test_missing_real_samples_are_no_number(tmp_path: Path, digits: Path) -> Non
     run = ganzoo.train("mnist-mlp", out=tmp_path / "run", data_dir=digits, settings=TINY)
     with pytest.raises(MissingDatasetError, match="no MNIST test files"):
         ganzoo.evaluate(run.path, data_dir=tmp_path)
+
+
+def test_packed_samples_are_found_without_their_folder(
+    tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    data = Path(shutil.copytree(digits, tmp_path / "all" / "mnist"))
+    small = replace(datasets.get("mnist").protocols[0], metrics=("fd-lenet",), num_samples=64, seeds=(0,), num_real=64)
+    before = evaluate_gan(make_gan(DIGITS), "gan", small, tmp_path / "all")
+    shutil.rmtree(data)
+    assert evaluate_gan(make_gan(DIGITS), "gan", small).metrics == before.metrics
+
+
+def test_missing_samples_are_reported_before_any_is_generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measurement, "generate", lambda *_: pytest.fail("generated"))
+    with pytest.raises(MissingDatasetError, match="no MNIST test files"):
+        evaluate_gan(make_gan(DIGITS), "gan", "mnist-lenet-quick-v1", tmp_path)
+
+
+def test_each_of_several_evaluations_says_its_number_and_its_time() -> None:
+    entries, lines = Zoo().matching("quadratic-*"), []
+    evaluations = evaluate_entries(entries, protocol="quadratic-quick-v1", report=lines.append)
+    assert [entry for entry, _ in evaluations] == entries
+    assert len(lines) == 2 * len(entries) == 4
+    for index, entry in enumerate(entries, 1):
+        what = f"{index} of 2: {entry.reference} under quadratic-quick-v1"
+        assert lines[2 * index - 2] == f"Evaluating {what}"
+        assert re.fullmatch(rf"Evaluated {what} in [0-9.]+ s", lines[2 * index - 1])
+
+
+def test_the_data_of_all_entries_are_checked_before_the_first_is_measured(tmp_path: Path, digits: Path) -> None:
+    curves, numbers = stored("quadratic-mlp").entry, stored("mnist-mlp").entry
+    assert curves is not None
+    assert numbers is not None
+    for data_dir, error, problem in (
+        (tmp_path, MissingDatasetError, "no MNIST test files"),
+        (digits, EvaluationError, "takes 10,000 real samples"),
+    ):
+        evaluations = evaluate_entries([curves, numbers], data_dir=data_dir, report=pytest.fail)
+        with pytest.raises(error, match=problem):
+            next(evaluations)
 
 
 def test_an_unknown_protocol_is_refused(tmp_path: Path) -> None:

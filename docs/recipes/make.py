@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganzoo.data.settings import ConfiguredDataset, dataset_of
 from ganzoo.errors import GanzooError, MissingDatasetError
 from ganzoo.losses import LOSSES, REGULARIZERS
-from ganzoo.registry import FIRST_PARTY, architectures, datasets, metrics, recipes
-from ganzoo.specs import Adam, ArchitectureSpec, DatasetSpec, EvaluationProtocol, Recipe
+from ganzoo.registry import FIRST_PARTY, architectures, metrics, recipes
+from ganzoo.specs import Adam, ArchitectureSpec, EvaluationProtocol, Recipe
 from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, num_parameters
 from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
 from ganzoo.weights.model_config import ModelConfig, model_config
@@ -47,7 +48,7 @@ def pages() -> tuple[dict[str, str], dict[str, str]]:
             continue
         try:
             recipe = recipes.get(name)
-            dataset, architecture = datasets.get(recipe.dataset), architectures.get(recipe.architecture)
+            dataset, architecture = dataset_of(recipe), architectures.get(recipe.architecture)
             written[f"{name}.md"] = page(recipe, dataset, architecture)
         except GanzooError as error:
             problems[name] = str(error)
@@ -82,7 +83,7 @@ def index_row(recipe: Recipe) -> list[str]:
 # --- a page ---
 
 
-def page(recipe: Recipe, dataset: DatasetSpec, architecture: ArchitectureSpec) -> str:
+def page(recipe: Recipe, dataset: ConfiguredDataset, architecture: ArchitectureSpec) -> str:
     """Return a recipe's page. Raises GanzooError when its networks cannot be built."""
     return document(
         f"# {recipe.name}",
@@ -110,7 +111,7 @@ def looks(recipe: Recipe) -> str:
     return f"![Samples of {recipe.name}](../images/{path.name})" if path.is_file() else ""
 
 
-def data(dataset: DatasetSpec) -> str:
+def data(dataset: ConfiguredDataset) -> str:
     """Say what the samples are and where they come from."""
     splits = ", ".join(f"{name} {'unlimited' if num is None else f'{num:,}'}" for name, num in dataset.splits.items())
     shape = " × ".join(map(str, dataset.sample.shape))
@@ -125,7 +126,7 @@ def data(dataset: DatasetSpec) -> str:
     return " ".join(filter(None, lines))
 
 
-def nets(recipe: Recipe, dataset: DatasetSpec, architecture: ArchitectureSpec) -> str:
+def nets(recipe: Recipe, dataset: ConfiguredDataset, architecture: ArchitectureSpec) -> str:
     """Return both networks, layer by layer."""
     config, source = model_config(recipe, dataset.sample), f"recipe {recipe.name}"
     generator = build_on_meta(generator_builder(config, source))
@@ -185,7 +186,7 @@ def described(layer: nn.Module) -> str:
     return f"{name} (eps {layer.eps:g})" if getattr(layer, "eps", 1e-5) != 1e-5 else name
 
 
-def updates(recipe: Recipe, dataset: DatasetSpec) -> str:
+def updates(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     """Return the loss, its paper, and the order of updates."""
     loss = LOSSES[recipe.loss]
     regularizers = [
@@ -236,7 +237,7 @@ def adam(spec: Adam) -> str:
     return f"Adam, learning rate {spec.learning_rate:g}{end}, betas {spec.betas[0]:g} and {spec.betas[1]:g}{eps}{decay}"
 
 
-def length(recipe: Recipe, dataset: DatasetSpec) -> str:
+def length(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     """Return the steps, and the epochs where the training split is finite."""
     text = f"{recipe.steps:,} steps in batches of {recipe.batch_size}"
     num = dataset.splits.get("train")
@@ -246,7 +247,7 @@ def length(recipe: Recipe, dataset: DatasetSpec) -> str:
     return f"{text}: the discriminator sees the training set {epochs:.3g} times."
 
 
-def training(recipe: Recipe, dataset: DatasetSpec) -> str:
+def training(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     """Return the commands, and the files they need."""
     name, folder = recipe.name, f"runs/{recipe.name}"
     commands = [
@@ -268,7 +269,7 @@ def training(recipe: Recipe, dataset: DatasetSpec) -> str:
     )
 
 
-def expected_files(dataset: DatasetSpec) -> str:
+def expected_files(dataset: ConfiguredDataset) -> str:
     """Say where the training data comes from, using the dataset's own error about missing files."""
     if dataset.splits["train"] is None:
         return "The samples are drawn on the fly, so there is nothing to download."
@@ -281,7 +282,7 @@ def expected_files(dataset: DatasetSpec) -> str:
     return ""
 
 
-def numbers(recipe: Recipe, dataset: DatasetSpec) -> str:
+def numbers(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     """Return metrics, protocols and cost of every published training."""
     parts = []
     for entry in entries(recipe):
@@ -335,7 +336,7 @@ def metric_table(entry: WeightsEntry) -> str:
     return table(["metric", "value", "", "protocol", "what it is"], rows)
 
 
-def protocols(entry: WeightsEntry, dataset: DatasetSpec) -> list[EvaluationProtocol]:
+def protocols(entry: WeightsEntry, dataset: ConfiguredDataset) -> list[EvaluationProtocol]:
     """Return the protocols that an entry was measured under, in the dataset's order."""
     names = {metric["protocol"] for metric in entry.metrics}
     return [protocol for protocol in dataset.protocols if protocol.name in names]

@@ -24,6 +24,7 @@ from ganzoo.data.batches import draw_batch
 from ganzoo.losses import REGULARIZERS, Discriminators, get_loss
 from ganzoo.sampling import generate
 from ganzoo.specs import Adam, ArrayData, SyntheticData, TextSpec
+from ganzoo.system.torch_private import foreach_lerp_
 from ganzoo.weights.building import build, discriminator_builder, generator_builder, noise_shapes
 from ganzoo.weights.model_config import ModelConfig
 
@@ -85,7 +86,7 @@ class Baseline:
             with torch.no_grad():  # in one call for all parameters, as torch.optim.swa_utils does
                 # Parameters only, which is also torch's default (use_buffers=False).
                 averages, values = self.generator_ema.parameters(), self.generator.parameters()
-                torch._foreach_lerp_(list(averages), list(values), 1 - decay)
+                foreach_lerp_(list(averages), list(values), 1 - decay)
         self.num_steps += 1
         return loss_d, loss_g
 

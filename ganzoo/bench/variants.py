@@ -17,8 +17,8 @@ from ganzoo import randomness
 from ganzoo.bench.baseline import Baseline, load_batches
 from ganzoo.config import Layer, TrainingSettings, resolve_again
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
+from ganzoo.data.settings import dataset_of
 from ganzoo.model import GAN
-from ganzoo.registry import datasets
 from ganzoo.system.devices import find_device, synchronize
 from ganzoo.training.engines.cuda_graph import WARM_UP
 from ganzoo.training.engines.engine import Engine
@@ -80,10 +80,10 @@ class Runner(ABC):
 def prepare(workload: Workload) -> tuple[OpenedDataset, ModelConfig, torch.device]:
     """Open what every variant needs. Raises what `train` raises before it begins."""
     recipe = workload.settings.recipe
-    device, spec = find_device(workload.settings.device), datasets.get(recipe.dataset)
-    config = model_config(recipe, spec.sample)
+    device, dataset = find_device(workload.settings.device), dataset_of(recipe)
+    config = model_config(recipe, dataset.sample, dataset.settings)
     check_trainable(workload.settings, config)
-    return open_dataset(spec, recipe.split, workload.data_dir), config, device
+    return open_dataset(dataset, recipe.split, workload.data_dir), config, device
 
 
 def start(variant: Variant, workload: Workload) -> Runner:

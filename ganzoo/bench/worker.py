@@ -124,14 +124,14 @@ def _peak_memory() -> int | None:
 
 
 def _evaluation_seconds(workload: Workload) -> float:
+    from ganzoo.data.settings import dataset_of
     from ganzoo.evaluation.measurement import Evaluator
-    from ganzoo.registry import datasets
     from ganzoo.training.quality import training_protocol
 
     (runner,) = _runners
     assert isinstance(runner, Sampling)
     recipe, protocol = workload.settings.recipe, training_protocol(workload.settings)
-    evaluator = Evaluator(datasets.get(recipe.dataset), protocol, runner.device, workload.data_dir)
+    evaluator = Evaluator(dataset_of(recipe), protocol, runner.device, workload.data_dir)
     evaluator.measure(runner.gan, recipe.name)  # loads the real samples and the extractor, once for a run
     started = time.perf_counter()
     evaluator.measure(runner.gan, recipe.name)

@@ -85,11 +85,19 @@ def _problem_of_blob(path: Path, sha256: str) -> str | None:
     if path.is_symlink():
         return "it is a link, not a file"
     try:
-        with open_regular(path) as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = _sha256_of(path)
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
     return None if found == sha256 else "its bytes are not those that were stored"
+
+
+def _sha256_of(path: Path) -> str:
+    """Hash a regular file. Raises OSError."""
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _pull(reference: str) -> str | None:
@@ -139,7 +147,7 @@ def _problem_of_pack(item: Item) -> str | None:
         return item.unneeded
     try:
         names = read_json(item.path / "pack.json", limit=1 << 30)["arrays"]
-        found = digest_of_pack(item.path, names)
+        found = digest_of_pack(item.path, names, item.copy.settings)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"it cannot be read ({type(error).__name__})"
     return None if found == item.copy.digest else "its samples are not those that were packed"
@@ -148,9 +156,8 @@ def _problem_of_pack(item: Item) -> str | None:
 def _problem_of_features(path: Path) -> str | None:
     try:
         for name, sha256 in read_json(path / "record.json")["files"].items():
-            with open_regular(path / f"{name}.npy") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                    return f"{name}.npy is not what was written"
+            if _sha256_of(path / f"{name}.npy") != sha256:
+                return f"{name}.npy is not what was written"
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"it cannot be read ({type(error).__name__})"
     return None
@@ -176,9 +183,11 @@ def _remade(item: Item, problem: str, repair: bool) -> Damage:
 def _pack_again(copy: PackedCopy) -> str | None:
     """Pack a split from the folder that it was packed from, and return why that failed."""
     from ganzoo.data import open_dataset
+    from ganzoo.data.settings import configured
 
     try:
-        open_dataset(datasets.get(copy.dataset), copy.split, copy.folder, workers=num_cores(), force=True)
+        dataset = configured(datasets.get(copy.dataset), copy.settings, str(copy.path))
+        open_dataset(dataset, copy.split, copy.folder, workers=num_cores(), force=True)
     except GanzooError as error:
         return str(error).rstrip(".")
     return None

@@ -29,7 +29,7 @@ from ganzoo.cli import (
     verify,
     zoo,
 )
-from ganzoo.cli.output import out
+from ganzoo.cli.output import named_stdout, out
 from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError, hint_for
 from ganzoo.version import __version__
@@ -101,7 +101,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console without "×" in its encoding shows "?"
     try:
-        app(_quiet_first(sys.argv[1:]))
+        try:
+            app(_quiet_first(sys.argv[1:]))
+        finally:
+            _flush_stdout()
     except Exception as error:
         if os.environ.get("GANZOO_DEBUG") == "1":
             raise
@@ -112,6 +115,21 @@ def main() -> None:
             sys.stderr.flush()
             os._exit(code)
         sys.exit(code)
+
+
+def _flush_stdout() -> None:
+    """Write what is buffered, so that an output that cannot be written fails here and not while Python exits.
+
+    Raises OSError, except for a reader that has gone away, as `head` does.
+    """
+    try:
+        with named_stdout():
+            sys.stdout.flush()
+    except OSError as error:
+        # Python flushes once more when it exits, and would report the same with an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def _quiet_first(arguments: list[str]) -> list[str]:

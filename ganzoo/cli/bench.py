@@ -63,10 +63,12 @@ def bench(
     if recipe is None:
         _start_ups(rounds, csv, json)
         return
+    from ganzoo.registry import recipes
+
+    recipes.get(recipe)  # reports a wrong name before torch is imported
     from ganzoo.bench.compare import Request, Speed, compare
     from ganzoo.bench.table import CsvTable
     from ganzoo.config import Layer, assignments_layer, resolve
-    from ganzoo.registry import recipes
 
     table = None if csv is None else CsvTable(csv, Speed)
     flags = {"device": device} | ({} if threads is None else {"threads": threads})

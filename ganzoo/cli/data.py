@@ -12,17 +12,20 @@ import typer
 from ganzoo.cli.options import DataDir, Json
 from ganzoo.cli.output import out
 from ganzoo.cli.progress import counting_bar
-from ganzoo.errors import GanzooError, MissingDatasetError
+from ganzoo.errors import GanzooError, MissingDatasetError, UnknownNameError, UsageError, hint_for
+from ganzoo.system.files import expanded
 from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ganzoo.data import OpenedDataset
     from ganzoo.specs import DatasetSpec
 
 MAX_WORKERS = 61
 """Windows cannot wait for more processes at once."""
 
-app = typer.Typer(help="List or prepare datasets.", no_args_is_help=True)
+app = typer.Typer(help="List, prepare or look at datasets.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -57,11 +60,12 @@ def _found(name: str, data_dir: Path) -> tuple[str | None, list[str]]:
     """Return the folder of a dataset under --data-dir and the splits in it; None and nothing if there are none."""
     from ganzoo.data.location import dataset_folder
     from ganzoo.data.pack import read_errors
+    from ganzoo.data.settings import configured
     from ganzoo.registry import datasets
 
     folder, found = dataset_folder(data_dir, name), []
     try:
-        spec = datasets.get(name)
+        spec = configured(datasets.get(name))
         for split in [split for split, num in spec.splits.items() if num is not None]:
             with contextlib.suppress(MissingDatasetError), read_errors(spec):
                 spec.load(folder, split, False)
@@ -79,6 +83,10 @@ def prepare(
         int | None,
         typer.Option(min=1, max=MAX_WORKERS, help="Number of processes that decode images; default: one per core."),
     ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET` lists them."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Read all files again, for example after repairing unreadable ones.")
     ] = False,
@@ -89,9 +97,11 @@ def prepare(
     After an interruption the same command continues where it stopped.
     A missing split is reported; only if all are missing, that is an error.
     """
+    from ganzoo.config import assignments_layer
+    from ganzoo.data.settings import configured
     from ganzoo.registry import datasets
 
-    spec = datasets.get(name)
+    spec = configured(datasets.get(name), assignments_layer(assignments or ()).values, "--set")
     found: dict[str, OpenedDataset | MissingDatasetError] = {}
     try:
         for split in spec.splits:
@@ -106,12 +116,62 @@ def prepare(
         out.talk(str(error))
     rows = [_row(split, opened) for split, opened in found.items()]
     if json:
-        out.json({"dataset": name, "splits": rows})
+        settings = {"settings": dict(spec.settings)} if spec.settings else {}
+        out.json({"dataset": name, **settings, "splits": rows})
     else:
         columns = ["split", "samples", "skipped", "sha256"]
         out.table(
             name, columns, [["missing" if row[column] is None else row[column] for column in columns] for row in rows]
         )
+
+
+@app.command()
+def sample(
+    name: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset, such as mnist.")],
+    target: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A .png file.")],
+    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples, evenly spaced.")] = 64,
+    split: Annotated[str | None, typer.Option(help="Split of the dataset; default: the first.")] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Draw real samples of a dataset, to compare generated ones with."""
+    from ganzoo.registry import datasets
+
+    spec = datasets.get(name)
+    chosen = split or next(iter(spec.splits))
+    if chosen not in spec.splits:
+        raise UnknownNameError("split", chosen, spec.splits)
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"{target} is not a .png file.", hint="Name one: --out real.png")
+
+    from ganzoo.rendering import check_drawable, save_picture
+
+    check_drawable(num, spec.sample)
+    samples = _real_samples(open_dataset(spec, chosen, data_dir), num)
+    try:
+        save_picture(samples, spec.sample, expanded(str(target)))
+    except OSError as error:
+        raise GanzooError(f"cannot write {target}: {error.strerror}.", hint=hint_for(error)) from error
+    if json:
+        out.json({"path": str(target), "dataset": name, "split": chosen, "num": len(samples)})
+    else:
+        out.line(target)
+
+
+def _real_samples(opened: OpenedDataset, num: int) -> Tensor:
+    """Return samples of a split in the range that nets see: evenly spaced, or drawn with seed 0 if it is unlimited."""
+    import numpy as np
+    import torch
+
+    from ganzoo.data import to_float
+    from ganzoo.randomness import generator
+    from ganzoo.specs import SyntheticData
+
+    if isinstance(opened.data, SyntheticData):
+        return opened.data.draw(num, generator(0, "real"))
+    total = len(opened.data.samples)
+    rows = np.linspace(0, total - 1, min(num, total)).round().astype(np.int64)
+    return to_float(torch.from_numpy(np.array(opened.data.samples[rows])))
 
 
 def open_dataset(

@@ -47,6 +47,9 @@ def eval_(
         require_reproduced(comparisons)
         return
 
+    from ganzoo.sources import resolve
+
+    resolve(reference)  # reports a wrong name before torch is imported
     from ganzoo.evaluation.measurement import evaluate
     from ganzoo.evaluation.report import save_beside_run
 

@@ -43,13 +43,10 @@ def import_(
     json: Json = False,
 ) -> None:
     """Convert a .pth or .safetensors checkpoint to a ganzoo folder."""
-    from ganzoo.cli.watch import as_reference
     from ganzoo.config import Layer, assignments_layer, resolve
-    from ganzoo.model import GAN
-    from ganzoo.registry import datasets, recipes
+    from ganzoo.data.settings import dataset_of
+    from ganzoo.registry import recipes
     from ganzoo.system.files import contents
-    from ganzoo.weights.importing import import_weights
-    from ganzoo.weights.model_config import model_config
 
     layers = [assignments_layer(assignments or ())]
     if recipe is not None:
@@ -62,7 +59,15 @@ def import_(
     if folder.exists() and (not folder.is_dir() or contents(folder)):
         raise UsageError(f"{folder} is not empty.", hint="Choose another folder with --out.")
     settings = resolve(base, layers, seed=0)
-    config = model_config(settings.recipe, datasets.get(settings.recipe.dataset).sample)
+    dataset = dataset_of(settings.recipe)
+
+    # Only now, because they import torch, which takes seconds: wrong names are reported before.
+    from ganzoo.cli.watch import as_reference
+    from ganzoo.model import GAN
+    from ganzoo.weights.importing import import_weights
+    from ganzoo.weights.model_config import model_config
+
+    config = model_config(settings.recipe, dataset.sample, dataset.settings)
     if output_range is not None:
         config = replace(config, output_range=_range(output_range))
     imported = import_weights(file, config, key, prefix, source=source, license=license_)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from unicodedata import category
 
@@ -31,13 +33,19 @@ class Output:
     # --- stdout ---
 
     def json(self, document: Any) -> None:
-        """Print one JSON document."""
-        self.line(json.dumps(document, indent=2, default=str, allow_nan=False))
+        """Print one JSON document; NaN and infinity, which JSON does not have, become null."""
+        try:
+            text = json.dumps(document, indent=2, default=str, allow_nan=False)
+        except ValueError:
+            finite = json.loads(json.dumps(document, default=str), parse_constant=lambda _: None)
+            text = json.dumps(finite, indent=2)
+        self.line(text)
 
     def line(self, text: object) -> None:
         """Print data as text."""
         if not self.silent:
-            print(printable(str(text)))
+            with named_stdout():
+                print(printable(str(text)))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print rows under a title: aligned on a terminal, numbers to the right; elsewhere two spaces apart."""
@@ -60,9 +68,10 @@ class Output:
         for row in rows:
             table.add_row(*(printable(str(cell)) for cell in row))
         console = self.console()
-        if title:
-            console.print(printable(title), style="bold underline", soft_wrap=True)
-        console.print(table)
+        with named_stdout():
+            if title:
+                console.print(printable(title), style="bold underline", soft_wrap=True)
+            console.print(table)
 
     def console(self) -> Console:
         """Return a console on stdout; lines are not wrapped if it is not a terminal."""
@@ -76,7 +85,7 @@ class Output:
     def talk(self, text: str) -> None:
         """Print a message about the progress of the work, unless quiet."""
         if not self.quiet:
-            print(_one_line(text), file=sys.stderr)
+            _to_stderr(_one_line(text))
 
     def error(self, error: GanzooError) -> None:
         """Print an error and its hint, one line each."""
@@ -84,9 +93,9 @@ class Output:
 
     def problem(self, message: str, hint: str = "") -> None:
         """Print an error, even if quiet."""
-        print(f"Error: {_one_line(message)}", file=sys.stderr)
+        _to_stderr(f"Error: {_one_line(message)}")
         if hint:
-            print(f"Hint:  {_one_line(hint)}", file=sys.stderr)
+            _to_stderr(f"Hint:  {_one_line(hint)}")
 
     def progress_console(self) -> Console | None:
         """Return a console on stderr for progress bars, or None if it is not a terminal or the output is quiet."""
@@ -122,6 +131,25 @@ MAX_LINE = 1000
 def printable(text: str) -> str:
     """Drop control and format characters: names and cards of others are untrusted and could steer a terminal."""
     return "".join(sign for sign in text if sign.isprintable() or sign in "\n\t" or category(sign) == "Zs")
+
+
+@contextmanager
+def named_stdout() -> Iterator[None]:
+    """Say in an error of writing to stdout that it is about stdout; a closed pipe, as `head` leaves, stays as it is."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _to_stderr(line: str) -> None:
+    """Print a message; a stderr that cannot be written, such as a log on a full disk, does not stop the work."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _one_line(text: str) -> str:

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from ganzoo.training import Record, Training
 
 
+WIDE = 110
+"""Columns from which on a bar shows everything; below, it is short, so that the numbers are not cut off."""
+
+
+def loss(value: float) -> str:
+    """Return a loss as text that stays short when a training diverges."""
+    return f"{value:.3f}" if abs(value) < 10_000 else f"{value:.1e}"
+
+
 def speed(record: Record) -> str:
     """Return the speed of a training as text."""
     images = record.steps_per_second * record.images / record.step
@@ -29,7 +38,7 @@ def _progress(console: Console, *columns: ProgressColumn) -> Progress:
 
     return Progress(
         TextColumn("{task.description}", markup=False),  # names of others may look like markup
-        BarColumn(),
+        BarColumn(bar_width=40 if console.width >= WIDE else 8),
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]}", markup=False),
         *columns,
@@ -45,6 +54,7 @@ class TrainingBar:
         from rich.progress import TextColumn
 
         self._progress = _progress(console, *[TextColumn("{task.fields[losses]}", markup=False)] * losses)
+        self._wide = console.width >= WIDE
         self._metrics = ""  # of the newest evaluation
         recipe = training.run.settings.recipe
         self._task = self._progress.add_task(
@@ -70,8 +80,8 @@ class TrainingBar:
         self._progress.update(
             self._task,
             completed=record.step,
-            speed=speed(record),
-            losses=f"D {record.loss_d:.3f}  G {record.loss_g:.3f}{self._metrics}",
+            speed=speed(record) if self._wide else f"{record.steps_per_second:,.0f} steps/s",
+            losses=f"D {loss(record.loss_d)}  G {loss(record.loss_g)}{self._metrics}",
         )
 
 

@@ -33,6 +33,9 @@ def push(
     json: Json = False,
 ) -> None:
     """Upload weights to the Hugging Face Hub, and verify the upload."""
+    from ganzoo.sources import resolve
+
+    resolve(source)  # reports a wrong name before torch is imported
     from ganzoo.publishing.push import prepare, send
 
     package = prepare(source, repo_id, license=license, sign_with=sign)

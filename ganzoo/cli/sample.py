@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,13 @@ from ganzoo.cli.output import out
 from ganzoo.cli.progress import counting_bar, download_bars
 from ganzoo.errors import UsageError
 from ganzoo.system.devices import cpu_threads
+
+if TYPE_CHECKING:
+    from ganzoo.model import GAN
+    from ganzoo.rendering.sample import Choices
+
+MAX_WIDTH = 80
+"""Columns of a picture in the terminal."""
 
 
 def sample(
@@ -50,30 +57,25 @@ def sample(
 
     from ganzoo.config import assignments_layer
     from ganzoo.randomness import random_seed
-    from ganzoo.rendering import TerminalPicture, check_drawable, for_terminal, picture
-    from ganzoo.rendering.sample import Choices, class_index, sample_writer
+    from ganzoo.rendering.sample import class_index, sample_writer
     from ganzoo.sources import load
 
     # First, so that a wrong file name is reported before anything is downloaded.
     write = None if target is None else sample_writer(target, shard_size=shard_size, interpolate=interpolate)
     with download_bars() as access:
         gan = load(reference, device=device, access=access)
-    if write is None:
-        check_drawable(gan.config.sample)
     choices: Choices = {
         "labels": class_index(gan, label),
         "texts": texts or None,
         "options": assignments_layer(assignments or ()).values,
     }
     chosen_seed = random_seed() if seed is None else seed
+    if write is None:
+        with cpu_threads(threads):
+            _show(gan, num, chosen_seed, choices)
+        return
     if seed is None:
         out.talk(f"seed {chosen_seed}")
-    if write is None:
-        spec = gan.config.sample
-        with cpu_threads(threads):
-            samples = gan.sample(num, seed=chosen_seed, **choices).cpu()
-        out.console().print(TerminalPicture(for_terminal(picture(samples, spec), spec)), end="")
-        return
     bar = counting_bar("sampling") if num > gan.batch_size else nullcontext()
     with cpu_threads(threads), bar as progress:
         written = write(gan, num, chosen_seed, choices, progress)
@@ -92,3 +94,31 @@ def _check_request(target: str | None, shard_size: int | None, interpolate: int 
         raise UsageError(f"{fault}.", hint="Save to a file with --out samples.png")
     if shard_size is not None and (target is None or interpolate is not None):
         raise UsageError("shards need a folder, and cannot be animated.", hint="Name a folder with --out samples/")
+
+
+LEGIBLE = 10
+"""Pixels of the shorter side of an image in the terminal, where a line has two."""
+
+
+def _show(gan: GAN, num: int, seed: int, choices: Choices) -> None:
+    """Draw samples in the terminal: all of them if they fit, else as many images as can still be recognised."""
+    from ganzoo.rendering import TerminalPicture, check_drawable, for_terminal, image_grid, picture
+
+    console, spec = out.console(), gan.config.sample
+    check_drawable(num, spec)
+    width, lines = min(console.width, MAX_WIDTH), max(1, console.height - 3)  # the prompt and what is said below
+    samples = gan.sample(num, seed=seed, **choices).cpu()
+    drawn = TerminalPicture(for_terminal(picture(samples, spec), spec), max_width=width)
+    shown = num
+    if drawn.size(width)[1] > lines and spec.kind == "image":
+        scale = LEGIBLE / min(spec.shape[1:])
+        columns, rows = (
+            max(1, int(room / (scale * side))) for room, side in zip((width, 2 * lines), spec.shape[:0:-1], strict=True)
+        )
+        shown = min(num, columns * rows)
+        drawn = TerminalPicture(image_grid(samples[:shown], min(columns, shown)), max_width=width, max_height=lines)
+    elif drawn.size(width)[1] > lines:
+        drawn.max_height = lines
+    console.print(drawn, end="")
+    # Below the picture: what stands above a tall one has scrolled away.
+    out.talk(f"seed {seed}" + (f"; {shown} of {num}, all with --out samples.png" if shown < num else ""))

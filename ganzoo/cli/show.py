@@ -13,9 +13,9 @@ import typer
 from ganzoo.cli.options import Json
 from ganzoo.cli.output import flat, out
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
-from ganzoo.registry import REGISTRIES, datasets, recipes
+from ganzoo.registry import REGISTRIES, recipes
 from ganzoo.sources import location, resolve
-from ganzoo.specs import Recipe
+from ganzoo.specs import DatasetSpec, Recipe
 from ganzoo.system.files import read_regular
 from ganzoo.weights.manifest import Zoo, measured
 
@@ -83,11 +83,12 @@ def _sections(name: str) -> list[_Section]:
 
 def _show_layers(name: str, *, json: bool) -> None:
     """Print the layers of both networks of a recipe. Raises UnknownNameError, PluginError, SettingsError."""
+    from ganzoo.data.settings import dataset_of
     from ganzoo.weights.layers import summaries
     from ganzoo.weights.model_config import model_config
 
     recipe = recipes.get(name)
-    nets = summaries(model_config(recipe, datasets.get(recipe.dataset).sample), f"recipe {name}")
+    nets = summaries(model_config(recipe, dataset_of(recipe).sample), f"recipe {name}")
     if json:
         out.json({title: dataclasses.asdict(net) for title, net in nets.items()})
         return
@@ -163,9 +164,13 @@ def _folder(path: Path) -> list[_Section]:
 
 def _plain(spec: Any) -> dict[str, Any]:
     """Turn a spec into plain data, without its callables; a config type is shown as its fields."""
+    from ganzoo.data.settings import configured
+
     document: dict[str, Any] = {}
     for field in dataclasses.fields(spec):
         value = getattr(spec, field.name)
+        if isinstance(spec, DatasetSpec) and field.name == "sample":
+            value = configured(spec).sample  # with the default settings, where it depends on them
         if isinstance(value, type) and dataclasses.is_dataclass(value):
             document[field.name] = {entry.name: _default(entry) for entry in dataclasses.fields(value)}
         elif isinstance(value, Callable):  # type: ignore[arg-type]

@@ -40,7 +40,6 @@ def train(
     Settings come from the recipe, the user's config file, GANZOO_ variables, --config, --set and flags; later ones win.
     On several GPUs: torchrun --nproc-per-node 2 -m ganzoo train RECIPE.
     """
-    from ganzoo.cli.watch import watch
     from ganzoo.config import Layer, assignments_layer, environment_layer, file_layer, user_layer
     from ganzoo.registry import recipes
 
@@ -62,6 +61,7 @@ def train(
     layers.append(Layer("flags", {key: value for key, value in flags.items() if value is not None}))
 
     from ganzoo.cli.data import open_dataset
+    from ganzoo.cli.watch import watch
     from ganzoo.training import Training
 
     watch(Training.start_or_resume(recipe, out_dir, layers, data_dir, open_dataset), json=json, live=live)

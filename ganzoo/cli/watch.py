@@ -13,7 +13,7 @@ import typer
 
 from ganzoo.cli.live import LiveView, large_enough
 from ganzoo.cli.output import out
-from ganzoo.cli.progress import TrainingBar, speed
+from ganzoo.cli.progress import TrainingBar, loss, speed
 from ganzoo.training.interruption import Interruption
 
 if TYPE_CHECKING:
@@ -120,6 +120,6 @@ class Lines:
         if time.monotonic() - self._last < LINE_SECONDS and not record.metrics:
             return
         self._last = time.monotonic()
-        losses = f"loss_d {record.loss_d:.3f}, loss_g {record.loss_g:.3f}"
+        losses = f"loss_d {loss(record.loss_d)}, loss_g {loss(record.loss_g)}"
         losses += "".join(f", {name} {value:.4g}" for name, value in record.metrics.items())
         out.talk(f"step {record.step}/{self._training.run.settings.recipe.steps}: {losses}, {speed(record)}")

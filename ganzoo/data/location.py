@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ class PackedCopy:
     path: Path
     dataset: str
     split: str
+    settings: Mapping[str, Any]
+    """Of the dataset, when it was packed; empty for a dataset without settings."""
     folder: Path | None
     """The files that it was packed from; None for those that the store downloaded."""
     time: str
@@ -64,12 +67,22 @@ class PackedCopy:
         return not all(os.path.exists(source["path"]) for source in self.sources)  # noqa: PTH110 - one system call
 
 
-def pack_path(dataset: str, split: str, folder: Path | None) -> Path:
-    """Return where the copy of a split that is packed from a folder is, or would be; None: the store's own files."""
+def pack_path(dataset: str, split: str, folder: Path | None, settings: Mapping[str, Any]) -> Path:
+    """Return where the copy of a split that is packed from a folder is, or would be; None: the store's own files.
+
+    Copies of different settings of the dataset lie side by side.
+    """
     name = split
     if folder is not None:
         name += "-" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    if settings:
+        name += "-" + hashlib.sha256(settings_key(settings)).hexdigest()[:12]
     return home() / "datasets" / dataset / "packed" / name
+
+
+def settings_key(settings: Mapping[str, Any]) -> bytes:
+    """Return settings as bytes, with which the digest of a dataset begins; no bytes for a dataset without settings."""
+    return json.dumps(settings, sort_keys=True).encode() if settings else b""
 
 
 def packed_copies(dataset: str, split: str | None = None) -> list[PackedCopy]:
@@ -92,6 +105,7 @@ def read_copy(path: Path) -> PackedCopy | None:
             path=path,
             dataset=str(record["dataset"]),
             split=str(record["split"]),
+            settings=dict(record.get("settings", {})),
             folder=None if record["folder"] is None else Path(record["folder"]),
             time=str(record["time"]),
             digest=str(record["digest"]),

@@ -4,7 +4,7 @@ samples.npy         [num, *shape]
 labels.npy          [num], int64; only for a set with classes
 texts.npy           [num], bytes of UTF-8; only for a set with texts
 skipped.txt         one line per item that could not be read, with name and reason; only if there are any
-pack.json           shape, digest, split, source files, and size and time of the files above
+pack.json           shape, digest, split, settings, source files, and size and time of the files above
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganzoo.data.location import FORMAT, stat_of
-from ganzoo.errors import DatasetError, MissingDatasetError, hint_for
+from ganzoo.data.location import FORMAT, settings_key, stat_of
+from ganzoo.errors import DatasetError, MissingDatasetError, hint_for, shortened
 from ganzoo.specs import TEXT_BYTES, ArrayData, DatasetSpec, SampleSpec
 from ganzoo.system.files import open_regular, write_atomically
+
+if TYPE_CHECKING:
+    from ganzoo.data.settings import ConfiguredDataset
 
 ARRAYS = ("samples", "labels", "texts")
 """In the order in which the digest covers them."""
@@ -61,7 +64,7 @@ def download_errors(spec: DatasetSpec, store: Path) -> Iterator[None]:
         ) from error
 
 
-def check(spec: DatasetSpec, data: ArrayData) -> None:
+def check(spec: ConfiguredDataset, data: ArrayData) -> None:
     """Check that the data a plugin loaded matches its spec. Raises DatasetError."""
     sample, samples, labels, texts = spec.sample, data.samples, data.labels, data.texts
     dtype = np.uint8 if sample.kind == "image" else np.float32
@@ -85,7 +88,7 @@ def check(spec: DatasetSpec, data: ArrayData) -> None:
 
 def no_samples_error(spec: DatasetSpec, num_skipped: int, first_skipped: str) -> DatasetError:
     """Return the error for a split without a single readable sample."""
-    why = f"; {num_skipped:,} cannot be read, the first of them {first_skipped}" if num_skipped else ""
+    why = f"; {num_skipped:,} cannot be read, the first of them {shortened(first_skipped, 150)}" if num_skipped else ""
     return DatasetError(f"{spec.name}: not one sample{why}.", hint="Check that all files are in place.")
 
 
@@ -100,12 +103,12 @@ def arrays_of(data: ArrayData) -> dict[str, NDArray[Any]]:
     return {name: array for name in ARRAYS if (array := getattr(data, name)) is not None}
 
 
-def write_whole(folder: Path, spec: DatasetSpec, data: ArrayData, origin: Mapping[str, Any]) -> None:
+def write_whole(folder: Path, spec: ConfiguredDataset, data: ArrayData, origin: Mapping[str, Any]) -> None:
     """Write all files of a split that is in memory. Raises OSError, DatasetError."""
     check(spec, data)
     if not len(data.samples):
         raise no_samples_error(spec, len(data.skipped), data.skipped[0] if data.skipped else "")
-    arrays, digest = arrays_of(data), hashlib.sha256()
+    arrays, digest = arrays_of(data), hashlib.sha256(settings_key(spec.settings))
     for name, array in arrays.items():
         with (folder / f"{name}.npy").open("wb") as file:
             write_header(file, array, len(array))
@@ -146,7 +149,7 @@ def one_line(text: str) -> str:
 
 def write_record(
     folder: Path,
-    spec: DatasetSpec,
+    spec: ConfiguredDataset,
     origin: Mapping[str, Any],
     shape: list[int],
     names: Sequence[str],
@@ -158,6 +161,7 @@ def write_record(
     record = {
         "format": FORMAT,
         "dataset": spec.name,
+        "settings": dict(spec.settings),
         **origin,
         "shape": shape,
         "arrays": list(names),
@@ -175,9 +179,9 @@ def fingerprints(spec: DatasetSpec, sources: Sequence[Path]) -> list[dict[str, A
         return [{"path": str(path.resolve()), **stat_of(path)} for path in sources]
 
 
-def digest_of_pack(folder: Path, names: Sequence[str]) -> str:
-    """Return the sha256 of the values in a pack's arrays. Raises OSError, ValueError."""
-    digest = hashlib.sha256()
+def digest_of_pack(folder: Path, names: Sequence[str], settings: Mapping[str, Any]) -> str:
+    """Return the sha256 of the dataset's settings and of the values in a pack's arrays. Raises OSError, ValueError."""
+    digest = hashlib.sha256(settings_key(settings))
     for name in names:
         with open_regular(folder / f"{name}.npy") as file:
             read_header(file)

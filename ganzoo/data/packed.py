@@ -1,9 +1,11 @@
 """Finite datasets, packed once into the store and memory-mapped from then on.
 
     datasets/<name>/files/                          downloaded files, in the official layout
-    datasets/<name>/packed/<split>[-<root>]/        the packed copy; `ganzoo.data.pack` lists its files
+    datasets/<name>/packed/<copy>/                  a packed copy; `ganzoo.data.pack` lists its files
     datasets/<name>/.lock                           held while files are found or downloaded
-    datasets/<name>/.<split>[-<root>].lock          held while that copy is packed
+    datasets/<name>/.<copy>.lock                    held while that copy is packed
+
+<copy> is the split, with digests of the folder that it was packed from and of the dataset's settings, if there are any.
 
 A packed copy records size and modification time of its source files, and is rebuilt when one of them changes. Without a
 given folder, the copy that was packed last is used, even if its source files are gone. A copy records size and time of
@@ -26,7 +28,16 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ganzoo.data.location import FORMAT, PackedCopy, dataset_folder, is_current, pack_path, packed_copies, stat_of
+from ganzoo.data.location import (
+    FORMAT,
+    PackedCopy,
+    dataset_folder,
+    is_current,
+    pack_path,
+    packed_copies,
+    settings_key,
+    stat_of,
+)
 from ganzoo.data.pack import (
     ARRAYS,
     SKIPPED_NAME,
@@ -36,6 +47,7 @@ from ganzoo.data.pack import (
     read_errors,
 )
 from ganzoo.data.packing import ShowProgress, write_pack
+from ganzoo.data.settings import ConfiguredDataset, configured
 from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
 from ganzoo.hub.endpoint import is_offline
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData
@@ -49,11 +61,11 @@ logger = logging.getLogger(__name__)
 class OpenedDataset:
     """One split, ready to use."""
 
-    spec: DatasetSpec
+    spec: ConfiguredDataset
     split: str
     data: ArrayData | SyntheticData
     digest: str
-    """sha256 of the samples, labels and texts; for a synthetic set, its name."""
+    """sha256 of the settings, samples, labels and texts; for a synthetic set, its name and settings."""
     num_skipped: int = 0
     """Items that could not be read."""
     skipped_file: Path | None = None
@@ -74,7 +86,7 @@ def open_dataset(
     """Open a split from its packed copy; if there is none, or it is out of date, pack the official files first.
 
     Args:
-        spec: the dataset.
+        spec: the dataset, with settings that `ganzoo.data.settings.configured` chose, or else its default ones.
         split: one of `spec.splits`.
         data_dir: a folder with the files in any layout that the dataset supports, or one with a folder of the dataset's
             name. None for the copy that was packed last, wherever from (a message says from where), else the store's
@@ -91,35 +103,39 @@ def open_dataset(
     """
     if split not in spec.splits:
         raise UnknownNameError(f"split of {spec.name}", split, set(spec.splits))
-    if spec.splits[split] is None:
-        return OpenedDataset(spec, split, _synthetic(spec, split, download), f"synthetic:{spec.name}")
+    dataset = configured(spec)
+    if dataset.splits[split] is None:
+        digest = f"synthetic:{dataset.name}{settings_key(dataset.settings).decode()}"
+        return OpenedDataset(dataset, split, _synthetic(dataset, split, download), digest)
 
     def open_from(folder: Path | None, *, may_be_gone: bool = True, download: bool = False) -> OpenedDataset:
         """Open the copy that is packed from a folder (None: the store's own files), and pack it if need be."""
-        root, packed = home() / "datasets" / spec.name, pack_path(spec.name, split, folder)
-        found = None if force else _read_pack(packed, spec, split, sources_may_be_gone=may_be_gone)
+        root = home() / "datasets" / dataset.name
+        packed = pack_path(dataset.name, split, folder, dataset.settings)
+        found = None if force else _read_pack(packed, dataset, split, sources_may_be_gone=may_be_gone)
         if found is not None:
             return found
-        given = None if folder is None else _load(spec, split, folder)  # before anything is written
+        given = None if folder is None else _load(dataset, split, folder)  # before anything is written
         with store_errors(root), _locked(root / f".{packed.name}.lock", waiting):
             # Another process may have packed it while this one waited.
-            found = None if force else _read_pack(packed, spec, split, sources_may_be_gone=may_be_gone)
+            found = None if force else _read_pack(packed, dataset, split, sources_may_be_gone=may_be_gone)
             if found is None:
-                data = given or _load_own(spec, split, root, download, waiting)
+                data = given or _load_own(dataset, split, root, download, waiting)
                 origin = {
                     "split": split,
                     "folder": None if folder is None else str(folder.resolve()),
                     "time": datetime.now(UTC).isoformat(),
                 }
-                write_pack(packed, spec, data, origin, workers, progress, force=force)
-                found = _read_pack(packed, spec, split, sources_may_be_gone=True)
+                write_pack(packed, dataset, data, origin, workers, progress, force=force)
+                found = _read_pack(packed, dataset, split, sources_may_be_gone=True)
         if found is None:
             raise DatasetError(f"the packed copy {packed} cannot be read back.", hint="Check the disk, and try again.")
         return found
 
     if data_dir is not None:
-        return open_from(dataset_folder(data_dir, spec.name), may_be_gone=False)
-    copies = packed_copies(spec.name, split)
+        return open_from(dataset_folder(data_dir, dataset.name), may_be_gone=False)
+    # Copies of other settings hold other samples.
+    copies = [copy for copy in packed_copies(dataset.name, split) if copy.settings == dataset.settings]
     for copy in copies:
         # Missing: it is out of date or damaged, and the files to pack it again from are gone.
         with contextlib.suppress(MissingDatasetError):
@@ -163,7 +179,7 @@ def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         lock.release()
 
 
-def _synthetic(spec: DatasetSpec, split: str, download: bool) -> SyntheticData:
+def _synthetic(spec: ConfiguredDataset, split: str, download: bool) -> SyntheticData:
     data = spec.load(home() / "datasets" / spec.name, split, download and not is_offline())
     if not isinstance(data, SyntheticData):
         raise DatasetError(
@@ -174,7 +190,7 @@ def _synthetic(spec: DatasetSpec, split: str, download: bool) -> SyntheticData:
 
 
 def _load_own(
-    spec: DatasetSpec, split: str, root: Path, download: bool, waiting: Callable[[], None] | None
+    spec: ConfiguredDataset, split: str, root: Path, download: bool, waiting: Callable[[], None] | None
 ) -> ArrayData | StreamedData:
     """Load a split from the store's own files. Raises OSError if the store cannot be written, DatasetError."""
     with _locked(root / ".lock", waiting):
@@ -191,7 +207,7 @@ def _load_own(
         return _load(spec, split, root / "files", download=True)
 
 
-def _load(spec: DatasetSpec, split: str, files: Path, *, download: bool = False) -> ArrayData | StreamedData:
+def _load(spec: ConfiguredDataset, split: str, files: Path, *, download: bool = False) -> ArrayData | StreamedData:
     """Load a finite split and check what is already read. Raises DatasetError, OSError as `download_errors` says."""
     with download_errors(spec, files) if download else read_errors(spec):
         data = spec.load(files, split, download)
@@ -205,11 +221,13 @@ def _load(spec: DatasetSpec, split: str, files: Path, *, download: bool = False)
     return data
 
 
-def _read_pack(packed: Path, spec: DatasetSpec, split: str, *, sources_may_be_gone: bool) -> OpenedDataset | None:
+def _read_pack(packed: Path, spec: ConfiguredDataset, split: str, *, sources_may_be_gone: bool) -> OpenedDataset | None:
     """Return the memory-mapped arrays, or None if the copy is missing, out of date, damaged or incomplete."""
     try:
         record = json.loads((packed / "pack.json").read_text(encoding="utf-8"))
         if record["format"] != FORMAT or record["dataset"] != spec.name:
+            return None
+        if record.get("settings", {}) != spec.settings:
             return None
         if not all(is_current(source, sources_may_be_gone) for source in record["sources"]):
             return None
@@ -238,7 +256,7 @@ def _is_whole(packed: Path, names: list[str], record: dict[str, Any]) -> bool:
     files = {f"{name}.npy": stat_of(packed / f"{name}.npy") for name in names}
     if record["files"] == files:
         return True
-    if digest_of_pack(packed, names) != record["digest"]:
+    if digest_of_pack(packed, names, record.get("settings", {})) != record["digest"]:
         return False
     with contextlib.suppress(OSError):  # in a read-only store the arrays are hashed each time
         write_atomically(packed / "pack.json", json.dumps({**record, "files": files}, indent=2).encode())

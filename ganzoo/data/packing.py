@@ -9,19 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganzoo.data.location import FORMAT
+from ganzoo.data.location import FORMAT, settings_key
 from ganzoo.data.pack import (
     SKIPPED_NAME,
     arrays_of,
@@ -42,6 +41,9 @@ from ganzoo.specs import ArrayData, DatasetSpec, StreamedData
 from ganzoo.system.files import write_atomically
 from ganzoo.system.workers import ordered
 
+if TYPE_CHECKING:
+    from ganzoo.data.settings import ConfiguredDataset
+
 JOURNAL_NAME = "journal.json"
 PIECE = 2048
 """Items read, and flushed to disk, at a time."""
@@ -52,7 +54,7 @@ ShowProgress = Callable[[int, int], None]
 
 def write_pack(
     packed: Path,
-    spec: DatasetSpec,
+    spec: ConfiguredDataset,
     data: ArrayData | StreamedData,
     origin: Mapping[str, Any],
     workers: int,
@@ -76,7 +78,8 @@ def write_pack(
         if not (packed / SKIPPED_NAME).stat().st_size:
             (packed / SKIPPED_NAME).unlink()
         return
-    folder = packed.with_name(f".{packed.name}.{secrets.token_hex(8)}.partial")
+    folder = packed.with_name(f".{packed.name}.partial")  # under the split's lock: one that is there is abandoned
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
         write_whole(folder, spec, data, origin)
@@ -111,7 +114,7 @@ class Journal:
 
 def _write_streamed(
     folder: Path,
-    spec: DatasetSpec,
+    spec: ConfiguredDataset,
     data: StreamedData,
     origin: Mapping[str, Any],
     workers: int,
@@ -120,7 +123,14 @@ def _write_streamed(
 ) -> None:
     """Pack a dataset of any size, from where an earlier attempt stopped. Raises OSError, DatasetError, StoreError."""
     sources = fingerprints(spec, data.sources)
-    identity = {"format": FORMAT, "dataset": spec.name, "items": data.num, "sources": sources, "force": force}
+    identity = {
+        "format": FORMAT,
+        "dataset": spec.name,
+        "settings": dict(spec.settings),
+        "items": data.num,
+        "sources": sources,
+        "force": force,
+    }
     journal = _read_journal(folder, identity)
     if journal is None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -171,7 +181,7 @@ def _read_journal(folder: Path, identity: dict[str, Any]) -> Journal | None:
     return journal if journal.identity == identity else None
 
 
-def _check_space(folder: Path, spec: DatasetSpec, num: int) -> None:
+def _check_space(folder: Path, spec: ConfiguredDataset, num: int) -> None:
     size = num * (int(np.prod(spec.sample.shape)) * (1 if spec.sample.kind == "image" else 4))
     free = shutil.disk_usage(folder).free
     if free < size:
@@ -181,7 +191,7 @@ def _check_space(folder: Path, spec: DatasetSpec, num: int) -> None:
         )
 
 
-def _check_piece(spec: DatasetSpec, piece: ArrayData, items: int) -> None:
+def _check_piece(spec: ConfiguredDataset, piece: ArrayData, items: int) -> None:
     check(spec, piece)
     if len(piece.samples) + len(piece.skipped) != items:
         raise DatasetError(
@@ -197,7 +207,7 @@ class _Files:
         self._folder = folder
         self._arrays: dict[str, BinaryIO] = {}
         self._like: dict[str, NDArray[Any]] = {}
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256(settings_key(journal.identity["settings"]))
         self._skipped = (folder / SKIPPED_NAME).open("r+b" if journal.skipped else "w+b")
         self._skipped.truncate(journal.skipped_size)
         self._skipped.seek(0, os.SEEK_END)

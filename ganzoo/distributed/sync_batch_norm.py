@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganzoo.distributed.processes import Processes
+from ganzoo.system.torch_private import BatchNorm
 
 
 def convert_sync_batch_norm(net: nn.Module, processes: Processes) -> None:
@@ -19,12 +19,12 @@ def convert_sync_batch_norm(net: nn.Module, processes: Processes) -> None:
     if processes.world_size == 1:  # torch's own computes the same, and faster
         return
     for module in net.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, BatchNorm):
             module.__class__ = SyncBatchNorm  # in place, so that names, parameters and hooks stay
             module.processes = processes  # type: ignore[assignment]
 
 
-class SyncBatchNorm(_BatchNorm):
+class SyncBatchNorm(BatchNorm):
     """Batch normalization of any number of dimensions; in evaluation mode, the module that it was converted from."""
 
     processes: Processes

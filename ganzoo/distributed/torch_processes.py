@@ -18,6 +18,7 @@ from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.stopping import AgreedStop
 from ganzoo.errors import DeviceError, OtherProcessError, SettingsError, TrainingError, first_sentence
 from ganzoo.system.devices import find_device
+from ganzoo.system.torch_private import foreach_copy_
 
 TIMEOUT = timedelta(days=1)
 """Longest wait of one rank for another: the main one may be packing a dataset. A dead process is noticed at once."""
@@ -79,7 +80,7 @@ class TorchProcesses(Processes):
         # On the meta device, empty_like gives the strides of a dense tensor without taking memory.
         like = [torch.empty_like(tensor, device="meta") for tensor in tensors]
         views = [piece.as_strided(one.shape, one.stride()) for piece, one in zip(pieces, like, strict=True)]
-        torch._foreach_copy_(views, list(tensors))
+        foreach_copy_(views, tensors)
         self.all_reduce_(flat).div_(self.world_size)
         return views
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ganzoo.data.location import settings_key
+from ganzoo.data.settings import ConfiguredDataset, configured
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.evaluation.measurement import Evaluator, evaluate_gan, find_protocol
 from ganzoo.evaluation.report import Evaluation
 from ganzoo.registry import datasets
-from ganzoo.sources import load
+from ganzoo.sources import load, resolve
 from ganzoo.weights.manifest import WeightsEntry
+from ganzoo.weights.model_config import parse_model_config
 
 if TYPE_CHECKING:
     import torch
@@ -65,8 +68,11 @@ def evaluate_entries(
     target = processes.device(device)
     # The entry's own protocols, not the dataset's default: a default may change, a published number may not.
     tasks = [(entry, name) for entry in entries for name in (entry.protocols if protocol is None else [protocol])]
-    for dataset_name, name in dict.fromkeys((entry.dataset, name) for entry, name in tasks):
-        dataset = datasets.get(dataset_name)
+    opened = {}
+    for entry, name in tasks:
+        dataset = _dataset_of(entry)
+        opened[dataset.name, settings_key(dataset.settings), name] = dataset
+    for (_, _, name), dataset in opened.items():
         Evaluator(dataset, find_protocol(dataset, name), target, data_dir, processes).check_data()
     for index, (entry, name) in enumerate(tasks, 1):
         what = f"{index} of {len(tasks)}: {entry.reference} under {name}"
@@ -75,6 +81,15 @@ def evaluate_entries(
         evaluation = evaluate_gan(load(str(entry.reference), device=target), str(entry.reference), name, data_dir)
         report(f"Evaluated {what} in {_duration(time.perf_counter() - started)}")
         yield entry, evaluation
+
+
+def _dataset_of(entry: WeightsEntry) -> ConfiguredDataset:
+    """Return the dataset of an entry with the settings that its model was trained with."""
+    spec = datasets.get(entry.dataset)
+    if spec.config is None:
+        return configured(spec)
+    where = f"config.json of {entry.reference}"
+    return configured(spec, parse_model_config(resolve(entry).read("config"), where).dataset_config, where)
 
 
 def _duration(seconds: float) -> str:

@@ -9,11 +9,11 @@ file is verified against the sha256 in the record whenever it is read.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
-import secrets
-import shutil
+import logging
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,10 @@ from ganzoo.distances import gaussian
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import EvaluationError
 from ganzoo.specs import Extractor, ExtractorSpec
-from ganzoo.weights.store import home, store_errors
+from ganzoo.system.files import whole_folder, write_atomically, write_json
+from ganzoo.weights.store import home
+
+_log = logging.getLogger("ganzoo")
 
 # Part of every key: with another number, features of the old format are not found, and are computed again.
 FORMAT = 1
@@ -194,29 +197,37 @@ def read_stored(folder: Path) -> StoredFeatures | None:
         ) from error
 
 
-def write_stored(folder: Path, features: ExtractedFeatures, facts: dict[str, Any]) -> StoredFeatures:
-    """Store features, the whole folder or nothing; another process may store the same ones. Raises StoreError."""
+def write_stored(
+    folder: Path, features: ExtractedFeatures, facts: dict[str, Any]
+) -> StoredFeatures | ExtractedFeatures:
+    """Store features, the whole folder or nothing; another process may store the same ones.
+
+    They are only a saving of time: where they cannot be written, as in a read-only store, a line says so and the
+    computed ones are returned.
+    """
     arrays = {"values": features.values, "mean": features.mean, "covariance": features.covariance}
     if features._logits is not None:
         arrays["logits"] = features.logits
-    # A name of its own for each writer: several processes may compute the same features at once.
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.partial")
-    with store_errors(folder):
-        partial.mkdir(parents=True)
-        try:
-            digests = {name: _write_array(partial / f"{name}.npy", array) for name, array in arrays.items()}
-            (partial / "record.json").write_text(json.dumps({**facts, "files": digests}, indent=2), encoding="utf-8")
-            with FileLock(folder.parent / ".lock"):
-                # Whoever is second throws its copy away: renaming onto a folder with files in it would fail.
-                if not folder.exists():
-                    partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        return StoredFeatures(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / ".lock"):
+            if not folder.is_dir():  # else another process was faster
+                with whole_folder(folder) as partial:
+                    digests = {name: _write_array(partial / f"{name}.npy", array) for name, array in arrays.items()}
+                    write_json(partial / "record.json", {**facts, "files": digests})
+    except OSError as error:
+        _warn(f"features of real images cannot be kept in {folder.parent}: {error.strerror or error}.")
+        return features
+    return StoredFeatures(folder)
+
+
+@functools.cache  # an evaluation may compute several features
+def _warn(problem: str) -> None:
+    _log.warning("Warning: %s They are computed again each time.", problem)
 
 
 def _write_array(path: Path, array: Tensor) -> str:
     buffer = io.BytesIO()
     np.save(buffer, array.numpy(), allow_pickle=False)
-    path.write_bytes(buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()

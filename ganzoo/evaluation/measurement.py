@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ganzoo import registry
 from ganzoo.data.location import remembered_folder
+from ganzoo.data.settings import configured, settings_of
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.errors import EvaluationError, PluginError, UnknownNameError
@@ -24,6 +25,7 @@ from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.real import Cache, RealSamples
 from ganzoo.evaluation.report import Evaluation, MetricValue
 from ganzoo.model import GAN
+from ganzoo.requirements import naming_plugins
 from ganzoo.sources import load
 from ganzoo.specs import DatasetSpec, EvaluationProtocol, Features
 from ganzoo.version import __version__
@@ -78,7 +80,9 @@ def evaluate_gan(
 
     Under torchrun, all processes share the work, and each must call this.
     """
-    dataset = registry.datasets.get(gan.config.dataset)
+    settings, source = gan.config.dataset_config, f"config.json of {reference}"
+    with naming_plugins(gan.config.requires, reference):
+        dataset = configured(registry.datasets.get(gan.config.dataset), settings, source)
     chosen = protocol if isinstance(protocol, EvaluationProtocol) else find_protocol(dataset, protocol)
     return Evaluator(dataset, chosen, gan.device, data_dir, init_processes()).measure(gan, reference)
 
@@ -94,10 +98,10 @@ class Evaluator:
         data_dir: Path | None,
         processes: Processes = SINGLE_PROCESS,
     ) -> None:
-        self.dataset, self.protocol, self._processes = dataset, protocol, processes
+        self.dataset, self.protocol, self._processes = configured(dataset), protocol, processes
         self._metrics = [registry.metrics.get(name) for name in protocol.metrics]
         self._extractors = Extractors(device, processes)
-        self._real = RealSamples(dataset, protocol, data_dir, self._extractors)
+        self._real = RealSamples(self.dataset, protocol, data_dir, self._extractors)
 
     def check_data(self) -> None:
         """Open the real samples if they come from files. All ranks must call this.
@@ -140,7 +144,11 @@ class Evaluator:
                     )
                 values[metric.name].append(value)
         # Last, because real samples and extractors are opened when a metric first asks for them.
-        deviations = [*([self._real.deviation] if self._real.deviation else []), *self._extractors.deviations()]
+        deviations = [
+            *self._other_settings(),
+            *([self._real.deviation] if self._real.deviation else []),
+            *self._extractors.deviations(),
+        ]
         return Evaluation(
             reference=reference,
             weights_sha256=gan.weights_sha256,
@@ -167,6 +175,15 @@ class Evaluator:
             torch=torch.__version__,
             python=platform.python_version(),
         )
+
+    def _other_settings(self) -> list[str]:
+        """Return how the dataset's settings differ from those that the protocol is for."""
+        expected = settings_of(self.dataset, self.protocol.dataset_config, f"protocol {self.protocol.name}")
+        return [
+            f"the dataset has the setting {name}={json.dumps(value)} instead of {json.dumps(expected[name])}"
+            for name, value in self.dataset.settings.items()
+            if value != expected[name]
+        ]
 
 
 def generate(gan: GAN, num: int, seed: int, processes: Processes, texts: Sequence[str] | None = None) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ganzoo import randomness
 from ganzoo.data import OpenedDataset, open_dataset, to_float
+from ganzoo.data.settings import configured
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import read_stored, stored_folder, write_stored
@@ -42,7 +43,7 @@ class RealSamples:
     def __init__(
         self, dataset: DatasetSpec, protocol: EvaluationProtocol, data_dir: Path | None, extractors: Extractors
     ) -> None:
-        self._dataset, self._protocol, self._extractors = dataset, protocol, extractors
+        self._dataset, self._protocol, self._extractors = configured(dataset), protocol, extractors
         self._data_dir = data_dir
         self._digest: str | None = None
         self.deviation: str | None = None

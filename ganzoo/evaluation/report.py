@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from ganzoo.specs import EvaluationProtocol
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import read_json, write_atomically
+from ganzoo.weights.manifest import check_types
 from ganzoo.weights.references import FolderReference, parse_reference
 
 FOLDER = "evaluations"
@@ -78,11 +80,16 @@ def saved_metrics(folder: Path, weights_sha256: str) -> Iterator[dict[str, Any]]
     """Yield name, value, std and protocol of every metric measured on exactly these weights, without deviation."""
     for path in sorted((folder / FOLDER).glob("*.json")):
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = read_json(path)
             # A run that was trained further still has the reports on its earlier weights.
             if document["weights_sha256"] != weights_sha256 or document["deviation"] is not None:
                 continue
-            for metric in document["metrics"]:
-                yield {key: metric[key] for key in ("name", "value", "std", "protocol")}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+            metrics = [{name: metric[name] for name in _METRIC_TYPES} for metric in document["metrics"]]
+            for metric in metrics:
+                check_types(metric, _METRIC_TYPES, "metric")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # damaged, or of another program
+        yield from metrics
+
+
+_METRIC_TYPES = {"name": str, "value": (int, float), "std": (int, float, NoneType), "protocol": str}

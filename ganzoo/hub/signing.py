@@ -6,13 +6,13 @@ lists.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import UsageError, WeightsError
+from ganzoo.system.files import scratch_folder
 
 
 def sign(files: Mapping[str, bytes], private_key: Path) -> bytes:
@@ -65,10 +65,10 @@ def _short(error: Exception) -> str:
 @contextmanager
 def _folder(files: Mapping[str, bytes]) -> Iterator[Path]:
     """Write files into a temporary folder: the library signs folders."""
-    with tempfile.TemporaryDirectory(prefix="ganzoo-") as name:
-        folder = Path(name, "files")
+    with scratch_folder() as scratch:
+        folder = scratch / "files"
         folder.mkdir()
         for path, content in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
-        yield Path(name)
+        yield scratch

@@ -54,7 +54,7 @@ def _metadata(facts: CardFacts) -> str:
     data = ModelCardData(
         license=facts.license,
         library_name="ganzoo",
-        pipeline_tag="unconditional-image-generation",
+        pipeline_tag=None if facts.config.sample.classes is not None else "unconditional-image-generation",
         tags=["ganzoo", "gan", facts.config.architecture, facts.config.recipe],
         datasets=[facts.config.dataset],
         model_name=facts.repo_id.partition("/")[2],
@@ -66,6 +66,7 @@ def _metadata(facts: CardFacts) -> str:
 def _text(facts: CardFacts) -> str:
     config = facts.config
     shape, latent_shape = (" × ".join(map(str, spec.shape)) for spec in (config.sample, config.latent))
+    labels = ", labels=0" if config.sample.classes is not None else ""
     drawn, sample = config.sample.kind != "tensor", f"ganzoo sample hf:{facts.repo_id} --num 64 --seed 0 --out"
     parts = [
         f"# {facts.repo_id.partition('/')[2]}\n",
@@ -74,10 +75,11 @@ def _text(facts: CardFacts) -> str:
         f"`{config.dataset}`. The generator has {facts.parameters:,} parameters and maps "
         f"{latent_shape} {config.latent.distribution.replace('_', ' ')} latents to samples of {shape}.\n",
         "## Use\n",
+        *_plugins(config),
         "```python",
         "import ganzoo",
         "",
-        f'samples = ganzoo.load("hf:{facts.repo_id}").sample(64, seed=0)',
+        f'samples = ganzoo.load("hf:{facts.repo_id}").sample(64, seed=0{labels})',
         "```\n",
         "The weights are safetensors; nothing is unpickled. "
         + (f"The picture above is `{sample} samples.png`.\n" if drawn else f"As an array: `{sample} samples.npy`.\n"),
@@ -87,6 +89,18 @@ def _text(facts: CardFacts) -> str:
         f"Published with ganzoo {__version__}.\n",
     ]
     return "\n".join(parts)
+
+
+def _plugins(config: ModelConfig) -> list[str]:
+    """Return how to install the third-party plugins that took part; nothing if there are none."""
+    if not config.requires:
+        return []
+    needed = [
+        f"- `{one.distribution}` ({one.version} when trained): {', '.join(one.provides)}" for one in config.requires
+    ]
+    commands = [f"$ {one.install_command}" for one in config.requires]
+    intro = "It was made with these plugins. They run as code, so install them if you trust their authors.\n"
+    return [intro, *needed, "", "```console", *commands, "```\n"]
 
 
 def _origin(origin: Origin | None) -> list[str]:

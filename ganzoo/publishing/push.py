@@ -12,7 +12,6 @@ import hashlib
 import io
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from ganzoo.publishing.card import CardFacts, model_card
 from ganzoo.rendering import picture
 from ganzoo.sources import load, resolve
 from ganzoo.sources.kinds import HubSource
+from ganzoo.system.files import scratch_folder
 from ganzoo.weights.building import num_parameters
 from ganzoo.weights.layout import (
     CARD_NAME,
@@ -115,7 +115,7 @@ def push(
     """
     key = None if sign_with is None else Path(sign_with)
     if isinstance(source, GAN):
-        with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:
+        with scratch_folder() as folder:
             package = prepare(source.save(folder), repo_id, license=license, sign_with=key)
     else:
         package = prepare(source, repo_id, license=license, sign_with=key)
@@ -285,9 +285,9 @@ def _commit(
         row.rfilename for row in head.siblings or () if row.rfilename in FILES and row.rfilename not in package.files
     ]
     operations: list[Any] = [CommitOperationDelete(path_in_repo=name) for name in stale]
-    with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:
+    with scratch_folder() as folder:
         for name, content in package.files.items():
-            path = Path(folder, name)  # the client streams files, also where it does not take bytes
+            path = folder / name  # the client streams files, also where it does not take bytes
             path.write_bytes(content)
             operations.append(CommitOperationAdd(path_in_repo=name, path_or_fileobj=path))
         try:
@@ -328,9 +328,9 @@ def _compare(package: Package, commit: str, token: str | bool | None) -> None:
     different = _differences(package, remote)
     if different:
         raise HubError(f"the Hub holds other bytes than were sent: {', '.join(different)}.", hint=_PUSH_AGAIN)
-    with tempfile.TemporaryDirectory(prefix="ganzoo-") as folder:  # an empty store, as on another machine
+    with scratch_folder() as folder:  # an empty store, as on another machine
         try:
-            pulled = load(str(reference), access=replace(access, store=Store(Path(folder)))).sample(SAMPLES, seed=0)
+            pulled = load(str(reference), access=replace(access, store=Store(folder))).sample(SAMPLES, seed=0)
         except DigestMismatchError as error:
             raise HubError(
                 f"the Hub holds other bytes than were sent: {error.path} has {error.found}.", hint=_PUSH_AGAIN

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ganzoo.evaluation.report import Evaluation, MetricValue
 from ganzoo.model import GAN, discriminator_from_bytes
 from ganzoo.publishing.card import RECIPE_TEXTS
 from ganzoo.registry import recipes
+from ganzoo.requirements import Requirement, merged, requirements
 from ganzoo.sources import load
 from ganzoo.specs.registration import NAME
 from ganzoo.system.files import write_atomically
@@ -108,7 +109,7 @@ def _entry(
     contents: dict[str, bytes],
     parameters: dict[str, int],
     training: dict[str, Any],
-    evaluations: Iterable[Evaluation],
+    evaluations: Sequence[Evaluation],
     version: str,
     license: str,
     bundled: str,
@@ -133,10 +134,24 @@ def _entry(
         dataset=gan.config.dataset,
         license=license,
         parameters=parameters,
-        # Without the settings: the entry names its recipe, and training.json in the bundle has them all.
-        training={key: value for key, value in training.items() if key != "settings"},
+        # Without the settings: the entry names its recipe, and training.json in the bundle has them all. Its `requires`
+        # is a field of the entry.
+        training={key: value for key, value in training.items() if key not in ("settings", "requires")},
         metrics=tuple(pinned(metric) for evaluation in evaluations for metric in evaluation.metrics),
         min_ganzoo=__version__,
+        requires=merged(gan.config.requires, *(evaluation_requirements(evaluation) for evaluation in evaluations)),
+    )
+
+
+def evaluation_requirements(evaluation: Evaluation) -> tuple[Requirement, ...]:
+    """Return the third-party plugins that take part in an evaluation."""
+    return requirements(
+        {
+            "dataset": [evaluation.dataset],
+            "protocol": [evaluation.protocol.name] if evaluation.protocol.dataset else [],
+            "metric": [metric.name for metric in evaluation.metrics],
+            "extractor": [extractor["name"] for extractor in evaluation.extractors],
+        }
     )
 
 

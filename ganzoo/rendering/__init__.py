@@ -4,7 +4,15 @@ from ganzoo.rendering.animation import MAX_FRAMES, animate_run, animation_encode
 from ganzoo.rendering.charts import save_chart
 from ganzoo.rendering.history import History
 from ganzoo.rendering.output import Target, Written, parse_target, write_samples
-from ganzoo.rendering.picture import check_drawable, for_terminal, picture, read_picture, save_array, save_picture
+from ganzoo.rendering.picture import (
+    check_drawable,
+    for_terminal,
+    image_grid,
+    picture,
+    read_picture,
+    save_array,
+    save_picture,
+)
 from ganzoo.rendering.terminal import TerminalPicture, sparkline
 
 __all__ = [
@@ -17,6 +25,7 @@ __all__ = [
     "animation_encoder",
     "check_drawable",
     "for_terminal",
+    "image_grid",
     "parse_target",
     "picture",
     "read_picture",

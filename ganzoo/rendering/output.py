@@ -6,6 +6,8 @@ hidden name and moved into place at the end, so that an interrupted command leav
 
 from __future__ import annotations
 
+import math
+import os
 import shlex
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +24,7 @@ import numpy as np
 from ganzoo.errors import GanzooError, UsageError, hint_for
 from ganzoo.rendering.picture import Items, check_drawable, item_npy, item_png, save_picture, to_items
 from ganzoo.specs import SampleSpec
-from ganzoo.system.files import contents, expanded, whole_file, whole_folder
+from ganzoo.system.files import check_space, contents, expanded, whole_file, whole_folder
 from ganzoo.system.workers import ordered
 from ganzoo.weights.tensors import header_bytes
 
@@ -60,8 +62,10 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
 
     `x.png` is one picture of all samples; `x.npy` and `x.safetensors` hold float32 [num, *shape]; a name that ends in a
     slash or has no suffix, or an empty folder, gets one numbered file for each sample (a PNG, for tensors a .npy), or
-    tar shards of shard_size samples. Raises UsageError, also for a folder that is not empty.
+    tar shards of shard_size samples. Raises UsageError, also for a folder that is not empty, and for `-`.
     """
+    if name == "-":
+        raise UsageError("samples cannot be written to stdout.", hint="Name a file: --out samples.npy")
     path = expanded(name)
     suffix = path.suffix.lower()
     if name.endswith(("/", "\\")) or path.is_dir() or not suffix:
@@ -102,7 +106,8 @@ def write_samples(
         workers: folders and shards only: number of processes that encode; 1 encodes in this process.
         progress: called with the number of samples written so far, and of all samples.
 
-    Raises GanzooError when a file cannot be written, UsageError for a picture of samples that are not drawn.
+    Raises GanzooError when a file cannot be written, or if an array would not fit on the disk; UsageError for a picture
+    of samples that are not drawn, or of too many.
     """
 
     def report(done: int) -> None:
@@ -111,7 +116,7 @@ def write_samples(
 
     path = target.path
     if target.format == "picture":
-        check_drawable(spec)  # before anything is generated
+        check_drawable(num, spec)  # before anything is generated
     try:
         if target.format == "folder":
             return Written(path, *_write_folder(batches, num, spec, path, workers, report))
@@ -207,11 +212,13 @@ def _write_shards(
     pieces = _shard_pieces(batches, labels, spec, shard_size)
     with whole_folder(target.path) as folder, closing(ordered(encode, pieces, workers)) as encoded:
         for shard, fragments in groupby(encoded, key=lambda fragment: fragment.first // shard_size):
-            with whole_file(folder / f"shard-{shard:06d}.tar") as file:
+            with (folder / f"shard-{shard:06d}.tar").open("wb") as file:
                 for fragment in fragments:
                     size += file.write(fragment.content)
                     report(fragment.first + fragment.num)
                 size += file.write(_END)
+                file.flush()
+                os.fsync(file.fileno())
             num_files += 1
     return num_files, size
 
@@ -258,6 +265,7 @@ def _member(name: str, content: bytes) -> bytes:
 def _write_array(batches: Iterable[Tensor], shape: Shape, path: Path, report: Callable[[int], None]) -> None:
     """Write samples as little-endian float32 [num, ...] to a `.npy` or `.safetensors` file. Raises OSError."""
     done = 0
+    check_space(path, 4 * math.prod(shape))
     with whole_file(path) as file:
         _HEADERS[path.suffix.lower()](file, shape)
         for samples in batches:

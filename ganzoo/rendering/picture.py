@@ -29,6 +29,9 @@ MAX_PIXELS = 1 << 25
 MAX_BYTES = 1 << 27
 """The same for its file."""
 
+MAX_CURVES = 100_000
+"""In one plot; more only take time."""
+
 ENLARGED_WIDTH = 560
 """Small grids are enlarged by a whole factor to at most this width, so that they can be seen."""
 
@@ -37,21 +40,28 @@ Items = NDArray[Any]
 others as float32 [num, *shape]."""
 
 
-def check_drawable(spec: SampleSpec) -> None:
-    """Raise UsageError for samples that are only written as arrays."""
+def check_drawable(num: int, spec: SampleSpec) -> None:
+    """Refuse samples that are only written as arrays, and more than one picture can show. Raises UsageError."""
     if spec.kind == "tensor":
         raise UsageError(
             f"these samples are tensors of shape {list(spec.shape)}, which are not drawn.",
             hint="Save arrays: --out samples.npy, samples.safetensors or FOLDER/",
+        )
+    pixels = math.prod(side + GAP for side in spec.shape[1:])
+    most = max(1, MAX_PIXELS // pixels) if spec.kind == "image" else MAX_CURVES
+    if num > most:
+        raise UsageError(
+            f"{num:,} samples do not fit into one picture.",
+            hint=f"Ask for at most {most:,}, or write a folder of PNGs (samples/) or an array (samples.npy).",
         )
 
 
 def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
     """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot.
 
-    Raises UsageError for tensors.
+    Raises UsageError for tensors, and for too many samples.
     """
-    check_drawable(spec)
+    check_drawable(len(samples), spec)
     return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
 
 
@@ -85,11 +95,11 @@ def for_terminal(image: Image.Image, spec: SampleSpec) -> Image.Image:
     return curves_only(image) if spec.kind == "curve" else image.copy()
 
 
-def image_grid(images: Tensor) -> Image.Image:
-    """Draw images [num, channels, height, width] row by row in a grid that is about square."""
+def image_grid(images: Tensor, columns: int | None = None) -> Image.Image:
+    """Draw images [num, channels, height, width] row by row in a grid with these columns; None: about square."""
     pixels = to_pixels(images)
     num, height, width, channels = pixels.shape
-    columns = min(num, max(1, round(math.sqrt(num * (height + GAP) / (width + GAP)))))
+    columns = columns or min(num, max(1, round(math.sqrt(num * (height + GAP) / (width + GAP)))))
     rows = math.ceil(num / columns)
     cell = np.array([height + GAP, width + GAP])
     canvas: NDArray[Any] = np.zeros((*(cell * (rows, columns) + GAP), channels), np.uint8)

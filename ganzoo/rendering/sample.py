@@ -84,7 +84,8 @@ def sample(
 
     Raises:
         UsageError: a name of no known format, a folder that is not empty, options that exclude each other, a label, a
-            text or an option that the model does not have, or a picture or animation of tensors, which are not drawn.
+            text or an option that the model does not have, a picture or animation of tensors, which are not drawn, or
+            of more samples than one picture can show.
         GanzooError: what loading raises, or a file that cannot be written.
     """
     write = sample_writer(os.fspath(out), shard_size=shard_size, interpolate=interpolate)
@@ -130,7 +131,7 @@ def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int |
     animation_encoder(path)  # refuses an unknown file type
 
     def write_loop(gan: GAN, num: int, seed: int, choices: Choices, progress: ShowProgress | None) -> Sampled:
-        check_drawable(gan.config.sample)
+        check_drawable(num, gan.config.sample)
         frames = min(MAX_FRAMES, keys * round(2 / FRAME_SECONDS))  # two seconds from seed to seed, or less
         moments = gan.interpolate(num, keys=keys, frames=frames, seed=seed, **choices)
         write_animation(

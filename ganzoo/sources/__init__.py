@@ -80,11 +80,11 @@ def load(reference: str | os.PathLike[str], *, device: str | torch.device = "cpu
         HubError: the Hub cannot be reached, or refuses.
         DeviceError: this machine has no such device.
     """
+    source = resolve(reference, access)  # reports a wrong name before torch is imported, which takes seconds
     from ganzoo.model import gan_from_bytes
     from ganzoo.system.devices import find_device
 
     target = find_device(device)
-    source = resolve(reference, access)
     config, weights = source.read("config"), source.read("generator")
     return gan_from_bytes(config, weights, source.reference, source.entry).to(target)
 

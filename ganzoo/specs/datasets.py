@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +69,10 @@ class SyntheticData:
 @registered
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """Real samples of one shape."""
+    """Real samples of one shape, which may depend on settings of the dataset.
+
+    Raises ValueError when `config` and `sample` do not fit together.
+    """
 
     name: str
     """As registered: the entry point's name."""
@@ -79,14 +82,32 @@ class DatasetSpec:
     """Where the data comes from."""
     license: str
     """Licence of the data; where none is stated, say so."""
-    sample: SampleSpec
-    """What one sample is."""
+    sample: SampleSpec | Callable[[Any], SampleSpec]
+    """What one sample is; for a dataset with `config` it may be a function, (config) -> sample. That function raises
+    ValueError for settings that do not fit together."""
     splits: Mapping[str, int | None]
     """Split name -> number of samples of the official set, None when unlimited."""
-    load: Callable[[Path, str, bool], ArrayData | StreamedData | SyntheticData]
-    """(root, split, download) -> data. Looks for the files in any common layout under `root`. If they are missing, it
-    downloads the official ones there if `download`, else raises MissingDatasetError, saying how to get them."""
+    load: Callable[..., ArrayData | StreamedData | SyntheticData]
+    """(root, split, download) -> data; for a dataset with `config`, (root, split, download, config) -> data. Looks for
+    the files in any common layout under `root`. If they are missing, it downloads the official ones there if
+    `download`, else raises MissingDatasetError, saying how to get them."""
+    config: type[Any] | None = None
+    """Settings such as size, crop or grey: a frozen dataclass. Every field has a default, and is bounded
+    (`annotated_types`). Recipes set its fields in `dataset_config`. Data of different settings is packed and identified
+    separately. None: no settings."""
     protocols: tuple[EvaluationProtocol, ...] = ()
     """How models of this dataset are evaluated; the first protocol is the default."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
+
+    def __post_init__(self) -> None:
+        if self.config is None:
+            if not isinstance(self.sample, SampleSpec):
+                raise ValueError("DatasetSpec.sample must be a SampleSpec where config is None")
+            return
+        parameters = getattr(self.config, "__dataclass_params__", None)
+        if not isinstance(self.config, type) or parameters is None or not parameters.frozen:
+            raise ValueError(f"DatasetSpec.config must be a frozen dataclass, not {self.config!r}")
+        for field in fields(self.config):
+            if field.default is MISSING and field.default_factory is MISSING:
+                raise ValueError(f"DatasetSpec.config: {field.name} needs a default, for recipes that do not set it")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
@@ -90,6 +90,9 @@ class EvaluationProtocol:
     """One evaluation per seed; the report gives mean and standard deviation over them."""
     split: str | None = None
     """Split of the real samples; None if the metrics know the true distribution."""
+    dataset_config: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the dataset that its numbers are for, the defaults for those that are not named. A model of other
+    settings is measured too, but the report calls that a deviation."""
     num_real: Annotated[int, Gt(0)] | None = None
     """Real samples, evenly spaced over the split, or drawn if the dataset is unlimited. None: the whole split."""
     real_sha256: str | None = None

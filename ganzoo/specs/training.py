@@ -56,6 +56,8 @@ class Recipe:
     """Values for the architecture's config."""
     dataset: str
     """Name of a registered dataset."""
+    dataset_config: Mapping[str, Any] = field(default_factory=dict)
+    """Values for the dataset's settings; those that are not named have their defaults."""
     split: str = "train"
     """Split of the dataset that is trained on."""
     latent: LatentSpec

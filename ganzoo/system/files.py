@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def write_atomically(target: Path, content: bytes) -> None:
@@ -37,19 +45,16 @@ def read_json(path: Path, limit: int = 8 << 20) -> Any:
 def whole_file(target: Path) -> Iterator[BinaryIO]:
     """Open a temporary file in the target's folder; at the end it is flushed to disk and renamed to the target.
 
-    If anything is raised inside, nothing is left behind. Raises OSError.
+    If anything is raised inside, nothing is left behind. What a killed process left is removed when the same target is
+    written again. Raises OSError.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = _temporary(target)
-    try:
-        with partial.open("xb") as file:
+    with _temporary(target, _create_file) as partial:
+        with partial.open("r+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager
@@ -58,34 +63,140 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
     A target that exists must have no `contents`. It may be a mount point or the current directory, which cannot
     be replaced, so the hidden folder is made inside it and the files are moved up. If anything is raised inside,
-    nothing is left behind. Raises OSError.
+    nothing is left behind. What a killed process left is removed when the same target is written again, files that it
+    had moved up included. Raises OSError.
     """
     exists = target.is_dir()
-    partial = _temporary(target / "all") if exists else _temporary(target)
-    partial.mkdir(parents=True)
-    try:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if exists:
+        for path in _half_moved(target):
+            path.unlink()
+    with _temporary(target / "all" if exists else target, Path.mkdir) as partial:
         yield partial
         if exists:
-            for entry in list(partial.iterdir()):
-                entry.rename(target / entry.name)
+            _move_up(partial, target)
         else:
             partial.rename(target)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder for this user only, which is removed at the end, or by the next call if this process is killed."""
+    with _temporary(Path(tempfile.gettempdir(), "ganzoo"), lambda path: path.mkdir(mode=0o700)) as folder:
+        yield folder
+
+
+def check_space(path: Path, size: int) -> None:
+    """Raise OSError if a file of this size cannot be written at a path for lack of space."""
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), None)
+    if folder is not None and shutil.disk_usage(folder).free < size:
+        raise OSError(errno.ENOSPC, f"{size:,} bytes are needed; {os.strerror(errno.ENOSPC)}", str(path))
+
+
+def contents(folder: Path) -> list[Path]:
+    """Return what a folder holds, besides what killed processes left there. Raises OSError."""
+    left = set(_half_moved(folder))
+    return [entry for entry in folder.iterdir() if _PARTIAL.fullmatch(entry.name) is None and entry not in left]
+
+
+# --- temporary files and folders: `.<target>.<16 hex digits>.partial`, locked while their process lives ---
+
+_PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{16}\.partial", re.DOTALL)
+_MOVED_NAME = ".moved"
+"""In a temporary folder: inode and name of each file that is moved up."""
+
+
+@contextmanager
+def _temporary(target: Path, create: Callable[[Path], None]) -> Iterator[Path]:
+    """Create a temporary file or folder beside a target, and remove it at the end if it is still there."""
+    _remove_abandoned(target)
+    while True:
+        path = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
+        create(path)
+        lock = _lock(path, wait=True)
+        if path.exists():  # else another process took it for abandoned in the moment before it was locked
+            break
+        _close(lock)
+    try:
+        yield path
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(path)
+        _close(lock)
 
 
-def _temporary(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
+def _remove_abandoned(target: Path) -> None:
+    """Remove what killed processes left beside a target while they wrote it."""
+    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:  # a folder need not be readable
+        for entry in entries:
+            match = _PARTIAL.fullmatch(entry.name)
+            if match is not None and match[1] == target.name and (lock := _lock(Path(entry.path))) is not None:
+                _remove(Path(entry.path))
+                _close(lock)
+
+
+def _half_moved(folder: Path) -> list[Path]:
+    """Return the files that killed processes had moved up into a folder when they ended."""
+    found = []
+    for path in folder.glob(".all.*.partial"):
+        if _PARTIAL.fullmatch(path.name) is None or (lock := _lock(path)) is None:
+            continue
+        with contextlib.suppress(OSError):
+            for line in (path / _MOVED_NAME).read_text(encoding="utf-8").split("\0"):
+                inode, _, name = line.partition(" ")
+                moved = folder / name
+                # The inode too: a file that the user has put in its place since is not ours.
+                if name and os.path.lexists(moved) and inode == str(moved.lstat().st_ino):
+                    found.append(moved)
+        _close(lock)
+    return found
+
+
+def _move_up(partial: Path, target: Path) -> None:
+    with os.scandir(partial) as entries:
+        inodes = {entry.name: entry.inode() for entry in entries}
+    listed = "\0".join(f"{inode} {name}" for name, inode in inodes.items())
+    (partial / _MOVED_NAME).write_text(listed, encoding="utf-8")
+    for name in inodes:
+        (partial / name).rename(target / name)
+
+
+def _create_file(path: Path) -> None:
+    path.open("xb").close()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _lock(path: Path, *, wait: bool = False) -> int | None:
+    """Lock a file or folder until `_close`, or the end of this process; return its descriptor.
+
+    Returns None for what another process holds, and where the system has no such locks (Windows, some network disks).
+    """
+    if fcntl is None:
+        return None
+    descriptor = None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        _close(descriptor)
+        return None
+    return descriptor
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
     """Replace a leading `~` by the home folder; that of an unknown user stays, as in a shell."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises RuntimeError
-
-
-def contents(folder: Path) -> list[Path]:
-    """Return what a folder holds, besides the temporary files that killed processes left there. Raises OSError."""
-    return [entry for entry in folder.iterdir() if not (entry.name.startswith(".") and entry.suffix == ".partial")]
 
 
 def open_regular(path: Path) -> BinaryIO:

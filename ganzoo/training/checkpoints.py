@@ -8,7 +8,7 @@ from pathlib import Path
 from ganzoo.errors import ResumeError, WeightsFormatError
 from ganzoo.system.files import write_atomically
 from ganzoo.training.state import TrainingState
-from ganzoo.weights.tensors import deserialize, read_checked, serialize
+from ganzoo.weights.tensors import MAX_STATE_BYTES, deserialize, read_checked, serialize
 
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")
 
@@ -41,7 +41,7 @@ class Checkpoints:
             return
         path = self.path(steps[-1])
         try:
-            tensors, _ = deserialize(read_checked(path), path)
+            tensors, _ = deserialize(read_checked(path, MAX_STATE_BYTES), path)
             state.load_tensors(tensors)
         except (OSError, WeightsFormatError, KeyError, RuntimeError, ValueError) as error:
             older = f", or delete {path} to continue from step {steps[-2]}" if len(steps) > 1 else ""

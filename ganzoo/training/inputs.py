@@ -10,8 +10,8 @@ on how many processes there are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -81,6 +81,30 @@ class StepInputs(NamedTuple):
     discriminator: tuple[DiscriminatorInputs, ...]
     """One for each of its updates."""
     rates: Rates
+
+
+Inputs = TypeVar("Inputs", PreparedInputs, StepInputs)
+
+
+def tensors_of(inputs: Any) -> list[Tensor]:
+    """Return the tensors in nested tuples, in order; inputs that a recipe does not have are None, and left out."""
+    if isinstance(inputs, Tensor):
+        return [inputs]
+    return [] if inputs is None else [tensor for part in inputs for tensor in tensors_of(part)]
+
+
+def with_tensors(inputs: Inputs, tensors: Iterator[Tensor]) -> Inputs:
+    """Return nested tuples like the given ones, with other tensors in the order of `tensors_of`."""
+
+    def rebuilt(part: Any) -> Any:
+        if isinstance(part, Tensor):
+            return next(tensors)
+        if part is None:
+            return None
+        parts = [rebuilt(inner) for inner in part]
+        return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)
+
+    return rebuilt(inputs)
 
 
 def prepare_on_host(state: TrainingState) -> PreparedInputs:

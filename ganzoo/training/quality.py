@@ -13,6 +13,7 @@ from typing import Any
 
 from ganzoo import registry
 from ganzoo.config import TrainingSettings
+from ganzoo.data.settings import dataset_of
 from ganzoo.errors import SettingsError
 from ganzoo.evaluation.measurement import Evaluator, find_protocol
 from ganzoo.model import GAN
@@ -47,8 +48,7 @@ def open_evaluator(state: TrainingState, data_dir: Path | None) -> Evaluator | N
     if state.settings.eval_every is None:
         return None
     protocol = training_protocol(state.settings)
-    dataset = registry.datasets.get(state.settings.recipe.dataset)
-    evaluator = Evaluator(dataset, protocol, state.device, data_dir, state.processes)
+    evaluator = Evaluator(dataset_of(state.settings.recipe), protocol, state.device, data_dir, state.processes)
     _measure(evaluator, state)
     return evaluator
 

@@ -35,9 +35,17 @@ from ganzoo.config import TrainingSettings, settings_from_json
 from ganzoo.errors import ResumeError, SettingsError, TrainingError, first_sentence, hint_for
 from ganzoo.model import save_nets
 from ganzoo.rendering import History
+from ganzoo.requirements import (
+    Requirement,
+    merged,
+    recipe_requirements,
+    requirement_from_json,
+    requirements,
+)
 from ganzoo.system.files import contents, open_regular, read_regular, write_atomically
 from ganzoo.training.checkpoints import Checkpoints
 from ganzoo.training.state import TrainingState
+from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.weights.layout import DISCRIMINATOR_NAME, GENERATOR_NAME, TRAINING_NAME
 
@@ -72,6 +80,7 @@ class Run:
         self.dataset_digest: str = document["dataset_digest"]
         self.device_type: str = document["device_type"]
         self.data_dir: Path | None = Path(document["data_dir"]).resolve() if document["data_dir"] else None
+        self.requires = tuple(requirement_from_json(one) for one in document.get("requires", ()))
         self.checkpoints = Checkpoints(path / "checkpoints")
         self.history = History()
         self._lock = FileLock(path / LOCK_NAME)
@@ -93,6 +102,7 @@ class Run:
                 "created": _now(),
                 "versions": {"ganzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
                 "platform": platform.platform(),
+                "requires": plain(run_requirements(settings)),
                 "resumed": [],
             },
         )
@@ -151,7 +161,8 @@ class Run:
         self.settings, self.data_dir = settings, data_dir
         self.document["settings"] = settings.to_json()
         self.document["data_dir"] = _resolved(data_dir)
-        self.document["resumed"].append({"at": _now(), "ganzoo": __version__, "torch": torch.__version__})
+        versions = {"ganzoo": __version__, "torch": torch.__version__, "requires": plain(run_requirements(settings))}
+        self.document["resumed"].append({"at": _now(), **versions})
         self._write_document()
 
     def _write_document(self) -> None:
@@ -232,6 +243,10 @@ class Run:
 
     def save_weights(self, state: TrainingState, folder: Path) -> None:
         """Write both nets as a weights folder, for `load`, `sample` and `eval`."""
+        with writing(folder):
+            # First, so that a kill in between leaves an older or a newer generator alone, and nothing untrue about it.
+            for name in (TRAINING_NAME, DISCRIMINATOR_NAME):
+                (folder / name).unlink(missing_ok=True)
         nets = {GENERATOR_NAME: state.trained_generator, DISCRIMINATOR_NAME: state.networks.discriminator}
         save_nets(folder, state.config, nets)
         with writing(folder):
@@ -251,6 +266,7 @@ class Run:
             "dataset_digest": self.dataset_digest,
             "ganzoo": __version__,
             "torch": torch.__version__,
+            "requires": plain(run_requirements(self.settings)),
             "settings": self.settings.to_json(),
         }
 
@@ -275,6 +291,13 @@ def expendable(what: str) -> Iterator[None]:
     except Exception as error:  # a full disk, or numbers and samples that cannot be drawn
         reason = (error.strerror if isinstance(error, OSError) else None) or first_sentence(error)
         _log.warning("Warning: %s cannot be written: %s. The training goes on.", what, reason)
+
+
+def run_requirements(settings: TrainingSettings) -> tuple[Requirement, ...]:
+    """Return the third-party plugins that take part in a run."""
+    chosen = {"protocol": settings.eval_protocol, "metric": settings.best_metric}
+    evaluated = {kind: [name] for kind, name in chosen.items() if name is not None}
+    return merged(recipe_requirements(settings.recipe), requirements(evaluated))
 
 
 def is_run(path: Path) -> bool:

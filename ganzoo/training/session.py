@@ -15,11 +15,13 @@ from ganzoo import config
 from ganzoo.config import Layer, TrainingSettings, settings_from_json
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
 from ganzoo.data.location import remembered_folder
+from ganzoo.data.settings import dataset_of
 from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.torchrun import init_processes, may_restart, num_restarts
 from ganzoo.errors import ResumeError, TrainingError
 from ganzoo.randomness import random_seed
-from ganzoo.registry import datasets, recipes
+from ganzoo.registry import recipes
+from ganzoo.requirements import naming_plugins
 from ganzoo.specs import DatasetSpec
 from ganzoo.system.devices import find_device
 from ganzoo.training.engines.engine import Engine
@@ -140,7 +142,8 @@ class Training:
         try:
             # Locked from here on, by the main rank. Whatever fails, Ctrl-C included, must release the lock again.
             folder = data_dir or remembered_folder(run.data_dir)
-            state, digest = _prepare(settings, folder, open_data, processes)
+            with naming_plugins(run.requires, path):
+                state, digest = _prepare(settings, folder, open_data, processes)
             with processes.sharing_errors():
                 _refuse_other_data(run, digest)
             with processes.on_main() as main:
@@ -211,15 +214,15 @@ def _prepare(
         device = processes.device(settings.device)
         if settings.tensorboard:
             check_tensorboard()
-        spec = datasets.get(recipe.dataset)
-        described = model_config(recipe, spec.sample)
+        chosen = dataset_of(recipe)
+        described = model_config(recipe, chosen.sample, chosen.settings)
         check_trainable(settings, described)
         threads = choose_threads(settings, described, device) if is_new else settings.threads
     # Every process takes the number of the main one, which is recorded.
     settings = replace(settings, threads=processes.broadcast(threads))
     # The checks above share their errors first. A rank that failed in them would be missing here, and the others would
     # wait for it.
-    dataset = processes.main_first(lambda: open_data(spec, recipe.split, data_dir))
+    dataset = processes.main_first(lambda: open_data(chosen, recipe.split, data_dir))
     with processes.sharing_errors():
         batches = open_batches(
             dataset,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ganzoo.augmentations import augment
 from ganzoo.losses import REGULARIZERS, Discriminators
 from ganzoo.sampling import generate
+from ganzoo.system.torch_private import foreach_clamp_
 from ganzoo.training.engines.fused_adam import FusedAdam, trainable
 from ganzoo.training.inputs import DiscriminatorInputs, GeneratorInputs, StepInputs
 from ganzoo.training.networks import Networks
@@ -164,9 +165,7 @@ def _optimizer_step(
 def clip_weights(discriminator: nn.Module, bound: float) -> None:
     """Clip every parameter to [-bound, bound] (WGAN: Arjovsky et al., arXiv:1701.07875, algorithm 1)."""
     # All of them, as in the published code: scales and shifts of batch normalization too.
-    parameters: list[Tensor] = list(discriminator.parameters())
-    torch._foreach_clamp_min_(parameters, -bound)
-    torch._foreach_clamp_max_(parameters, bound)
+    foreach_clamp_(list(discriminator.parameters()), -bound, bound)
 
 
 def score(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import os
 import torch
 
 from ganzoo.config import TrainingSettings
-from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder
+from ganzoo.sampling import generate
+from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, noise_shapes
 from ganzoo.weights.model_config import ModelConfig
 
 MAX_FLOPS = 500_000_000
@@ -45,9 +46,11 @@ def _flops(settings: TrainingSettings, config: ModelConfig) -> float:
     )
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), torch.device("meta"):
-            labels = [] if config.sample.classes is None else [torch.empty(num, dtype=torch.int64)]
+            labels = None if config.sample.classes is None else torch.empty(num, dtype=torch.int64)
+            noise = {name: torch.empty(num, *shape) for name, shape in noise_shapes(config, source).items()}
             with FlopCounterMode(display=False) as counter:
-                discriminator(generator(torch.empty(num, config.latent.dim), *labels), *labels)
+                samples = generate(generator, torch.empty(num, *config.latent.shape), labels, noise)
+                discriminator(samples) if labels is None else discriminator(samples, labels)
     except Exception:  # a plugin's net may look at values, which do not exist on the meta device
         return float("inf")
     return float(counter.get_total_flops())

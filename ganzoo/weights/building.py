@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import SettingsError, UsageError, WeightsFormatError, shortened
 from ganzoo.registry import architectures
+from ganzoo.requirements import naming_plugins
+from ganzoo.specs import ArchitectureSpec
 from ganzoo.validation import architecture_config, validated
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ MAX_PARAMETERS = 2_000_000_000
 
 def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
     """Return a function that builds the generator. Raises SettingsError, UnknownNameError, PluginError."""
-    spec = architectures.get(config.architecture)
+    spec = _architecture(config, source)
     values = architecture_config(spec, config.config, source)
     _check_condition(config, spec.conditions, source)
     if config.latent.grid and not spec.latent_grid:
@@ -47,7 +49,7 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
 
 def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
     """Return a function that builds the discriminator. Raises SettingsError, UnknownNameError, PluginError."""
-    spec = architectures.get(config.architecture)
+    spec = _architecture(config, source)
     build_discriminator = spec.build_discriminator
     if build_discriminator is None:
         raise SettingsError(
@@ -59,9 +61,14 @@ def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.M
     return lambda: build_discriminator(values, config.sample)
 
 
+def _architecture(config: ModelConfig, source: str) -> ArchitectureSpec:
+    with naming_plugins(config.requires, source):
+        return architectures.get(config.architecture)
+
+
 def noise_shapes(config: ModelConfig, source: str) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a sample's noise by name, empty for a generator that takes none; raises as the builders."""
-    spec = architectures.get(config.architecture)
+    spec = _architecture(config, source)
     if spec.noise is None:
         return {}
     return dict(spec.noise(architecture_config(spec, config.config, source), config.sample))
@@ -72,7 +79,7 @@ def sampling_options(config: ModelConfig, values: Mapping[str, Any] | None) -> d
 
     Raises UsageError for an option that does not exist, SettingsError, UnknownNameError, PluginError.
     """
-    kind = architectures.get(config.architecture).sampling_options
+    kind = _architecture(config, config.recipe).sampling_options
     names = [] if kind is None else [field.name for field in dataclasses.fields(kind)]
     for name in values or ():
         if name not in names:
@@ -159,8 +166,9 @@ def _first_difference(expected: Mapping[str, Any], found: Mapping[str, Any]) -> 
         if name not in found:
             return f"tensor {name!r} is missing"
         if expected[name] != found[name]:
-            return f"tensor {name!r} is {_described(found[name])}, not {_described(expected[name])}"
-    return f"tensor {next(name for name in found if name not in expected)!r} is not in the model"
+            return f"tensor {name!r} is {shortened(_described(found[name]))}, not {_described(expected[name])}"
+    stray = next(name for name in found if name not in expected)
+    return f"tensor {shortened(stray, 100)!r} is not in the model"
 
 
 def _described(shape_and_dtype: tuple[Any, ...]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from ganzoo.errors import BadReferenceError, ManifestError, UnknownNameError, shortened
 from ganzoo.registry import WEIGHTS_GROUP, origin, package_folder, registrations
+from ganzoo.requirements import Requirement, requirement_from_json
 from ganzoo.specs.registration import NAME
 from ganzoo.system.files import read_json, write_json
 from ganzoo.weights.layout import FILES, NEEDED_ROLES
@@ -113,21 +114,23 @@ class WeightsEntry:
     """Each with name, value, std, protocol, and the tolerance within which `ganzoo eval --check` must reproduce it."""
     min_ganzoo: str
     """Oldest ganzoo that loads it."""
+    requires: tuple[Requirement, ...] = ()
+    """The third-party plugins that took part in the training and the evaluation."""
     owner: str = ""
     """The distribution, with its version, whose manifest lists it; set when the manifest is read."""
 
     def __post_init__(self) -> None:
-        _check_types(vars(self), _TYPES, "entry")
+        check_types(vars(self), _TYPES, "entry")
         for name, types in _NEEDED_KEYS.items():
-            _check_types(getattr(self, name), types, name)
+            check_types(getattr(self, name), types, name)
         for metric in self.metrics:
-            _check_types(metric, _METRIC_KEYS, "metric")
+            check_types(metric, _METRIC_KEYS, "metric")
         if NAME.fullmatch(self.name) is None or NAME.fullmatch(self.version) is None:
             raise ValueError(f"{self.name!r}@{self.version!r} is not a name of weights")
         roles = [file.role for file in self.files]
         if not set(roles) >= NEEDED_ROLES or len(set(roles)) != len(roles):
             raise ValueError("it needs a config and a generator file, and each role at most once")
-        if self.repo_id is not None and str(parse_hub_reference(f"hf:{self.repo_id}")) != f"hf:{self.repo_id}":
+        if self.repo_id is not None and parse_hub_reference(f"hf:{self.repo_id}").repo_id != self.repo_id:
             raise ValueError(f"{self.repo_id!r} is not a repository")
         if self.revision is not None and COMMIT.fullmatch(self.revision) is None:
             raise ValueError(f"{self.revision!r} is not a commit")
@@ -167,12 +170,17 @@ class WeightsEntry:
         return Path(root, folder) if root is not None else None
 
 
-def _check_types(table: Mapping[str, Any], types: Mapping[str, Any], where: str) -> None:
-    """Raise TypeError for a value of another type, or KeyError for a missing one. True and NaN are not numbers."""
+def check_types(table: Mapping[str, Any], types: Mapping[str, Any], where: str) -> None:
+    """Check values of somebody else's JSON. True, NaN and what no float or 64-bit integer holds are not numbers.
+
+    Raises TypeError for a value of another type, KeyError for a missing one.
+    """
     for name, kind in types.items():
         value = table[name]
-        is_number = not isinstance(value, bool) and not (isinstance(value, float) and not math.isfinite(value))
-        if not isinstance(value, kind) or not (kind is bool or is_number):
+        is_odd = (isinstance(value, bool) and kind is not bool) or (
+            (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and abs(value) >> 63)
+        )
+        if not isinstance(value, kind) or is_odd:
             raise TypeError(f"{name} of the {where} is {shortened(repr(value), 60)}")
 
 
@@ -199,7 +207,7 @@ def read_manifest(path: Path, owner: str = "", problems: list[ManifestError] | N
         try:
             entries.append(_entry(record, owner))
         except _BROKEN as error:
-            name = shortened(repr(record.get("name")), 60) if isinstance(record, dict) else "not a table"
+            name = shortened(repr(record.get("name")), 50) if isinstance(record, dict) else "not a table"
             broken.append(f"entry {number} ({name}): {_reason(error)}")
     if broken:
         more = f", and {len(broken) - 1} more entries are broken" if len(broken) > 1 else ""
@@ -214,7 +222,7 @@ _REINSTALL = "Reinstall its package, or report it to its author."
 
 
 def _reason(error: Exception) -> str:
-    return shortened(f"{type(error).__name__}: {error}").rstrip(".")
+    return shortened(f"{type(error).__name__}: {error}", 100).rstrip(".")
 
 
 def write_manifest(path: Path, entries: Iterable[WeightsEntry]) -> None:
@@ -222,6 +230,8 @@ def write_manifest(path: Path, entries: Iterable[WeightsEntry]) -> None:
     records = [asdict(entry) for entry in entries]
     for record in records:
         del record["owner"]  # known from the distribution that ships the manifest
+        if not record["requires"]:
+            del record["requires"]
     write_json(path, {"schema": SCHEMA_VERSION, "entries": records})
 
 
@@ -229,6 +239,7 @@ def _entry(record: Mapping[str, Any], owner: str) -> WeightsEntry:
     fields = dict(record)
     fields["files"] = tuple(WeightsFile(**file) for file in record["files"])
     fields["metrics"] = tuple(record["metrics"])
+    fields["requires"] = tuple(requirement_from_json(one) for one in record.get("requires", ()))
     return WeightsEntry(**fields, owner=owner)
 
 

@@ -12,8 +12,10 @@ from typing import Annotated, Any
 from annotated_types import Len
 
 from ganzoo.errors import SettingsError, WeightsFormatError, shortened
+from ganzoo.requirements import Requirement, recipe_requirements
 from ganzoo.specs import LatentSpec, Recipe, SampleSpec
 from ganzoo.validation import parse_json, plain, validated
+from ganzoo.weights.manifest import check_types
 
 SCHEMA_VERSION = 1
 
@@ -46,6 +48,8 @@ class ModelConfig:
     """Values of the architecture's config."""
     dataset: str
     """Name of the dataset that the model was trained on."""
+    dataset_config: Mapping[str, Any] | None = None
+    """The value of every setting of the dataset; None for a dataset without settings."""
     latent: LatentSpec
     """The generator's input."""
     sample: SampleSpec
@@ -55,15 +59,17 @@ class ModelConfig:
     then built with a last step that maps this range to [-1, 1]."""
     origin: Origin | None = None
     """Only for imported weights."""
+    requires: tuple[Requirement, ...] = ()
+    """The third-party plugins that took part in the training."""
 
     def to_bytes(self) -> bytes:
-        """Return the file's content, without the fields that only imported weights have where they are None."""
-        document = {name: value for name, value in plain(self).items() if value is not None}
+        """Return the file's content, without the optional fields that are empty: files are pinned by digest."""
+        document = {name: value for name, value in plain(self).items() if value not in (None, [])}
         return (json.dumps(document, indent=2) + "\n").encode()
 
 
-def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
-    """Describe the generator of a recipe.
+def model_config(recipe: Recipe, sample: SampleSpec, dataset_config: Mapping[str, Any] | None = None) -> ModelConfig:
+    """Describe the generator of a recipe, whose dataset has these samples and settings.
 
     Raises SettingsError when it needs classes or texts that the samples do not have.
     """
@@ -79,12 +85,14 @@ def model_config(recipe: Recipe, sample: SampleSpec) -> ModelConfig:
         architecture=recipe.architecture,
         config=recipe.config,
         dataset=recipe.dataset,
+        dataset_config=dataset_config or None,
         latent=recipe.latent,
         sample=dataclasses.replace(
             sample,
             classes=sample.classes if condition == "classes" else None,
             text=sample.text if condition == "text" else None,
         ),
+        requires=recipe_requirements(recipe),
     )
 
 
@@ -108,12 +116,22 @@ def parse_model_config(content: bytes, where: Path | str) -> ModelConfig:
         raise WeightsFormatError(str(error), hint=hint) from error
 
 
+_RECORD_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("steps", "batch_size", "seed"), int),
+    **dict.fromkeys(("device", "ganzoo", "torch"), str),
+    "seconds": (int, float),
+    "settings": dict,
+}
+
+
 def parse_training_record(content: bytes, where: Path | str) -> Mapping[str, Any]:
     """Return what a training.json says about the training. Raises WeightsFormatError."""
     try:
         record = parse_json(content)
-        needed = ("steps", "batch_size", "device", "seconds", "seed", "ganzoo", "torch", "settings")
-        return {name: record[name] for name in needed}
+        check_types(record, _RECORD_TYPES, "record")
+        check_types(record["settings"], {"seed": int, "precision": str, "recipe": dict}, "settings")
+        check_types(record["settings"]["recipe"], {"name": str}, "recipe")
+        return {name: record[name] for name in _RECORD_TYPES}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsFormatError(
             f"{where} is not a training record: {shortened(repr(error))}.",

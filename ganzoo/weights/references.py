@@ -10,6 +10,9 @@ from pathlib import Path
 from ganzoo.errors import BadReferenceError, shortened
 from ganzoo.specs.registration import NAME
 
+MAX_LENGTH = 4096
+"""Characters of the longest path that Linux takes."""
+
 _HUB_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 
@@ -64,6 +67,8 @@ def parse_reference(text: str | os.PathLike[str]) -> Reference:
     """
     if not isinstance(text, str):
         return FolderReference(Path(text))
+    if len(text) > MAX_LENGTH:
+        raise BadReferenceError(f"{shortened(text)!r} is too long for a reference.", hint="Use a shorter path.")
     if text.startswith("hf:"):
         return parse_hub_reference(text)
     if text.startswith((".", "~")) or "/" in text or os.sep in text:

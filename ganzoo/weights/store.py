@@ -1,12 +1,14 @@
 """The store: verified files under GANZOO_HOME.
 
     blobs/<sha256>                  verified weights files, named by their content
+    hub/<owner>--<repo>.json        commits of a repository that were pulled (`ganzoo.hub.records`), with a .lock each
+    staging/<owner>--<repo>/        a download that is under way
     datasets/<name>/                downloads and packed copies (`ganzoo.data`)
     extractors/<name>/              weights that an extractor downloaded
     statistics/<dataset>/<key>/     features of real images (`ganzoo.evaluation.features`)
 
 Every file is written to a temporary file in the same folder, flushed, and moved, so that a reader sees the whole file
-or none. A blob is hashed again whenever it is read.
+or none. A blob is hashed again whenever it is read. `ganzoo.cache` lists, prunes and verifies all of it.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import WeightsFormatError
+from ganzoo.errors import WeightsFormatError, shortened
 from ganzoo.system.files import open_regular, read_regular
+from ganzoo.weights.layout import FILES, GENERATOR_NAME
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MAX_HEADER_BYTES = 1 << 20
 """A header of 1 MiB describes some ten thousand tensors; the library itself would parse 100 MB."""
 
-MAX_FILE_BYTES = 1 << 36
+MAX_STATE_BYTES = 1 << 36
 """64 GiB: a training state of the largest networks that are built."""
 
 DATA_DIGEST_KEY = "ganzoo.data_sha256"
@@ -72,10 +73,14 @@ def deserialize(content: bytes, where: Path | str) -> tuple[dict[str, torch.Tens
     try:
         tensors = load(content)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise WeightsFormatError(f"{where} is not a valid safetensors file: {error}.", hint=_REPLACE) from error
+        raise WeightsFormatError(
+            f"{where} is not a valid safetensors file: {shortened(error).rstrip('.')}.", hint=_REPLACE
+        ) from error
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise WeightsFormatError(f"{where}: tensor {name!r} holds NaN or infinite values.", hint=_REPLACE)
+            raise WeightsFormatError(
+                f"{where}: tensor {shortened(name, 100)!r} holds NaN or infinite values.", hint=_REPLACE
+            )
     return tensors, metadata
 
 
@@ -97,12 +102,14 @@ def check_frame(path: Path, where: Path | str | None = None) -> None:
     try:
         end = max((tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"), default=0)
     except (TypeError, KeyError, IndexError) as error:
-        raise WeightsFormatError(f"{where} has an unreadable header: {error!r}.", hint=_REPLACE) from error
+        raise WeightsFormatError(
+            f"{where} has an unreadable header: {shortened(repr(error))}.", hint=_REPLACE
+        ) from error
     if not isinstance(end, int) or end != size - len(content):
         raise WeightsFormatError(f"{where} does not have the length that its header states.", hint=_REPLACE)
 
 
-def read_checked(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
+def read_checked(path: Path, limit: int = FILES[GENERATOR_NAME].max_size) -> bytes:
     """Read a safetensors file, after checking that its header states its length. Raises WeightsFormatError, OSError."""
     check_frame(path, path)
     return read_regular(path, limit)
@@ -118,7 +125,7 @@ def read_metadata(content: bytes, where: Path | str) -> dict[str, str]:
     try:
         header = json.loads(content[8 : 8 + length], object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise WeightsFormatError(f"{where} has an unreadable header: {error}.", hint=_REPLACE) from error
+        raise WeightsFormatError(f"{where} has an unreadable header: {shortened(error)}.", hint=_REPLACE) from error
     metadata = header.get("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise WeightsFormatError(f"{where} has an unreadable header: its metadata is not text.", hint=_REPLACE)

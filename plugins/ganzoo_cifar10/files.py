@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -89,10 +90,11 @@ def _read_python(path: Path) -> Batch:
 def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(size) if size <= MAX_BYTES else b""
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror}.", hint=hint_for(error)) from error
-    if len(content) > MAX_BYTES:
+    if size > MAX_BYTES:
         raise DatasetError(f"{path} has more than {MAX_BYTES:,} bytes.", hint=_REPLACE)
     return content
 

@@ -65,7 +65,7 @@ def _get(transaction: Any, key: str) -> bytes | None:
 
 def _num_samples(place: Path, transaction: Any) -> int:
     stored = _get(transaction, "num-samples")
-    if stored is None or not stored.isdigit() or not int(stored):
+    if stored is None or not stored.isdigit() or len(stored) > 12 or not int(stored):
         raise DatasetError(
             f"{place / FILE} has no valid num-samples.",
             hint="Create it again with the keys image-%09d, label-%09d and num-samples.",

@@ -16,16 +16,22 @@ from ganzoo.errors import DatasetError, MissingDatasetError
 from ganzoo.specs import ArrayData, StreamedData
 from ganzoo_mjsynth.items import Item, collect
 from ganzoo_mjsynth.names import files_of, with_folders
+from ganzoo_mjsynth.pages import page_sizes
 
 REPOSITORY = "priyank-m/MJSynth_text_recognition"
 CONNECT_SECONDS = 10
 INSTALL = "pip install 'ganzoo[shards]'"
 
 _BATCH, _BUFFER = 256, 1 << 20
-"""Rows decoded, and bytes read, at a time."""
+"""Most rows decoded, and bytes read, at a time."""
+MAX_PAGE = 1 << 26
+"""A page that unpacks to more bytes is refused; writers aim at 1 MB."""
+MAX_MEMORY = 1 << 28
+"""Most bytes that the rows decoded at a time may have: each could be as large as a page, and so could each of the
+thousands of rows that name one value of a dictionary page."""
 
-Group = tuple[str, int, int]
-"""A row group: file, index in the file, number of rows."""
+Group = tuple[str, int, int, int]
+"""A row group: file, index in the file, number of rows, and how many of them are decoded at a time."""
 
 
 def find(root: Path, split: str) -> tuple[Path, ...]:
@@ -45,9 +51,29 @@ def load(paths: tuple[Path, ...]) -> StreamedData:
                     hint="MJSynth as parquet has the columns image and label.",
                 )
             metadata = file.metadata
-            groups += [(str(path), index, metadata.row_group(index).num_rows) for index in range(file.num_row_groups)]
-    num = sum(rows for _, _, rows in groups)
+            for index in range(file.num_row_groups):
+                batch = max(1, min(_BATCH, MAX_MEMORY // _largest_page(path, metadata.row_group(index))))
+                groups.append((str(path), index, metadata.row_group(index).num_rows, batch))
+    num = sum(rows for _, _, rows, _ in groups)
     return StreamedData(num=num, read=partial(read, tuple(groups)), sources=with_folders(paths))
+
+
+def _largest_page(path: Path, group: Any) -> int:
+    """Return what the largest page of images or labels unpacks to, in bytes, at least 1. Raises DatasetError."""
+    again, largest = "Download the file again.", 1
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    try:
+        with path.open("rb") as file:
+            for chunk in chunks:
+                if chunk.num_values and chunk.path_in_schema.partition(".")[0] in ("image", "label"):
+                    start = min(chunk.data_page_offset, chunk.dictionary_page_offset or chunk.data_page_offset)
+                    for size in page_sizes(file, start, chunk.total_compressed_size):
+                        largest = max(largest, size)
+    except (ValueError, OSError) as error:
+        raise DatasetError(f"{path} is damaged: {_first_line(error)}.", hint=again) from error
+    if largest > MAX_PAGE:
+        raise DatasetError(f"{path} has a page of {largest:,} bytes; the limit is {MAX_PAGE:,}.", hint=again)
+    return largest
 
 
 def read(groups: tuple[Group, ...], start: int, stop: int) -> ArrayData:
@@ -57,19 +83,19 @@ def read(groups: tuple[Group, ...], start: int, stop: int) -> ArrayData:
 
 def _items(groups: tuple[Group, ...], start: int, stop: int) -> Iterator[Item]:
     first = 0
-    for path, index, rows in groups:
+    for path, index, rows, batch in groups:
         if first < stop and first + rows > start:
-            yield from _rows(Path(path), index, max(start - first, 0), min(stop - first, rows))
+            yield from _rows(Path(path), index, max(start - first, 0), min(stop - first, rows), batch)
         first += rows
 
 
-def _rows(path: Path, group: int, start: int, stop: int) -> Iterator[Item]:
+def _rows(path: Path, group: int, start: int, stop: int, size: int) -> Iterator[Item]:
     import pyarrow as arrow
 
     row = 0
     with _opened(path) as file:
         try:
-            for batch in file.iter_batches(_BATCH, row_groups=[group], columns=["image", "label"]):
+            for batch in file.iter_batches(size, row_groups=[group], columns=["image", "label"]):
                 wanted = batch.slice(max(start - row, 0), max(0, min(stop - row, len(batch)) - max(start - row, 0)))
                 columns = [wanted.column(name).to_pylist() for name in ("image", "label")]
                 for place, (image, label) in enumerate(zip(*columns, strict=True)):

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ganzoo.cli import app
+from tests.conftest import DIGITS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
 ROWS = dict(re.findall(r"^\| `([^`]+)` \|(.*)\|$", PAGE, re.MULTILINE))
@@ -29,7 +30,14 @@ COMMANDS = [
     ("sample", ["sample", NAME, "--out", "x.png", "-n", "2", "--seed", "0"]),
     ("protocols", ["protocols", "quadratic*"]),
     ("eval", ["eval", NAME, "--protocol", "quadratic-quick-v1"]),
+    ("cache ls", ["cache", "ls"]),
+    ("cache rm", ["cache", "rm", "blobs", "--yes"]),
+    ("cache prune", ["cache", "prune", "--yes"]),
+    ("cache prune --dry-run", ["cache", "prune", "--dry-run"]),
+    ("cache verify", ["cache", "verify", "--repair"]),
     ("data list", ["data", "list"]),
+    ("data list --data-dir DIR", ["data", "list", "--data-dir", str(DIGITS)]),
+    ("data sample", ["data", "sample", "quadratic", "--out", "real.png", "-n", "3"]),
     ("plugins list", ["plugins", "list"]),
 ]
 
@@ -47,9 +55,12 @@ def keys(document: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize(("row", "arguments"), COMMANDS, ids=[row for row, _ in COMMANDS])
 def test_a_document_has_the_keys_that_the_page_names(
-    row: str, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    row: str, arguments: list[str], tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if arguments[0] == "cache":
+        (home / "blobs").mkdir(parents=True)
+        (home / "blobs" / ("0" * 64)).write_bytes(b"damaged, and of no weights")
     result = CliRunner().invoke(app, [*arguments, "--json"])
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)

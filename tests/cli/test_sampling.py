@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -14,10 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 
 import ganzoo as library
 from ganzoo.cli.output import out
+from ganzoo.cli.sample import sample
+from ganzoo.registry import datasets
 from ganzoo.rendering.picture import to_pixels
 from tests.conftest import Ganzoo, assert_two_lines
 
@@ -50,6 +55,83 @@ def test_shards_carry_the_classes_of_a_conditional_model(
         with tarfile.open(shard) as tar:
             found += [int(tar.extractfile(info).read()) for info in tar if info.name.endswith(".cls")]  # type: ignore[union-attr]
     assert found == classes
+
+
+@pytest.mark.parametrize(
+    ("name", "num", "size", "told"),
+    [
+        ("mnist-mlp", 64, (80, 24), "seed 1; 32 of 64, all with --out samples.png"),
+        ("mnist-mlp", 64, (80, 60), "seed 1"),
+        ("mnist-mlp", 1, (20, 5), "seed 1"),
+        ("quadratic-mlp", 64, (80, 24), "seed 1"),
+    ],
+)
+def test_a_picture_fits_its_terminal_with_the_seed_below(
+    name: str,
+    num: int,
+    size: tuple[int, int],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, color_system="truecolor", width=size[0], height=size[1])
+    monkeypatch.setattr(out, "console", lambda: console)
+    monkeypatch.setattr("ganzoo.cli.sample.sys.stdout.isatty", lambda: True)
+    sample(name, num=num, seed=1)
+    lines = file.getvalue().splitlines()
+    assert 0 < len(lines) <= size[1] - 3
+    assert all(line.count("▀") <= size[0] for line in lines)
+    assert capsys.readouterr().err.splitlines()[-1] == told
+
+
+@pytest.mark.parametrize("num", [["-n", "1000000000"], ["-n", "1000000000", "--label", "3"]])
+def test_more_samples_than_a_picture_holds_are_refused_at_once(ganzoo: Ganzoo, num: list[str]) -> None:
+    result = ganzoo("sample", "mnist-cgan", *num, "--seed", "0", "--out", "x.png")
+    assert_two_lines(result, 2, "1,000,000,000 samples do not fit into one picture", "samples.npy")
+
+
+def test_samples_are_not_written_to_a_folder_named_dash(ganzoo: Ganzoo, cwd: Path) -> None:
+    assert_two_lines(ganzoo("sample", "mnist-mlp", "--out", "-"), 2, "cannot be written to stdout")
+    assert not list(cwd.iterdir())
+
+
+def test_wrong_names_are_reported_before_torch_is_imported(ganzoo_process: Ganzoo, cwd: Path) -> None:
+    code = """
+import sys
+from ganzoo.cli import main
+for arguments in [
+    "sample mnist-mpl --out x.png", "eval mnist-mpl", "train mnist-mpl", "bench mnist-mpl", "pull mnist-mpl",
+    "import x.pth --recipe mnist-mpl", "push mnist-mpl a/b --dry-run --license mit",
+]:
+    sys.argv = ["ganzoo", *arguments.split()]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 2, (arguments, end.code)
+    assert "torch" not in sys.modules, arguments
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("Did you mean 'mnist-mlp'") == 7
+
+
+def test_real_samples_are_drawn_evenly_spaced(ganzoo: Ganzoo, digits: Path, cwd: Path) -> None:
+    result = ganzoo("data", "sample", "mnist", "--data-dir", digits, "-n", "4", "--split", "test", "--out", "real.png")
+    assert (result.returncode, result.stdout) == (0, "real.png\n"), result.stderr
+    images = load_images(digits, "test")[[0, 42, 85, 127]]
+    drawn = np.asarray(Image.open(cwd / "real.png"))
+    factor = drawn.shape[0] // 62  # two images of 28 pixels, and three gaps of 2
+    small = drawn[::factor, ::factor]
+    tiles = [small[2:30, 2:30], small[2:30, 32:60], small[32:60, 2:30], small[32:60, 32:60]]
+    assert np.array_equal(tiles, images)
+    wrong = ganzoo("data", "sample", "mnist", "--data-dir", digits, "--split", "val", "--out", "x.png")
+    assert_two_lines(wrong, 2, "no split named 'val'")
+    assert_two_lines(ganzoo("data", "sample", "mnist", "--out", "x.gif"), 2, "is not a .png file")
+
+
+def load_images(folder: Path, split: str) -> NDArray[np.uint8]:
+    return datasets.get("mnist").load(folder, split, False).samples[:, 0]  # type: ignore[union-attr, no-any-return]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -14,10 +15,16 @@ import termios
 import time
 from fcntl import ioctl
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image, ImageSequence
+from rich.console import Console
 
+from ganzoo.cli.progress import TrainingBar
+from ganzoo.config import resolve
+from ganzoo.registry import recipes
+from ganzoo.training import Record
 from tests.conftest import Ganzoo, assert_two_lines
 from tests.test_animation import make_run
 
@@ -55,6 +62,21 @@ def in_terminal(columns: int, lines: int, *arguments: str, interrupt_after: str 
             interrupt_after = None
     os.close(leader)
     return process.wait(timeout=20), written.decode()
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_bar_shows_all_numbers_and_short_losses(width: int, tmp_path: Path) -> None:
+    settings = resolve(recipes.get("mnist-mlp-published"), [], seed=0)
+    training = SimpleNamespace(run=SimpleNamespace(settings=settings), state=SimpleNamespace(step=0))
+    bar = TrainingBar(training, Console(width=width))  # type: ignore[arg-type]
+    losses = {"loss_d": 1.07e23, "loss_g": 0.5, "score_real": 0.5, "score_fake": 0.5, "accuracy": 0.5}
+    bar.update(Record(step=1600, images=102_400, seconds=10.0, steps_per_second=123.4, **losses))
+    console = Console(width=width, file=io.StringIO())
+    console.print(bar.renderable)
+    (line,) = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    for part in ("mnist-mlp-published", " 1600/100000 ", "123 steps/s", "D 1.1e+23  G 0.500"):
+        assert part in line
+    assert "…" not in line
 
 
 def train(out: Path, steps: int = 400) -> list[str]:

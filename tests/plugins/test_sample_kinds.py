@@ -17,41 +17,12 @@ import ganzoo
 from ganzoo.data import open_batches, open_dataset
 from ganzoo.errors import DatasetError, EvaluationError, UsageError
 from ganzoo.registry import datasets
-from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
+from tests.conftest import Ganzoo, assert_two_lines
 
-PACKAGE = Path(__file__).parent / "shapes"
+pytestmark = pytest.mark.usefixtures("shapes")
+
 CPU = torch.device("cpu")
 EVERY = {"seed": 0, "device": "cpu", "log_every": 2, "sample_every": 3, "checkpoint_every": 3, "eval_every": 3}
-
-
-@pytest.fixture(autouse=True)
-def shapes(install_plugin: InstallPlugin) -> None:
-    """The distribution `ganzoo-shapes`."""
-    install_plugin(
-        "ganzoo-shapes",
-        {
-            "ganzoo.architectures": {"volume-conv": "shapes:VOLUME_CONV"},
-            "ganzoo.datasets": {
-                "volumes": "shapes:VOLUMES",
-                "stereo": "shapes:STEREO",
-                "stereo-tensor": "shapes:STEREO_TENSOR",
-                "ring": "shapes:RING",
-            },
-            "ganzoo.extractors": {"volume-moments": "shapes:VOLUME_MOMENTS"},
-            "ganzoo.metrics": {
-                "mean-difference": "shapes:MEAN_DIFFERENCE",
-                "fd-volumes": "shapes:FD_VOLUMES",
-                "ring-distance": "shapes:RING_DISTANCE",
-            },
-            "ganzoo.recipes": {
-                "volumes-conv": "shapes:VOLUMES_CONV",
-                "stereo-mlp": "shapes:STEREO_MLP",
-                "stereo-tensor-mlp": "shapes:STEREO_TENSOR_MLP",
-                "ring-mlp": "shapes:RING_MLP",
-            },
-        },
-        {f"shapes/{path.name}": path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py")},
-    )
 
 
 def train(recipe: str, out: Path, **settings: Any) -> Path:

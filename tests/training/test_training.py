@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 import ganzoo
 from ganzoo.config import Layer
@@ -302,6 +303,20 @@ def test_other_data_are_refused(tmp_path: Path, digits: Path) -> None:
     with pytest.raises(ResumeError, match="trained on different data"):
         ganzoo.resume(run.path)
     assert Training.resume(run.path, data_dir=digits).finished
+
+
+def test_a_run_continues_on_packed_data_when_its_files_are_gone(
+    tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    data = tmp_path / "data"
+    shutil.copytree(digits, data)
+    run = ganzoo.train("mnist-mlp", out=tmp_path / "run", data_dir=data, settings={**TINY, "steps": 2})
+    for path in data.iterdir():
+        path.unlink()  # what is left of a disk that is not mounted
+    resumed = Training.resume(run.path, [Layer("flags", {"steps": 3})])
+    assert [record.step for record in resumed][-1] == 3
+    assert json.loads((run.path / "run.json").read_text())["data_dir"] == str(data)
 
 
 def test_a_damaged_checkpoint_is_named_with_a_way_out(tmp_path: Path, digits: Path, reference: Outcome) -> None:

@@ -9,11 +9,10 @@ random numbers come from generators that are registered with the graph, which th
 from __future__ import annotations
 
 import torch
-from torch.utils import _pytree as pytree
 
 from ganzoo.errors import first_sentence
 from ganzoo.training.engines.tracing import TrainStep
-from ganzoo.training.inputs import PreparedInputs, materialize
+from ganzoo.training.inputs import PreparedInputs, materialize, tensors_of, with_tensors
 from ganzoo.training.state import TrainingState
 
 WARM_UP = 3
@@ -42,10 +41,10 @@ class CapturedStep:
                 return
             if self._graph is None:
                 # Tensors of our own, whose addresses the graph keeps: prepared inputs are new tensors in each step.
-                self._prepared: PreparedInputs = pytree.tree_map(torch.clone, prepared)
+                self._prepared: PreparedInputs = with_tensors(prepared, map(torch.clone, tensors_of(prepared)))
                 # A capture computes nothing: it is the replay below that takes this step, too.
                 self._graph = self._capture()
-            for own, given in zip(pytree.tree_leaves(self._prepared), pytree.tree_leaves(prepared), strict=True):
+            for own, given in zip(tensors_of(self._prepared), tensors_of(prepared), strict=True):
                 own.copy_(given, non_blocking=True)
             self._graph.replay()
 

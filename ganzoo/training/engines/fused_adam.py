@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import SettingsError
 from ganzoo.specs import Adam
+from ganzoo.system.torch_private import fused_adam
 
 
 class FusedAdam(nn.Module):
@@ -39,7 +40,8 @@ class FusedAdam(nn.Module):
         """Update the parameters by their gradients (Kingma and Ba, arXiv:1412.6980, algorithm 1)."""
         # The kernel reads the step and does not advance it; torch.optim counts before the call, too.
         self.step.add_(1)
-        torch._fused_adam_(
+        kernel = fused_adam() or adam_by_formula
+        kernel(
             list(parameters),
             [_with_strides_of(parameter, gradient) for parameter, gradient in zip(parameters, gradients, strict=True)],
             [self.get_buffer(name) for name in self._means],

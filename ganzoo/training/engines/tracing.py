@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils import _pytree as pytree
 
+from ganzoo.system.torch_private import compile_graph, fused_adam_operator
 from ganzoo.training.engines.fused_adam import adam_by_formula
-from ganzoo.training.inputs import StepInputs
+from ganzoo.training.inputs import StepInputs, tensors_of, with_tensors
 from ganzoo.training.networks import Networks
 from ganzoo.training.step import train_step
 
@@ -36,7 +36,7 @@ def traced(networks: Networks, example: StepInputs) -> TrainStep:
     # The backward pass is among the operations already: autograd has nothing left to record.
     @torch.inference_mode()
     def replay(inputs: StepInputs) -> None:
-        graph(*tensors, *_leaves(inputs))
+        graph(*tensors, *tensors_of(inputs))
 
     return replay
 
@@ -46,19 +46,16 @@ def compiled(networks: Networks, example: StepInputs) -> TrainStep:
 
     Raises whatever torch raises, also when there is no C++ compiler.
     """
-    from torch import _inductor
-    from torch._inductor import config
-
     graph = _trace(networks, example, decompose=True)
     tensors = _tensors(networks)
     # The compiler's own random numbers have a state that no checkpoint holds; with the fallback, dropout reads torch's
     # generators as it does in the other engines.
-    with torch.no_grad(), config.patch(fallback_random=True):
-        run = _inductor.compile(graph, [tensor.detach().clone() for tensor in (*tensors, *_leaves(example))])
+    with torch.no_grad():
+        run = compile_graph(graph, [tensor.detach().clone() for tensor in (*tensors, *tensors_of(example))])
 
     @torch.no_grad()
     def replay(inputs: StepInputs) -> None:
-        run(*tensors, *_leaves(inputs))
+        run(*tensors, *tensors_of(inputs))
 
     return replay
 
@@ -79,14 +76,10 @@ def _trace(networks: Networks, example: StepInputs, *, decompose: bool) -> Graph
 
 def _make_graph(networks: Networks, example: StepInputs, *, decompose: bool) -> GraphModule:
     names = [f"networks.{name}" for name in _named(networks)]
-    leaves, structure = pytree.tree_flatten(example)
     step = _Step(networks)
 
     def flat(*tensors: Tensor) -> None:
-        # Inputs that a recipe does not have are None, which torch's pytree counts as a leaf; a graph takes tensors
-        # only.
-        rest = iter(tensors[len(names) :])
-        inputs = pytree.tree_unflatten([next(rest) if isinstance(leaf, Tensor) else leaf for leaf in leaves], structure)
+        inputs = with_tensors(example, iter(tensors[len(names) :]))
         swapped = dict(zip(names, tensors, strict=False))
         # Runs the step on the given tensors in place of its own; `swapped` then holds what the step left under each
         # name.
@@ -98,10 +91,11 @@ def _make_graph(networks: Networks, example: StepInputs, *, decompose: bool) -> 
                     f"{name.removeprefix('networks.')} is replaced by a new tensor instead of being changed in place"
                 )
 
-    table = {torch.ops.aten._fused_adam_.tensor_lr: adam_by_formula} if decompose else None
+    operator = fused_adam_operator()
+    table = {operator: adam_by_formula} if decompose and operator is not None else None
     # Whatever mode the caller is in: without gradients the trace would contain no backward pass.
     with torch.enable_grad():
-        return make_fx(flat, table, tracing_mode="fake")(*_tensors(networks), *_leaves(example))
+        return make_fx(flat, table, tracing_mode="fake")(*_tensors(networks), *tensors_of(example))
 
 
 class _Step(nn.Module):
@@ -121,7 +115,3 @@ def _named(networks: Networks) -> dict[str, Tensor]:
 
 def _tensors(networks: Networks) -> list[Tensor]:
     return list(_named(networks).values())
-
-
-def _leaves(inputs: StepInputs) -> list[Tensor]:
-    return [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)]

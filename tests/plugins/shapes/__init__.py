@@ -48,8 +48,9 @@ VOLUME_CONV = ArchitectureSpec(
 )
 
 
-def protocol(name: str, metric: str, split: str | None = None) -> tuple[EvaluationProtocol, ...]:
-    num_real = None if split is None else 32
+def protocol(
+    name: str, metric: str, split: str | None = None, num_real: int | None = 32
+) -> tuple[EvaluationProtocol, ...]:
     return (
         EvaluationProtocol(
             name=name, metrics=(metric,), num_samples=32, seeds=(0,), split=split, num_real=num_real, use="training"
@@ -102,7 +103,51 @@ RING = DatasetSpec(
     sample=SampleSpec(kind="tensor", shape=(2,), classes=tuple("abcdefgh")),
     splits={"train": None},
     load=deferred("shapes.data:load_ring"),
-    protocols=protocol("ring-distance-v1", "ring-distance"),
+    protocols=protocol("ring-distance-v1", "ring-distance", num_real=None),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaresConfig:
+    """Settings of `squares`."""
+
+    size: Annotated[int, Interval(ge=4, le=32)] = 16
+    """Height and width in pixels."""
+    grey: bool = False
+    """One channel instead of three."""
+    crop: Annotated[int, Interval(ge=0, le=15)] = 0
+    """Pixels that are cut off on each side before scaling, of 32."""
+
+
+def squares(config: SquaresConfig) -> SampleSpec:
+    if config.size > 32 - 2 * config.crop:
+        raise ValueError(f"size {config.size} is larger than what a crop of {config.crop} leaves")
+    return SampleSpec(
+        kind="image", shape=(1 if config.grey else 3, config.size, config.size), classes=("dark", "light")
+    )
+
+
+SQUARES = DatasetSpec(
+    name="squares",
+    summary="squares on a ground, streamed, with settings",
+    homepage="",
+    license="",
+    sample=squares,
+    splits={"train": 24},
+    load=deferred("shapes.data:load_squares"),
+    config=SquaresConfig,
+    protocols=protocol("squares-mean-v1", "mean-difference", "train", num_real=24),
+)
+
+NOISE = DatasetSpec(
+    name="noise",
+    summary="drawn images, with settings",
+    homepage="",
+    license="",
+    sample=squares,
+    splits={"train": None},
+    load=deferred("shapes.data:load_noise"),
+    config=SquaresConfig,
 )
 
 MEAN_DIFFERENCE = MetricSpec(
@@ -148,4 +193,5 @@ def recipe(name: str, dataset: str, **fields: object) -> Recipe:
 VOLUMES_CONV = recipe("volumes-conv", "volumes", architecture="volume-conv", config={"width": 3})
 STEREO_MLP = recipe("stereo-mlp", "stereo")
 STEREO_TENSOR_MLP = recipe("stereo-tensor-mlp", "stereo-tensor")
+SQUARES_MLP = recipe("squares-mlp", "squares", conditional=True, dataset_config={"size": 8})
 RING_MLP = recipe("ring-mlp", "ring", conditional=True)

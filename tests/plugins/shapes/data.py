@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ganzoo.errors import MissingDatasetError
-from ganzoo.specs import ArrayData, Extractor, MetricInputs, SyntheticData
+from ganzoo.specs import ArrayData, Extractor, MetricInputs, StreamedData, SyntheticData
 
 if TYPE_CHECKING:
     import torch
+    from shapes import SquaresConfig
 
 CLASSES = 8
 
@@ -26,6 +28,40 @@ def load_volumes(root: Path, split: str, download: bool) -> ArrayData:
         radii = np.linspace(2, 8, 40)[:, None, None, None, None]
         np.save(file, (radii - distance).astype(np.float32))  # a signed distance: negative outside of the ball
     return ArrayData(samples=np.load(file), sources=(file,))
+
+
+def load_squares(root: Path, split: str, download: bool, config: SquaresConfig) -> StreamedData:
+    file = root / "squares.npy"
+    if not file.exists():
+        if not download:
+            raise MissingDatasetError(f"{file} does not exist.", hint="Download it.")
+        root.mkdir(parents=True, exist_ok=True)
+        pixels = np.zeros((24, 3, 32, 32), np.uint8)
+        for index, image in enumerate(pixels):
+            image[:, 8:24, 8:24] = 10 * index + np.array([0, 5, 10])[:, None, None]
+        np.save(file, pixels)
+    return StreamedData(num=24, read=partial(read_squares, file, config), sources=(file,))
+
+
+def read_squares(file: Path, config: SquaresConfig, start: int, stop: int) -> ArrayData:
+    pixels = np.load(file)[start:stop]
+    if config.crop:
+        pixels = pixels[:, :, config.crop : -config.crop, config.crop : -config.crop]
+    rows = np.arange(config.size) * pixels.shape[-1] // config.size  # nearest neighbours
+    pixels = pixels[:, :, rows][:, :, :, rows]
+    if config.grey:
+        pixels = pixels.mean(axis=1, keepdims=True).astype(np.uint8)
+    return ArrayData(samples=pixels, labels=(np.arange(start, stop) >= 12).astype(np.int64))
+
+
+def load_noise(root: Path, split: str, download: bool, config: SquaresConfig) -> SyntheticData:
+    import torch
+
+    def draw(num: int, source: torch.Generator) -> torch.Tensor:
+        shape = (num, 1 if config.grey else 3, config.size, config.size)
+        return torch.rand(shape, generator=source, device=source.device) * 2 - 1
+
+    return SyntheticData(draw=draw)
 
 
 def load_stereo(root: Path, split: str, download: bool) -> SyntheticData:

@@ -1,0 +1,275 @@
+"""Commands are killed (SIGKILL) before each of their changes to files and connections, and at random moments.
+
+After each kill every file that is there is whole; after the next try the files are those of an undisturbed run, and
+no others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ganzoo
+from tests.conftest import DIGITS
+from tests.hub.conftest import NAME
+from tests.hub.faults import Fault, Reply
+from tests.hub.faults import Request as HubRequest
+from tests.hub.repository import File
+from tests.hub.server import HubServer
+from tests.kills.client import Worker, read_whole
+from tests.kills.worker import Outcome, Request
+from tests.test_model import make_gan
+
+WORDS = Path(__file__).parents[1] / "data" / "mjsynth"
+PUSHED = "you/pushed"
+TOKEN = "hf_kills"
+TRAINING = ("--seed", "0", "--engine", "eager", "--set", "checkpoint_every=4", "--set", "log_every=3")
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    with HubServer() as hub:
+        hub.add_user("you", TOKEN)
+        tiny = make_gan().save(tmp_path_factory.mktemp("tiny") / "tiny")
+        hub.add_repo(NAME, {path.name: path.read_bytes() for path in tiny.iterdir()})
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def worker(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    folder = tmp_path_factory.mktemp("worker")
+    worker = Worker(
+        {
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(folder / "hf"),
+            "HF_TOKEN": TOKEN,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "TMPDIR": str(folder),
+        }
+    )
+    yield worker
+    worker.close()
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []  # of the folders for pushes
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, and how it is tried again after a kill."""
+
+    arguments: tuple[str, ...]
+    num_kills: int
+    prepare: Callable[[Path], object] = lambda folder: None
+    """Called with the folder that the command runs in."""
+    again: Callable[[Path], tuple[str, ...]] | None = None
+    """The next try, by what the kill left; None for the same command."""
+
+
+def _write_state_dict(folder: Path) -> None:
+    torch.save(ganzoo.load("quadratic-mlp").generator.state_dict(), folder / "theirs.pth")
+
+
+def _save(folder: Path) -> None:
+    make_gan().save(folder / "weights")
+
+
+def _resume(folder: Path) -> tuple[str, ...]:
+    return ("resume", "run") if (folder / "run" / "run.json").is_file() else CASES["train"].arguments
+
+
+def _sample(*out: str, num_kills: int, prepare: Callable[[Path], object] = lambda folder: None) -> Case:
+    return Case(("sample", "mnist-mlp", "--seed", "0", "--num", "6", "--out", *out), num_kills, prepare)
+
+
+CASES = {
+    "pull": Case(("pull", f"hf:{NAME}"), 24),
+    "train": Case(("train", "quadratic-mlp", "--out", "run", *TRAINING), 32, again=_resume),
+    "prepare": Case(("data", "prepare", "mnist", "--data-dir", str(DIGITS)), 24),
+    "prepare-streamed": Case(("data", "prepare", "mjsynth", "--data-dir", str(WORDS), "--workers", "1"), 40),
+    "sample-picture": _sample("x.png", num_kills=4),
+    "sample-array": _sample("x.npy", num_kills=4),
+    "sample-folder": _sample("new/", num_kills=10),
+    "sample-into-a-folder": _sample("old/", num_kills=16, prepare=lambda folder: (folder / "old").mkdir()),
+    "sample-shards": _sample("shards/", "--shard-size", "2", num_kills=6),
+    "import": Case(
+        ("import", "theirs.pth", "--recipe", "quadratic-mlp", "--out", "ours"), 8, prepare=_write_state_dict
+    ),
+    "push": Case(("push", "weights", PUSHED, "--license", "mit", "--yes"), 20, prepare=_save),
+    "bundle": Case(
+        ("zoo", "bundle", "run", "package", "--version", "v9", "--license", "MIT", "--protocol", "quadratic-quick-v1"),
+        12,
+        prepare=lambda folder: shutil.copytree(folder.parent.parent / "finished", folder / "run"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder to run commands in, a store, and the Hub."""
+
+    root: Path
+    worker: Worker
+    hub: HubServer
+
+    @classmethod
+    def new(cls, root: Path, worker: Worker, case: Case, hub: HubServer) -> Place:
+        """Make a folder in which a command has not run; the Hub holds one repository, and none of an earlier push."""
+        place = cls(root, worker, hub)
+        place.cwd.mkdir(parents=True)
+        case.prepare(place.cwd)
+        hub.repositories.pop(PUSHED, None)
+        return place
+
+    @property
+    def cwd(self) -> Path:
+        return self.root / "cwd"
+
+    def run(self, arguments: Sequence[str], kill_at: int | None = None, kill_after: float | None = None) -> Outcome:
+        home = str(self.root / "home")
+        return self.worker.run(Request(tuple(arguments), str(self.cwd), home, kill_at, kill_after))
+
+    def kill(self, case: Case, kill_at: int | None = None, kill_after: float | None = None) -> int:
+        """Kill the command, unless it ends before; return how often it was killed."""
+        arguments = case.arguments if case.again is None else case.again(self.cwd)
+        outcome = self.run(arguments, kill_at, kill_after)
+        assert outcome.code in (0, -signal.SIGKILL), outcome.stderr
+        self.check_whole()
+        return int(outcome.code != 0)
+
+    def try_again(self, case: Case) -> None:
+        outcome = self.run(case.arguments if case.again is None else case.again(self.cwd))
+        done = "exists" in outcome.stderr or "already" in outcome.stderr or "is not empty" in outcome.stderr
+        assert outcome.code == 0 or done, outcome.stderr  # the kill came after the work
+
+    def files(self) -> dict[str, Path]:
+        """Return what was written, without lock files."""
+        found = {}
+        for top in (self.cwd, self.root / "home"):
+            for path in top.rglob("*"):
+                if path.is_file() and not path.name.endswith(".lock"):
+                    found[path.relative_to(self.root).as_posix()] = path
+        return found
+
+    def contents(self) -> dict[str, object]:
+        """Return what every file holds, without times, and the repository that was pushed."""
+        contents = {name: content_of(path) for name, path in self.files().items()}
+        if PUSHED in self.hub.repositories:
+            contents |= {f"{PUSHED}/{file.path}": file.sha256 for file in self.pushed()}
+        return contents
+
+    def pushed(self) -> list[File]:
+        return list(self.hub.repo(PUSHED).head().files.values())
+
+    def check_whole(self) -> None:
+        """Every file with a name of its own can be read; blobs have the digest that they are named by."""
+        for name, path in self.files().items():
+            if not any(part.endswith((".partial", ".packing")) or part == "staging" for part in Path(name).parts):
+                read_whole(path)
+        if PUSHED in self.hub.repositories:
+            assert len(self.pushed()) in (1, 6)  # .gitattributes alone, or all
+
+
+def content_of(path: Path) -> object:
+    if path.suffix in (".json", ".jsonl"):
+        return [without_times(json.loads(line)) for line in documents(path)]
+    if path.suffix == ".safetensors":
+        tensors = {name: tensor for name, tensor in load_file(path).items() if not name.endswith("seconds")}
+        return {name: (tensor.dtype, tensor.shape, tensor.numpy().tobytes()) for name, tensor in tensors.items()}
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def documents(path: Path) -> list[str]:
+    text = path.read_text()
+    return text.splitlines() if path.suffix == ".jsonl" else [text]
+
+
+TIMES = {"created", "resumed", "seconds", "steps_per_second", "files", "at"}
+"""Keys whose values differ between two runs; `files` of a packed copy holds modification times."""
+
+
+def without_times(document: object) -> object:
+    if isinstance(document, dict):
+        return {key: without_times(value) for key, value in document.items() if key not in TIMES}
+    return document
+
+
+@pytest.fixture(scope="module")
+def folder(worker: Worker, hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run in it."""
+    folder = tmp_path_factory.mktemp("places")
+    (folder / "start" / "cwd").mkdir(parents=True)
+    outcome = Place(folder / "start", worker, hub).run(
+        ("train", "quadratic-mlp", "--out", "../../finished", "--seed", "0")
+    )
+    assert outcome.code == 0, outcome.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_after_kills_all_files_are_whole_and_the_next_try_is_right(
+    name: str, worker: Worker, hub: HubServer, folder: Path
+) -> None:
+    case = CASES[name]
+    undisturbed = Place.new(folder / name, worker, case, hub)
+    outcome = undisturbed.run(case.arguments)
+    assert outcome.code == 0, outcome.stderr
+    expected = undisturbed.contents()
+
+    # Moments over the whole command, in pairs: every second kill hits the next try. Some of those come at random times.
+    chosen, num_kills = random.Random(name), 0
+    moments = [1 + index * outcome.num_changes // case.num_kills for index in range(case.num_kills)]
+    chosen.shuffle(moments)
+    for index in range(0, case.num_kills, 2):
+        place = Place.new(folder / f"{name}-{index}", worker, case, hub)
+        num_kills += place.kill(case, moments[index])
+        at_random = chosen.random() * outcome.seconds if index % 8 == 6 else None
+        num_kills += place.kill(case, moments[index + 1] if at_random is None else None, at_random)
+        place.try_again(case)
+        assert place.contents() == expected
+        shutil.rmtree(place.root)
+    assert num_kills >= 0.7 * case.num_kills
+
+
+class KillAfter(Fault):
+    """Kills the client after the Hub has done what a request of this number asks for, and before it can say so."""
+
+    def __init__(self, number: int, process: Path) -> None:
+        self.left, self.process = number, process
+
+    def change(self, request: HubRequest, reply: Reply) -> Reply | None:
+        self.left -= 1
+        if self.left:
+            return None
+        os.kill(int(self.process.read_text()), signal.SIGKILL)
+        return Reply(0, ending="close")
+
+
+@pytest.mark.parametrize("name", ["pull", "push"])
+def test_after_a_kill_at_each_request_the_next_try_is_right(
+    name: str, worker: Worker, hub: HubServer, folder: Path
+) -> None:
+    case = CASES[name]
+    undisturbed = Place.new(folder / f"{name}-requests", worker, case, hub)
+    hub.requests.clear()
+    assert undisturbed.run(case.arguments).code == 0
+    expected, num_requests = undisturbed.contents(), len(hub.requests)
+    for number in range(1, num_requests + 1):
+        place = Place.new(folder / f"{name}-request-{number}", worker, case, hub)
+        planned = hub.misbehave("* *", KillAfter(number, place.root / "log" / "process"))
+        assert place.kill(case) == 1
+        hub.planned.remove(planned)
+        place.try_again(case)
+        assert place.contents() == expected

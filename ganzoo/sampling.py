@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from ganzoo.errors import first_sentence
 from ganzoo.specs import SampleSpec
@@ -32,10 +31,17 @@ class SampleInputs(NamedTuple):
     noise: Mapping[str, Tensor] | None = None
     """Name -> [batch, *shape], for generators that declare noise; empty or None for others."""
 
-    def to(self, device: torch.device) -> SampleInputs:
-        """Return the inputs on a device."""
-        moved: SampleInputs = pytree.tree_map_only(Tensor, lambda tensor: tensor.to(device), self)
-        return moved
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors, in a fixed order."""
+        condition = [] if self.condition is None else [self.condition]
+        return [self.latents, *condition, *(self.noise or {}).values()]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> SampleInputs:
+        """Return the inputs with every tensor changed."""
+        condition = None if self.condition is None else change(self.condition)
+        return SampleInputs(
+            change(self.latents), condition, {name: change(tensor) for name, tensor in (self.noise or {}).items()}
+        )
 
 
 def example_condition(sample: SampleSpec, batch: int) -> Tensor | None:
@@ -91,7 +97,7 @@ class CapturedGenerator:
     def __init__(self, run: Run, inputs: SampleInputs) -> None:
         self._run, self._device = run, inputs.latents.device
         # A graph keeps addresses, not values: it always reads these tensors, into which each call copies its inputs.
-        self._inputs: SampleInputs = pytree.tree_map_only(Tensor, torch.clone, inputs)
+        self._inputs = inputs.map(torch.clone)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
             # On a stream of its own, as torch asks for warm-ups before a capture. The two waits order it with the work
@@ -112,11 +118,7 @@ class CapturedGenerator:
         if inputs.latents.shape != self._inputs.latents.shape:
             return self._run(inputs)
         with torch.cuda.device(self._device):
-            for static, value in zip(_tensors(self._inputs), _tensors(inputs), strict=True):
+            for static, value in zip(self._inputs.tensors(), inputs.tensors(), strict=True):
                 static.copy_(value)
             self._graph.replay()
             return self._output.clone()
-
-
-def _tensors(inputs: SampleInputs) -> list[Any]:
-    return [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)]

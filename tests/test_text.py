@@ -176,7 +176,7 @@ def test_a_recorded_step_is_the_eager_one_and_the_baselines(values: dict[str, An
         with state.ambient_randomness():
             for _ in range(3):
                 taking.step()
-        assert taking.name == state.settings.engine
+        assert taking.name == state.settings.engine, taking.reason
     theirs = graph.tensors()
     assert all(torch.equal(tensor, theirs[key]) for key, tensor in eager.tensors().items() if "seconds" not in key)
 

@@ -87,10 +87,14 @@ Inputs = TypeVar("Inputs", PreparedInputs, StepInputs)
 
 
 def tensors_of(inputs: Any) -> list[Tensor]:
-    """Return the tensors in nested tuples, in order; inputs that a recipe does not have are None, and left out."""
+    """Return the tensors in nested tuples and dictionaries, in order.
+
+    Inputs that a recipe does not have are None, and left out.
+    """
     if isinstance(inputs, Tensor):
         return [inputs]
-    return [] if inputs is None else [tensor for part in inputs for tensor in tensors_of(part)]
+    parts = inputs.values() if isinstance(inputs, dict) else inputs or ()
+    return [tensor for part in parts for tensor in tensors_of(part)]
 
 
 def with_tensors(inputs: Inputs, tensors: Iterator[Tensor]) -> Inputs:
@@ -101,6 +105,8 @@ def with_tensors(inputs: Inputs, tensors: Iterator[Tensor]) -> Inputs:
             return next(tensors)
         if part is None:
             return None
+        if isinstance(part, dict):
+            return {name: rebuilt(inner) for name, inner in part.items()}
         parts = [rebuilt(inner) for inner in part]
         return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)
 

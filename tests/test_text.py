@@ -17,6 +17,7 @@ from ganzoo.data import open_batches, open_dataset
 from ganzoo.errors import DatasetError, SettingsError, UsageError, WeightsFormatError
 from ganzoo.evaluation.measurement import evaluate_gan
 from ganzoo.model import GAN
+from ganzoo.publishing.push import prepare
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import EvaluationProtocol, TextSpec
 from ganzoo.training import Training
@@ -139,6 +140,12 @@ def test_nets_see_only_the_condition_of_the_recipe() -> None:
     ):
         with pytest.raises(SettingsError, match=words_of_error):
             library.train("words-dcgan", out="never", settings=settings)
+
+
+def test_the_card_of_a_model_of_texts_says_how_to_ask_for_one(tmp_path: Path) -> None:
+    card = prepare(make_gan().save(tmp_path / "gan"), "you/words", license="mit").files["README.md"].decode()
+    assert "pipeline_tag: text-to-image" in card
+    assert 'sample(64, seed=0, texts="hello")' in card
 
 
 def make_state(**values: object) -> TrainingState:

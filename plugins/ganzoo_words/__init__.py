@@ -62,6 +62,14 @@ WORDS = DatasetSpec(
             split="train",
             num_real=1_000,
         ),
+        EvaluationProtocol(
+            name="words-ocr-text-v1",
+            metrics=("ocr-text-exact", "ocr-text-cer", "ocr-words", "ocr-confidence", "ocr-real-exact", "ocr-real-cer"),
+            num_samples=1_000,
+            seeds=(0, 1, 2),
+            split="train",
+            num_real=1_000,
+        ),
         # 32 × 128 as padded or squeezed by the dataset's own rule; the Inception then stretches it to a square.
         EvaluationProtocol(
             name="words-fid10k-v1",

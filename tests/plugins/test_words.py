@@ -262,6 +262,6 @@ def test_the_fixtures_maker_writes_the_same_words_again(tmp_path: Path) -> None:
 
 def test_every_word_of_the_lexicon_is_a_text_of_the_spec() -> None:
     assert WORDS.sample.text is not None
-    for word in vocabulary():
+    for word in lexicon():
         for text in (word, word.capitalize(), word.upper()):
             assert WORDS.sample.text.encode(text)[len(text) :] == (0,) * (14 - len(text))

@@ -10,6 +10,7 @@ from typing import Any
 
 from ganzoo.errors import GanzooError
 from ganzoo.registry import recipes
+from ganzoo.specs import SampleSpec
 from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.weights.manifest import measured
@@ -54,7 +55,7 @@ def _metadata(facts: CardFacts) -> str:
     data = ModelCardData(
         license=facts.license,
         library_name="ganzoo",
-        pipeline_tag=None if facts.config.sample.classes is not None else "unconditional-image-generation",
+        pipeline_tag=_pipeline_tag(facts.config.sample),
         tags=["ganzoo", "gan", facts.config.architecture, facts.config.recipe],
         datasets=[facts.config.dataset],
         model_name=facts.repo_id.partition("/")[2],
@@ -63,10 +64,19 @@ def _metadata(facts: CardFacts) -> str:
     return str(data.to_yaml())
 
 
+def _pipeline_tag(sample: SampleSpec) -> str | None:
+    """Return the Hub's name of what the model does; None where the Hub has no name for it."""
+    if sample.text is not None:
+        return "text-to-image" if sample.kind == "image" else None
+    return None if sample.classes is not None else "unconditional-image-generation"
+
+
 def _text(facts: CardFacts) -> str:
     config = facts.config
     shape, latent_shape = (" × ".join(map(str, spec.shape)) for spec in (config.sample, config.latent))
-    labels = ", labels=0" if config.sample.classes is not None else ""
+    condition = ", labels=0" if config.sample.classes is not None else ""
+    if config.sample.text is not None:
+        condition = f", texts={json.dumps(config.sample.text.examples[0], ensure_ascii=False)}"
     drawn, sample = config.sample.kind != "tensor", f"ganzoo sample hf:{facts.repo_id} --num 64 --seed 0 --out"
     parts = [
         f"# {facts.repo_id.partition('/')[2]}\n",
@@ -79,7 +89,7 @@ def _text(facts: CardFacts) -> str:
         "```python",
         "import ganzoo",
         "",
-        f'samples = ganzoo.load("hf:{facts.repo_id}").sample(64, seed=0{labels})',
+        f'samples = ganzoo.load("hf:{facts.repo_id}").sample(64, seed=0{condition})',
         "```\n",
         "The weights are safetensors; nothing is unpickled. "
         + (f"The picture above is `{sample} samples.png`.\n" if drawn else f"As an array: `{sample} samples.npy`.\n"),

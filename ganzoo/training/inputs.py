@@ -59,8 +59,8 @@ class GeneratorInputs(NamedTuple):
     """int64 [batch], for which a conditional model generates; None for others."""
     augment: Tensor | None
     """As for the discriminator."""
-    noise: Tensor | None
-    """[batch, *shape], standard normal, for regularizers; None without any."""
+    directions: Tensor | None
+    """[batch, *shape], standard normal, for regularizers of the generator; None without any."""
 
 
 class StepInputs(NamedTuple):
@@ -139,8 +139,8 @@ def _for_generator(
         labels = _labels(state, size, len(classes)) if real is None else real.labels
     augment = _augment(state, size)
     regularized = any(state.networks.regularizers_of("generator", regularizers))
-    noise = _normal(state, size, *state.config.sample.shape) if regularized else None
-    return GeneratorInputs(real, latents, labels, augment, noise)
+    directions = _normal(state, size, *state.config.sample.shape) if regularized else None
+    return GeneratorInputs(real, latents, labels, augment, directions)
 
 
 def _for_discriminator(state: TrainingState, real: Batch, regularizers: tuple[str, ...]) -> DiscriminatorInputs:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import first_sentence
-from ganzoo.system.trees import tensors_of, with_tensors
+from ganzoo.system.nested import map_tensors, tensors_of
 
 FEWEST_BATCHES = 32
 """With fewer batches the generator is not captured: the capture itself takes time."""
@@ -32,7 +32,7 @@ class SampleInputs(NamedTuple):
 
     def to(self, device: torch.device) -> SampleInputs:
         """Return the inputs on a device."""
-        return with_tensors(self, (tensor.to(device) for tensor in tensors_of(self)))
+        return map_tensors(lambda tensor: tensor.to(device), self)
 
 
 def generate(
@@ -81,7 +81,7 @@ class CapturedGenerator:
     def __init__(self, run: Run, inputs: SampleInputs) -> None:
         self._run, self._device = run, inputs.latents.device
         # A graph keeps addresses, not values: it always reads these tensors, into which each call copies its inputs.
-        self._inputs = with_tensors(inputs, map(torch.clone, tensors_of(inputs)))
+        self._inputs = map_tensors(torch.clone, inputs)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
             # On a stream of its own, as torch asks for warm-ups before a capture. The two waits order it with the work

@@ -122,10 +122,17 @@ def _expected(kind: type[Any], error: ErrorDetails) -> str:
         if "minItems" in schema:
             fixed = schema["minItems"] == schema.get("maxItems")
             return f"a list of {'' if fixed else 'at least '}{schema['minItems']} values"
-        bounds = " and ".join(f"{words} {schema[bound]:,}" for bound, words in _BOUNDS.items() if bound in schema)
+        bounds = " and ".join(
+            f"{words} {_number(schema[bound])}" for bound, words in _BOUNDS.items() if bound in schema
+        )
         return _TYPES[schema["type"]] + (f", {bounds}" if bounds else "")
     except (LookupError, ValueError, PydanticInvalidForJsonSchema):  # a union, or a type of a plugin's own
         return error["msg"].removeprefix("Input should be ")
+
+
+def _number(bound: float) -> str:
+    # pydantic 2.9 writes the bounds of floats as 0.0, and later ones as 0.
+    return f"{int(bound) if bound == int(bound) else bound:,}"
 
 
 def _schema_at(schema: Mapping[str, Any], location: Iterable[int | str]) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ ROOMS = [
     "validation",
     "registry",
     "requirements",
+    "guard",
     "checkout",
     "config",
     # arithmetic on tensors

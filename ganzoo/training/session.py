@@ -25,6 +25,7 @@ from ganzoo.requirements import naming_plugins
 from ganzoo.specs import DatasetSpec
 from ganzoo.system.devices import find_device
 from ganzoo.training.engines.engine import Engine
+from ganzoo.training.first_batch import check_first_batch
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
 from ganzoo.training.run import Run, RunData, check_free, is_run
@@ -96,7 +97,9 @@ class Training:
         state, digest = _prepare(settings, data_dir, open_data, processes, is_new=True)
         # The seed gives all ranks the same weights already; what this adds is dropout of its own for each.
         state.copy_from_main()
-        # Before the folder exists, so that an evaluation that cannot work leaves no run behind.
+        # Before the folder exists, so that networks, data or an evaluation that cannot work leave no run behind.
+        with processes.sharing_errors():
+            check_first_batch(state)
         evaluator = open_evaluator(state, data_dir)
         run = Run.new(path, state.settings, RunData(digest, data_dir), state.device)
         with processes.on_main() as main:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ganzoo.sampling import generate
 from ganzoo.specs import Discriminators, GeneratorRegularizerInputs, RegularizerInputs
 from ganzoo.specs.optimizers import Optimizer
+from ganzoo.system.nested import tensors_of, with_tensors
 from ganzoo.system.torch_private import foreach_clamp_
-from ganzoo.system.trees import tensors_of, with_tensors
 from ganzoo.training.inputs import DiscriminatorInputs, GeneratorInputs, StepInputs
 from ganzoo.training.networks import Networks
 from ganzoo.training.optimizers import trainable
@@ -210,7 +210,7 @@ def split(inputs: Inputs, parts: int) -> Sequence[Inputs]:
     if parts == 1:
         return [inputs]
     pieces = [tensor.chunk(parts) for tensor in tensors_of(inputs)]
-    return [with_tensors(inputs, iter(part)) for part in zip(*pieces, strict=True)]
+    return [with_tensors(inputs, part) for part in zip(*pieces, strict=True)]
 
 
 def gradient(loss: Tensor, net: nn.Module) -> Sequence[Tensor]:

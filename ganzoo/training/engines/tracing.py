@@ -17,8 +17,8 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ganzoo.optimizers import adam_by_formula, adamw_by_formula
+from ganzoo.system.nested import tensors_of, with_tensors
 from ganzoo.system.torch_private import compile_graph, fused_adam_operators
-from ganzoo.system.trees import tensors_of, with_tensors
 from ganzoo.training.inputs import StepInputs
 from ganzoo.training.networks import Networks
 from ganzoo.training.step import train_step
@@ -86,7 +86,7 @@ def _make_graph(networks: Networks, example: StepInputs, *, decompose: bool) -> 
     step = _Step(networks)
 
     def flat(*tensors: Tensor) -> None:
-        inputs = with_tensors(example, iter(tensors[len(names) :]))
+        inputs = with_tensors(example, tensors[len(names) :])
         swapped = dict(zip(names, tensors, strict=False))
         # Runs the step on the given tensors in place of its own; `swapped` then holds what the step left under each
         # name.

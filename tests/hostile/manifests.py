@@ -192,7 +192,8 @@ CASES = [
     Case(
         "a-bundled-name",
         holding(entry(name="quadratic-mlp", version="v1"), command=("verify", "quadratic-mlp")),
-        word="registered by",
+        "accepted",
+        "model.safetensors",
     ),
     Case(
         "bundled-in-no-package",
@@ -225,7 +226,7 @@ CASES = [
     ),
     *numbered(
         "damaged",
-        6,
+        4,
         lambda seed: Case(
             "",
             listed(lambda: damaged(json.dumps({"schema": 1, "entries": [entry()]}).encode(), seed), "verify", "theirs"),

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from ganzoo.errors import first_sentence
+from ganzoo.specs import SampleSpec
+from ganzoo.system.nested import map_tensors, tensors_of
 
 FEWEST_BATCHES = 32
 """With fewer batches the generator is not captured: the capture itself takes time."""
@@ -26,14 +27,21 @@ class SampleInputs(NamedTuple):
     latents: Tensor
     """[batch, dim, *grid]."""
     condition: Tensor | None = None
-    """Labels int64 [batch] of a class-conditional model; None for others."""
+    """Labels int64 [batch] of a class-conditional model, texts int64 [batch, max_length] of a text-conditional one;
+    None for others."""
     noise: Mapping[str, Tensor] | None = None
     """Name -> [batch, *shape], for generators that declare noise; empty or None for others."""
 
     def to(self, device: torch.device) -> SampleInputs:
         """Return the inputs on a device."""
-        moved: SampleInputs = pytree.tree_map_only(Tensor, lambda tensor: tensor.to(device), self)
-        return moved
+        return map_tensors(lambda tensor: tensor.to(device), self)
+
+
+def example_condition(sample: SampleSpec, batch: int) -> Tensor | None:
+    """Return a condition for a batch of a model's samples, of zeros; None for an unconditional model."""
+    if sample.text is not None:
+        return torch.zeros(batch, sample.text.max_length, dtype=torch.int64)
+    return None if sample.classes is None else torch.zeros(batch, dtype=torch.int64)
 
 
 def generate(
@@ -82,7 +90,7 @@ class CapturedGenerator:
     def __init__(self, run: Run, inputs: SampleInputs) -> None:
         self._run, self._device = run, inputs.latents.device
         # A graph keeps addresses, not values: it always reads these tensors, into which each call copies its inputs.
-        self._inputs: SampleInputs = pytree.tree_map_only(Tensor, torch.clone, inputs)
+        self._inputs = map_tensors(torch.clone, inputs)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
             # On a stream of its own, as torch asks for warm-ups before a capture. The two waits order it with the work
@@ -103,11 +111,7 @@ class CapturedGenerator:
         if inputs.latents.shape != self._inputs.latents.shape:
             return self._run(inputs)
         with torch.cuda.device(self._device):
-            for static, value in zip(_tensors(self._inputs), _tensors(inputs), strict=True):
+            for static, value in zip(tensors_of(self._inputs), tensors_of(inputs), strict=True):
                 static.copy_(value)
             self._graph.replay()
             return self._output.clone()
-
-
-def _tensors(inputs: SampleInputs) -> list[Any]:
-    return [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)]

@@ -11,12 +11,10 @@ Nested = TypeVar("Nested")
 
 
 def tensors_of(nested: Any) -> list[Tensor]:
-    """Return the tensors, in order; None has none."""
+    """Return the tensors, in order; other leaves, such as None and names, have none."""
     if isinstance(nested, Tensor):
         return [nested]
-    if nested is None:
-        return []
-    parts = nested.values() if isinstance(nested, Mapping) else nested
+    parts = nested.values() if isinstance(nested, Mapping) else nested if isinstance(nested, tuple | list) else ()
     return [tensor for part in parts for tensor in tensors_of(part)]
 
 
@@ -27,10 +25,10 @@ def with_tensors(nested: Nested, tensors: Iterable[Tensor]) -> Nested:
     def rebuilt(part: Any) -> Any:
         if isinstance(part, Tensor):
             return next(rest)
-        if part is None:
-            return None
         if isinstance(part, Mapping):
             return {key: rebuilt(value) for key, value in part.items()}
+        if not isinstance(part, tuple | list):
+            return part
         parts = map(rebuilt, part)
         return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)  # a NamedTuple takes them one by one
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from ganzoo.training.engines.fused_adam import FusedAdam
 from torch import nn
 
 from ganzoo.specs import Adam
 from ganzoo.system import torch_private
-from ganzoo.training.engines.fused_adam import FusedAdam
 
 ROOT = Path(__file__).parents[2]
 

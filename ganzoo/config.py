@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal
 from annotated_types import Interval
 
 from ganzoo.errors import SettingsError
-from ganzoo.specs import Recipe
+from ganzoo.specs import Recipe, RegisteredOptimizer
+from ganzoo.specs.optimizers import OPTIMIZER_KINDS
 from ganzoo.validation import SETTINGS_HINT, plain, validated
 
 ENVIRONMENT_PREFIX = "GANZOO_"
@@ -101,7 +102,8 @@ def resolve_again(settings: TrainingSettings, layers: Iterable[Layer]) -> Traini
     document = settings.to_json()
     validated(TrainingSettings, document, f"recipe {settings.recipe.name}")
     for layer in layers:
-        for key, value in layer.values.items():
+        # Kinds first: which other keys there are depends on them.
+        for key, value in sorted(layer.values.items(), key=lambda item: not item[0].endswith(".kind")):
             if not layer.shared or _resembles_setting(key, document):
                 _assign(document, key, value, layer.source)
         settings = validated(TrainingSettings, document, layer.source)
@@ -190,8 +192,11 @@ def _flattened(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 # --- the rules of settings ---
 
 _FREE_TABLES = frozenset({"config", "dataset_config", "regularizers"})
-"""Tables of a recipe whose keys are checked later: by the config of the architecture or of the dataset, and by the list
-of regularizers."""
+"""Tables of a recipe whose keys are checked later: by the config of the architecture or of the dataset, and by the
+registered regularizers."""
+
+_NUMBER_KINDS = frozenset({"linear", "cosine", "points", "adaptive"})
+"""The `kind` of tables that stand where a number may stand too."""
 
 
 def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None:
@@ -202,16 +207,56 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
     table: Any = document if in_run else document["recipe"]
     if not in_run and top in _FIXED_FIELDS:
         raise SettingsError(f"{source}: {key!r} describes the recipe and cannot be set.", hint=SETTINGS_HINT)
-    for part in path:
-        inner = table.get(part) if isinstance(table, dict) else None
+    for depth, part in enumerate(path, start=1):
+        inner = table.get(part)
         if not isinstance(inner, dict):
+            may_be_table = depth == len(path) and (part in table or top == "regularizers")
+            inner = _table_for(inner, last, value) if may_be_table else None
+        if inner is None:
             raise _unknown_key(key, source, document)
+        table[part] = inner
         table = inner
-    if last not in table and top not in _FREE_TABLES:
+    if last == "kind" and "kind" in table:
+        _change_kind(table, value, optimizer=top == "optimizers" and len(path) == 2)
+        return
+    free = top in _FREE_TABLES or path[-1:] == ["options"] or _stands_for_number(table)
+    if last not in table and not free:
         raise _unknown_key(key, source, document)
-    if isinstance(table.get(last), dict) and not isinstance(value, Mapping):
+    before = table.get(last)
+    if isinstance(before, dict) and not isinstance(value, Mapping) and not _stands_for_number(before):
         raise SettingsError(f"{source}: {key!r} is a table, not a value.", hint=f"Set one of its keys: {key}.…")
+    if isinstance(value, Mapping) and isinstance(before, dict) and top == "optimizers" and "kind" in before:
+        value = {"kind": before["kind"], **value}
     table[last] = value
+
+
+def _stands_for_number(table: Mapping[str, Any]) -> bool:
+    """Whether a table is a schedule, an adaptive probability, or the weight of a regularizer."""
+    return table.get("kind") in _NUMBER_KINDS or not table.keys().isdisjoint({"weight", "every"})
+
+
+def _table_for(number: Any, key: str, value: Any) -> dict[str, Any] | None:
+    """Return the table that takes the place of a number when a key of it is set; None if no such table has the key."""
+    if key == "kind" and value in _NUMBER_KINDS:
+        start = {"start": number} if value in ("linear", "cosine") and number is not None else {}
+        return {"kind": value, **start}
+    if key in ("weight", "every"):
+        return {} if number is None else {"weight": number}
+    return None
+
+
+def _change_kind(table: dict[str, Any], kind: Any, *, optimizer: bool) -> None:
+    """Turn a table into one of another kind, with its defaults. An optimizer keeps the learning rate."""
+    before = table["kind"]
+    if optimizer and isinstance(kind, str) and kind != before:
+        learning_rate = table["learning_rate"]
+        # Any learning rate: it is replaced at once.
+        defaults = OPTIMIZER_KINDS[kind](learning_rate=1) if kind in OPTIMIZER_KINDS else None
+        table.clear()
+        table.update(plain(defaults or RegisteredOptimizer(kind=kind, learning_rate=1)), learning_rate=learning_rate)
+    elif not optimizer and {before, kind} - {"linear", "cosine"} and kind != before:
+        table.clear()  # no field in common
+    table["kind"] = kind
 
 
 SYNONYMS = {
@@ -256,4 +301,15 @@ def _checked(settings: TrainingSettings) -> TrainingSettings:
         raise SettingsError(
             "share_fakes needs discriminator_steps=1.", hint="Set share_fakes=false, or discriminator_steps=1."
         )
+    if recipe.accumulate > 1:
+        if recipe.batch_size % recipe.accumulate:
+            raise SettingsError(
+                f"batch_size {recipe.batch_size} cannot be split into {recipe.accumulate} parts of one size.",
+                hint=f"Set batch_size to a multiple of {recipe.accumulate}, or another accumulate.",
+            )
+        # Shared fakes have one graph, which the backward pass of the first part would free.
+        if recipe.share_fakes or not recipe.drop_last:
+            raise SettingsError(
+                "accumulate needs share_fakes=false and drop_last=true.", hint="Set both, or accumulate=1."
+            )
     return settings

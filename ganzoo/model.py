@@ -251,7 +251,7 @@ class GAN:
 
         fast = None
         for number, cpu_inputs in inputs:
-            batch = cpu_inputs.map(lambda tensor: tensor.to(self.device))
+            batch = cpu_inputs.to(self.device)
             # The first batch is also the example from which a CUDA graph is captured.
             if fast is None:
                 with ambient_randomness(seed, self.device):  # warm-ups of a generator that draws are not the caller's

@@ -26,11 +26,15 @@ from ganzoo.errors import DuplicateNameError, PluginError, UnknownNameError, sho
 from ganzoo.specs import (
     API_VERSION,
     ArchitectureSpec,
+    AugmentationSpec,
     DatasetSpec,
     EvaluationProtocol,
     ExtractorSpec,
+    LossSpec,
     MetricSpec,
+    OptimizerSpec,
     Recipe,
+    RegularizerSpec,
 )
 from ganzoo.specs.registration import NAME, NAME_RULE, NewerApiError
 
@@ -38,7 +42,19 @@ FIRST_PARTY = "ganzoo"
 """The distribution whose plugins GANZOO_PLUGINS never turns off, and whose names are reserved."""
 UPDATE_GANZOO = "Update ganzoo: pip install --upgrade ganzoo"
 
-Spec = TypeVar("Spec", ArchitectureSpec, DatasetSpec, Recipe, MetricSpec, ExtractorSpec, EvaluationProtocol)
+Spec = TypeVar(
+    "Spec",
+    ArchitectureSpec,
+    DatasetSpec,
+    Recipe,
+    MetricSpec,
+    ExtractorSpec,
+    EvaluationProtocol,
+    LossSpec,
+    RegularizerSpec,
+    AugmentationSpec,
+    OptimizerSpec,
+)
 
 _log = logging.getLogger("ganzoo")
 
@@ -56,7 +72,7 @@ class Origin:
     @property
     def is_first_party(self) -> bool:
         """Whether it is ganzoo's own."""
-        return normalized(self.distribution) == FIRST_PARTY
+        return _normalized(self.distribution) == FIRST_PARTY
 
     def error(self, what: str, hint: str = "") -> PluginError:
         """Return an error of this distribution: its name and version, then `what`."""
@@ -79,8 +95,8 @@ def registrations(group: str) -> list[EntryPoint]:
 def is_allowed(distribution: str) -> bool:
     """Whether GANZOO_PLUGINS allows the plugins of a distribution."""
     choice = os.environ.get("GANZOO_PLUGINS", "").strip()
-    chosen = set() if choice.lower() == "off" else {normalized(name) for name in choice.split(",")}
-    return not choice or normalized(distribution) in {*chosen, FIRST_PARTY}
+    chosen = set() if choice.lower() == "off" else {_normalized(name) for name in choice.split(",")}
+    return not choice or _normalized(distribution) in {*chosen, FIRST_PARTY}
 
 
 def origin(entry: EntryPoint) -> Origin:
@@ -110,7 +126,7 @@ def _folders() -> tuple[tuple[str, int], ...]:
     return tuple((str(path), path.stat().st_mtime_ns) for path in paths if path.exists())
 
 
-def normalized(distribution: str) -> str:
+def _normalized(distribution: str) -> str:
     """Normalize the name of a distribution as pip does: `My_Plugin` is `my-plugin`."""
     return distribution.strip().lower().replace("_", "-").replace(".", "-")
 
@@ -204,7 +220,8 @@ def _load(entry: EntryPoint, kind: str, spec_type: type[Spec]) -> Spec:
         with redirect_stdout(sys.stderr):
             spec = entry.load()
     except NewerApiError as error:
-        raise _needs_newer(source, kind, name, error.api_version) from error
+        what = f"wrote {kind} {name!r} for plugin API {error.api_version}, but this ganzoo has {API_VERSION}."
+        raise source.error(what, UPDATE_GANZOO) from error
     except (Exception, SystemExit) as error:  # SystemExit: a plugin that calls sys.exit() must not end ours
         what = f"failed to load {kind} {name!r}: {type(error).__name__}: {shortened(error)}"
         raise source.error(what, _HINT_NEWER if _may_need_newer(error) else "") from error
@@ -213,9 +230,6 @@ def _load(entry: EntryPoint, kind: str, spec_type: type[Spec]) -> Spec:
         raise
     if not isinstance(spec, spec_type):
         raise source.error(f"registers a {type(spec).__name__} as {kind} {name!r}, not {spec_type.__name__}.")
-    # An older contract is fine; a newer one may count on something that this version does not do.
-    if spec.api_version > API_VERSION:
-        raise _needs_newer(source, kind, name, spec.api_version)
     # Runs and weights record spec.name, and are looked up under it again.
     if spec.name != name:
         raise source.error(f"registers {kind} {spec.name!r} under the name {name!r}; the names must be equal.")
@@ -233,7 +247,7 @@ def _fault(spec: object) -> str:
         return f"whose config is {shortened(repr(spec.config), 60)}, not a frozen dataclass"
     if isinstance(spec, DatasetSpec):
         for split in spec.splits:
-            if NAME.fullmatch(split) is None:
+            if NAME.fullmatch(str(split)) is None:
                 return f"whose split {shortened(repr(split), 60)} is not a valid name ({NAME_RULE})"
     if isinstance(spec, EvaluationProtocol) and spec.dataset is None:
         return "which does not name the dataset that it is for"
@@ -241,11 +255,6 @@ def _fault(spec: object) -> str:
 
 
 _HINT_NEWER = f"It may have been written for a newer ganzoo. {UPDATE_GANZOO}"
-
-
-def _needs_newer(source: Origin, kind: str, name: str, api_version: int) -> PluginError:
-    what = f"wrote {kind} {name!r} for plugin API {api_version}, but this ganzoo has {API_VERSION}."
-    return source.error(what, UPDATE_GANZOO)
 
 
 def _may_need_newer(error: BaseException) -> bool:
@@ -262,8 +271,23 @@ recipes = Registry("recipe", "ganzoo.recipes", Recipe)
 metrics = Registry("metric", "ganzoo.metrics", MetricSpec)
 extractors = Registry("extractor", "ganzoo.extractors", ExtractorSpec)
 protocols = Registry("protocol", "ganzoo.protocols", EvaluationProtocol)
+losses = Registry("loss", "ganzoo.losses", LossSpec)
+regularizers = Registry("regularizer", "ganzoo.regularizers", RegularizerSpec)
+augmentations = Registry("augmentation", "ganzoo.augmentations", AugmentationSpec)
+optimizers = Registry("optimizer", "ganzoo.optimizers", OptimizerSpec)
 
-REGISTRIES = (recipes, datasets, architectures, metrics, extractors, protocols)
+REGISTRIES = (
+    recipes,
+    datasets,
+    architectures,
+    metrics,
+    extractors,
+    protocols,
+    losses,
+    regularizers,
+    augmentations,
+    optimizers,
+)
 WEIGHTS_GROUP = "ganzoo.weights"
 GROUPS = (*(registry.group for registry in REGISTRIES), WEIGHTS_GROUP)
 

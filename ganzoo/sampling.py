@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import first_sentence
 from ganzoo.specs import SampleSpec
+from ganzoo.system.nested import map_tensors, tensors_of
 
 FEWEST_BATCHES = 32
 """With fewer batches the generator is not captured: the capture itself takes time."""
@@ -31,17 +32,9 @@ class SampleInputs(NamedTuple):
     noise: Mapping[str, Tensor] | None = None
     """Name -> [batch, *shape], for generators that declare noise; empty or None for others."""
 
-    def tensors(self) -> list[Tensor]:
-        """Return all tensors, in a fixed order."""
-        condition = [] if self.condition is None else [self.condition]
-        return [self.latents, *condition, *(self.noise or {}).values()]
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> SampleInputs:
-        """Return the inputs with every tensor changed."""
-        condition = None if self.condition is None else change(self.condition)
-        return SampleInputs(
-            change(self.latents), condition, {name: change(tensor) for name, tensor in (self.noise or {}).items()}
-        )
+    def to(self, device: torch.device) -> SampleInputs:
+        """Return the inputs on a device."""
+        return map_tensors(lambda tensor: tensor.to(device), self)
 
 
 def example_condition(sample: SampleSpec, batch: int) -> Tensor | None:
@@ -97,7 +90,7 @@ class CapturedGenerator:
     def __init__(self, run: Run, inputs: SampleInputs) -> None:
         self._run, self._device = run, inputs.latents.device
         # A graph keeps addresses, not values: it always reads these tensors, into which each call copies its inputs.
-        self._inputs = inputs.map(torch.clone)
+        self._inputs = map_tensors(torch.clone, inputs)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(self._device):
             # On a stream of its own, as torch asks for warm-ups before a capture. The two waits order it with the work
@@ -118,7 +111,7 @@ class CapturedGenerator:
         if inputs.latents.shape != self._inputs.latents.shape:
             return self._run(inputs)
         with torch.cuda.device(self._device):
-            for static, value in zip(self._inputs.tensors(), inputs.tensors(), strict=True):
+            for static, value in zip(tensors_of(self._inputs), tensors_of(inputs), strict=True):
                 static.copy_(value)
             self._graph.replay()
             return self._output.clone()

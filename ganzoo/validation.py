@@ -52,8 +52,8 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Dat
     try:
         result = TypeAdapter(kind).validate_json(json.dumps(plain(document), allow_nan=False), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = shortened(".".join(str(part) for part in first["loc"]).removeprefix("recipe."))
+        first = _relevant(error.errors(), document)
+        key = shortened(".".join(_key(first, document)).removeprefix("recipe."))
         if first["type"] == "value_error":  # of a dataclass whose fields contradict each other
             reason = ": ".join(part for part in (key, first["msg"].removeprefix("Value error, ")) if part)
             raise SettingsError(f"{source}: {shortened(reason)}.", hint="Change the value that it names.") from error
@@ -68,6 +68,33 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Dat
     if stray is not None:
         raise SettingsError(f"{source}: there is no setting {shortened(stray)!r}.", hint=SETTINGS_HINT)
     return result
+
+
+def _relevant(errors: list[ErrorDetails], document: Mapping[str, Any]) -> ErrorDetails:
+    """Return the error to report: where a value may be of several types, each of them reports what it misses."""
+    # What is of another kind usually misses other fields, too.
+    others = [error["loc"][:-1] for error in errors if error["type"] == "literal_error" and error["loc"][-1] == "kind"]
+
+    def relevance(error: ErrorDetails) -> tuple[bool, bool, int, bool]:
+        table_for_number = error["type"] in ("float_type", "dataclass_type") and isinstance(error["input"], dict)
+        fits = not any(error["loc"][: len(other)] == other for other in others)
+        return not table_for_number, fits, len(_key(error, document)), error["type"] != "missing"
+
+    return max(errors, key=relevance)  # the first of equal ones
+
+
+def _key(error: ErrorDetails, document: Any) -> list[str]:
+    """Return the path of an error in the document, without the names of types that pydantic puts between."""
+    path: list[str] = []
+    for part in error["loc"]:
+        missing = error["type"] == "missing" and part is error["loc"][-1]
+        inside = isinstance(document, Mapping) and part in document
+        inside |= isinstance(document, list | tuple) and isinstance(part, int) and part < len(document)
+        if inside or missing:
+            path.append(str(part))
+        if inside:
+            document = document[part]
+    return path
 
 
 _TYPES = {
@@ -95,27 +122,48 @@ def _expected(kind: type[Any], error: ErrorDetails) -> str:
         if "minItems" in schema:
             fixed = schema["minItems"] == schema.get("maxItems")
             return f"a list of {'' if fixed else 'at least '}{schema['minItems']} values"
-        bounds = " and ".join(f"{words} {schema[bound]:,}" for bound, words in _BOUNDS.items() if bound in schema)
+        bounds = " and ".join(
+            f"{words} {_number(schema[bound])}" for bound, words in _BOUNDS.items() if bound in schema
+        )
         return _TYPES[schema["type"]] + (f", {bounds}" if bounds else "")
-    except (LookupError, StopIteration, PydanticInvalidForJsonSchema):  # a union, or a type of a plugin's own
+    except (LookupError, ValueError, PydanticInvalidForJsonSchema):  # a union, or a type of a plugin's own
         return error["msg"].removeprefix("Input should be ")
+
+
+def _number(bound: float) -> str:
+    # pydantic 2.9 writes the bounds of floats as 0.0, and later ones as 0.
+    return f"{int(bound) if bound == int(bound) else bound:,}"
 
 
 def _schema_at(schema: Mapping[str, Any], location: Iterable[int | str]) -> Mapping[str, Any]:
     """Return the JSON schema of a nested value. Raises LookupError."""
 
     def resolved(part: Mapping[str, Any]) -> Mapping[str, Any]:
-        if "anyOf" in part:  # a type or None
-            part = next(choice for choice in part["anyOf"] if choice.get("type") != "null")
         return schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+
+    def chosen(part: Mapping[str, Any], name: int | str | None = None) -> Mapping[str, Any]:
+        """Return the type with this name where there is a choice, or else the only one that is not None or a table."""
+        if "anyOf" not in part:
+            return part
+        choices = [resolved(choice) for choice in part["anyOf"]]
+        named = [choice for choice in choices if choice.get("title", "").split("[")[0] == name]
+        values = [choice for choice in choices if choice.get("type") not in ("null", "object")]
+        (only,) = named or values or choices[:1]  # raises ValueError where there are several
+        return only
 
     found = resolved(schema)
     for key in location:
+        if "anyOf" in found and (found := chosen(found, key)).get("title", "").split("[")[0] == key:
+            continue  # pydantic names the type between two keys
         if isinstance(key, int):
             found = resolved(found["prefixItems"][key] if "prefixItems" in found else found["items"])
-        else:
-            found = resolved(found["properties"][key] if "properties" in found else found["additionalProperties"])
-    return found
+        elif key in found.get("properties", {}):
+            found = resolved(found["properties"][key])
+        elif "additionalProperties" in found:
+            found = resolved(found["additionalProperties"])
+        elif "type" not in found:
+            raise LookupError(key)
+    return chosen(found)
 
 
 def _stray_key(given: Mapping[str, Any], understood: Mapping[str, Any], prefix: str = "") -> str | None:

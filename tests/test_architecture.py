@@ -28,11 +28,12 @@ ROOMS = [
     "validation",
     "registry",
     "requirements",
+    "guard",
     "checkout",
     "config",
     # arithmetic on tensors
     "losses",
-    "augmentations",
+    "optimizers",
     "distances",
     "metrics",
     "randomness",
@@ -57,7 +58,7 @@ ROOMS = [
 ]
 """Modules and folders of the core in order: each imports only those before it."""
 
-FOR_PLUGINS = {"specs", "deferred", "errors", "losses", "distances", "metrics"}
+FOR_PLUGINS = {"specs", "deferred", "errors", "losses", "optimizers", "distances", "metrics"}
 
 
 def imported_modules(path: Path) -> set[str]:

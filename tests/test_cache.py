@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 
 from ganzoo.cache.contents import Item, contents
-from ganzoo.cache.removal import prune
+from ganzoo.cache.removal import delete_item, prune
 from ganzoo.cache.verification import verify_store
 from ganzoo.data import open_dataset
 from ganzoo.evaluation.features import ExtractedFeatures, write_stored
@@ -147,6 +147,21 @@ def test_prune_leaves_what_another_process_is_writing(home: Path, data: Path) ->
     assert not any(path.exists() for path in kept)
 
 
+def test_a_copy_that_was_packed_again_since_it_was_listed_stays(home: Path, data: Path) -> None:
+    open_dataset(datasets.get("mnist"), "test", data)
+    listed = items()["data:mnist/test"]
+    open_dataset(datasets.get("mnist"), "test", data, force=True)
+    assert delete_item(listed).kept == "it has just been packed again"
+    assert delete_item(items()["data:mnist/test"]).kept is None
+
+
+def test_blobs_of_plugins_that_are_switched_off_stay(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pull(NAME)
+    monkeypatch.setenv("GANZOO_PLUGINS", "other")
+    assert unneeded() == {}
+    assert prune() == []
+
+
 def test_temporary_files_are_leftovers_when_they_are_old(home: Path) -> None:
     (home / "blobs").mkdir(parents=True)
     new, old = home / "blobs" / ".a.0.partial", home / "blobs" / ".b.0.partial"
@@ -203,7 +218,7 @@ def test_rm_takes_names_of_everything_and_their_beginnings(ganzoo: Ganzoo, home:
     assert_two_lines(ganzoo("cache", "rm", "data:cifar10", "--yes"), 2, "nothing in the store is named")
     assert_two_lines(ganzoo("cache", "rm", "nothing", "--yes"), 2, "no weights named 'nothing'")
     assert_two_lines(ganzoo("cache", "rm", "data:mnist"), 2, "without confirmation")
-    removed = ganzoo("cache", "rm", NAME, "data:mnist", "data", "--yes", "--json")
+    removed = ganzoo("cache", "rm", NAME, "data:mnist/test", "data", "--yes", "--json")
     rows = json.loads(removed.stdout)["items"]
     assert [row["name"].partition("-")[0] for row in rows] == ["quadratic", "data:mnist/test", "data:mnist/train"]
     assert all(row["freed"] > 0 and row["kept"] is None for row in rows)

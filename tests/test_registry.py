@@ -296,7 +296,7 @@ NUM_MANY = 200
 
 @pytest.fixture
 def many(tmp_path: Path) -> dict[str, str]:
-    """An environment in which 200 distributions are installed whose modules say when they are imported."""
+    """An environment in which 200 distributions are installed, ten of which raise when they are imported."""
     site = tmp_path / "many"
     for index in range(NUM_MANY):
         name = f"many_{index:03d}"
@@ -306,7 +306,8 @@ def many(tmp_path: Path) -> dict[str, str]:
         (info / "entry_points.txt").write_text(
             f"[{ARCHITECTURES}]\n{name} = {name}:STRIPES\n[ganzoo.recipes]\n{name}-gan = {name}:RECIPE\n"
         )
-        (site / f"{name}.py").write_text(STRIPES.format(extra="").replace('"stripes"', f'"{name}"'))
+        source = "1 / 0" if index < 10 else STRIPES.format(extra="").replace('"stripes"', f'"{name}"')
+        (site / f"{name}.py").write_text(source)
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *others])}
 

@@ -5,10 +5,11 @@ $ python docs/recipes/make.py
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from torch import Tensor, nn
 
 from ganzoo.data.settings import ConfiguredDataset, dataset_of
 from ganzoo.errors import GanzooError, MissingDatasetError
-from ganzoo.losses import LOSSES, REGULARIZERS
-from ganzoo.registry import FIRST_PARTY, architectures, metrics, recipes
-from ganzoo.specs import Adam, ArchitectureSpec, EvaluationProtocol, Recipe
+from ganzoo.registry import FIRST_PARTY, architectures, losses, metrics, recipes, regularizers
+from ganzoo.specs import Adam, AdamW, ArchitectureSpec, EvaluationProtocol, Number, Points, Recipe, Schedule
+from ganzoo.specs.optimizers import Optimizer
+from ganzoo.training.schedules import as_regularization
 from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, num_parameters
 from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
 from ganzoo.weights.model_config import ModelConfig, model_config
@@ -188,12 +190,18 @@ def described(layer: nn.Module) -> str:
 
 def updates(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     """Return the loss, its paper, and the order of updates."""
-    loss = LOSSES[recipe.loss]
-    regularizers = [
-        f"Added to the loss of D, with weight {weight:g}: {linked(sentence(first_sentence(REGULARIZERS[name])))}"
-        for name, weight in recipe.regularizers.items()
-    ]
-    smoothing = f"The discriminator's target for real samples is {1 - recipe.label_smoothing:g}."
+    loss = losses.get(recipe.loss)
+    added = []
+    for name, value in recipe.regularizers.items():
+        spec, regularization = regularizers.get(name), as_regularization(value)
+        lazily = f" in each {regularization.every}th step" if regularization.every > 1 else ""
+        added.append(
+            f"Added to the loss of {spec.of[0].upper()}{lazily}, with weight {number(regularization.weight)}: "
+            + linked(sentence(f"{spec.summary} ({spec.paper})"))
+        )
+    smooth = recipe.label_smoothing
+    target = f"{1 - smooth:g}" if isinstance(smooth, float) else f"1 - {number(smooth)}"
+    smoothing = f"The discriminator's target for real samples is {target}."
     clipping = f"After each update the discriminator's parameters are clipped to ±{recipe.weight_clip}."
     halved = "The discriminator's loss is the mean of its real and fake halves, not their sum."
     fakes = "Both updates use the same fakes." if recipe.share_fakes else "Each update draws fresh fakes."
@@ -201,13 +209,13 @@ def updates(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     order = [turns, "the generator" if recipe.discriminator_steps == 1 else "the generator once"]
     if recipe.update_order == "generator_first":
         order.reverse()
-    average = f"The saved generator is an exponential moving average (EMA, decay {recipe.ema_decay})."
+    average = f"The saved generator is an exponential moving average (EMA, decay {number(recipe.ema_decay or 0)})."
     return paragraphs(
         f"`{loss.name}`: each network minimises its own loss, where r and f are the discriminator's logits of real and "
         "generated samples and s(t) = 1 / (1 + exp(-t)).",
-        "\n".join(f"    {side}" for side in loss.formula.split("; ")),
+        "\n".join(f"    {side}" for side in loss.summary.split("; ")),
         sentence(linked(loss.paper)),
-        *regularizers,
+        *added,
         " ".join(
             [
                 *([smoothing] if recipe.label_smoothing else []),
@@ -225,16 +233,32 @@ def optimizers(recipe: Recipe) -> str:
     """Return one sentence, or one per network when they differ."""
     generator, discriminator = recipe.optimizers.generator, recipe.optimizers.discriminator
     if generator == discriminator:
-        return f"Both networks: {adam(generator)}."
-    return f"Generator: {adam(generator)}. Discriminator: {adam(discriminator)}."
+        return f"Both networks: {optimizer(generator)}."
+    return f"Generator: {optimizer(generator)}. Discriminator: {optimizer(discriminator)}."
 
 
-def adam(spec: Adam) -> str:
-    """Return an optimizer's settings."""
-    eps = f", eps {spec.eps:g}" if spec.eps != 1e-8 else ""
-    decay = f", weight decay {spec.weight_decay:g}" if spec.weight_decay else ""
-    end = " that decays linearly to 0" if spec.decay == "linear" else ""
-    return f"Adam, learning rate {spec.learning_rate:g}{end}, betas {spec.betas[0]:g} and {spec.betas[1]:g}{eps}{decay}"
+def optimizer(settings: Optimizer) -> str:
+    """Return an optimizer's name, learning rate, betas, and other settings that are not the defaults."""
+    parts = [type(settings).__name__, f"learning rate {number(settings.learning_rate)}"]
+    if isinstance(settings, Adam | AdamW):
+        parts.append(" and ".join(["betas", *map(number, settings.betas)]).replace("betas and", "betas"))
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if field.name not in ("kind", "learning_rate", "betas") and value != field.default:
+            parts.append(f"{field.name.replace('_', ' ')} {value:g}")
+    return ", ".join(parts)
+
+
+def number(value: Number[float]) -> str:
+    """Return a number, or what its schedule does."""
+    if isinstance(value, Points):
+        return "through " + ", ".join(f"{y:g} at step {x:,}" for x, y in value.points)
+    if not isinstance(value, Schedule):
+        return f"{value:g}"
+    warmup = f" after a warm-up of {value.warmup_steps:,} steps" if value.warmup_steps else ""
+    length = f" over {value.steps:,} steps" if value.steps is not None else ""
+    curve = "linearly" if value.kind == "linear" else "along a cosine"
+    return f"{value.start:g}{warmup} that changes {curve} to {value.end:g}{length}"
 
 
 def length(recipe: Recipe, dataset: ConfiguredDataset) -> str:
@@ -383,11 +407,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def sentence(text: str) -> str:
     """Capitalise, and end with a full stop."""
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
-
-
-def first_sentence(function: Callable[..., Any]) -> str:
-    """Return the first line of a docstring."""
-    return (function.__doc__ or "").strip().splitlines()[0]
 
 
 def mentioning(text: str, recipe: Recipe) -> str:

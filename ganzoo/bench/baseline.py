@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,27 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset
 
-from ganzoo import randomness
-from ganzoo.augmentations import NUMBERS, augment
+from ganzoo import randomness, registry
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batch, OpenedDataset
 from ganzoo.data.batches import draw_batch
-from ganzoo.losses import REGULARIZERS, Discriminators, get_loss
+from ganzoo.errors import SettingsError
 from ganzoo.sampling import generate
-from ganzoo.specs import Adam, ArrayData, SyntheticData, TextSpec
+from ganzoo.specs import (
+    SGD,
+    Adam,
+    AdamW,
+    ArrayData,
+    Discriminators,
+    Recipe,
+    RegularizerInputs,
+    RMSprop,
+    SyntheticData,
+    TextSpec,
+)
+from ganzoo.specs.optimizers import OPTIMIZER_KINDS, Optimizer
 from ganzoo.system.torch_private import foreach_lerp_
+from ganzoo.training.schedules import as_regularization, schedules, value_at
 from ganzoo.weights.building import build, discriminator_builder, generator_builder, noise_shapes
 from ganzoo.weights.model_config import ModelConfig
 
@@ -41,21 +54,27 @@ class Baseline:
         recipe, source = settings.recipe, f"recipe {settings.recipe.name}"
         self.recipe, self.device, self.batches = recipe, device, batches
         self.num_classes, self.text = len(config.sample.classes or ()), config.sample.text
+        _check_usual(recipe)
         self.noise_shapes = noise_shapes(config, source)
-        self.loss = get_loss(recipe.loss, recipe.label_smoothing)
+        self.loss = registry.losses.get(recipe.loss)
+        self.regularizers = [
+            (registry.regularizers.get(name), as_regularization(value)) for name, value in recipe.regularizers.items()
+        ]
+        self.states = [spec.state() for spec, _ in self.regularizers]
+        self.augmentations = [registry.augmentations.get(name) for name in recipe.augment]
         # The seeds of our nets, so that a test can compare losses and weights after whole steps.
         seeds = [randomness.derive_seed(settings.seed, net) for net in ("generator", "discriminator")]
         self.generator = build(generator_builder(config, source), seeds[0]).to(device)
         self.discriminator = build(discriminator_builder(config, source), seeds[1]).to(device)
-        self.optimizer_g = _adam(self.generator, recipe.optimizers.generator)
-        self.optimizer_d = _adam(self.discriminator, recipe.optimizers.discriminator)
+        self.optimizer_g = _optimizer(self.generator, recipe.optimizers.generator)
+        self.optimizer_d = _optimizer(self.discriminator, recipe.optimizers.discriminator)
         self.schedulers = [
-            LambdaLR(optimizer, lambda step: 1 - step / recipe.steps)  # called with the steps taken so far
+            # Called with the steps taken so far. The optimizers were made with a learning rate of 1.
+            LambdaLR(optimizer, partial(value_at, spec.learning_rate, num_steps=recipe.steps))
             for optimizer, spec in (
                 (self.optimizer_g, recipe.optimizers.generator),
                 (self.optimizer_d, recipe.optimizers.discriminator),
             )
-            if spec.decay == "linear"
         ]
         self.generator_ema = None if recipe.ema_decay is None else deepcopy(self.generator)
         self.num_steps = 0
@@ -81,7 +100,7 @@ class Baseline:
             loss_g = self._update_generator(size, paired, labels, shared_fakes)
         for scheduler in self.schedulers:
             scheduler.step()
-        if self.generator_ema is not None and recipe.ema_decay is not None:
+        if self.generator_ema is not None and isinstance(recipe.ema_decay, float):
             decay = min(recipe.ema_decay, (1 + self.num_steps) / (10 + self.num_steps))
             with torch.no_grad():  # in one call for all parameters, as torch.optim.swa_utils does
                 # Parameters only, which is also torch's default (use_buffers=False).
@@ -100,19 +119,26 @@ class Baseline:
         else:
             # Detached: the generator's update still needs their graph, which a backward pass through it would free.
             fake, fake_labels = shared_fakes[0].detach(), shared_fakes[1]
-        epsilon = self._uniform(len(real)) if recipe.regularizers else None
+        due = any(self.num_steps % regularization.every == 0 for _, regularization in self.regularizers)
+        epsilon = self._uniform(len(real)) if due else None
         numbers = self._augmentation_numbers(len(real))
         real, fake = self._augmented(real, numbers, 0), self._augmented(fake, numbers, 1)
+        assert isinstance(recipe.label_smoothing, float)
         loss = self.loss.discriminator(net(real, *real_labels), net(fake, *fake_labels), recipe.label_smoothing)
         if recipe.discriminator_loss == "mean":
             loss = loss / 2
         discriminators = Discriminators(real=lambda x: net(x, *real_labels), fake=lambda x: net(x, *fake_labels))
-        for name, weight in recipe.regularizers.items():
+        for (spec, regularization), state in zip(self.regularizers, self.states, strict=True):
+            if self.num_steps % regularization.every:
+                continue
             assert epsilon is not None
-            loss = loss + weight * REGULARIZERS[name](discriminators, real, fake, epsilon)
+            assert isinstance(regularization.weight, float)
+            given = RegularizerInputs(discriminators=discriminators, real=real, fake=fake, epsilon=epsilon, state=state)
+            loss = loss + regularization.weight * regularization.every * spec.compute(given)
         # Also throws away what the generator's backward pass has left in the discriminator's gradients.
         self.optimizer_d.zero_grad()
         loss.backward()
+        _clip(net, recipe.optimizers.discriminator)
         self.optimizer_d.step()
         if recipe.weight_clip is not None:
             for parameter in net.parameters():
@@ -134,6 +160,7 @@ class Baseline:
         # extra work, which our step avoids with `autograd.grad`.
         self.optimizer_g.zero_grad()
         loss.backward()
+        _clip(self.generator, self.recipe.optimizers.generator)
         self.optimizer_g.step()
         return loss.item()
 
@@ -156,18 +183,54 @@ class Baseline:
         return torch.rand(shape, **self._random)
 
     def _augmentation_numbers(self, size: int) -> Tensor | None:
-        names = self.recipe.augment
-        return self._uniform(size, 2, len(names), NUMBERS) if names else None
+        most = max((spec.num_numbers for spec in self.augmentations), default=0)
+        return self._uniform(size, 2, len(self.augmentations), most) if self.augmentations else None
 
     def _augmented(self, samples: Tensor, numbers: Tensor | None, which: int) -> Tensor:
         """Return what the discriminator sees of real (0) or fake (1) samples."""
-        return samples if numbers is None else augment(samples, self.recipe.augment, numbers[:, which])
+        if numbers is not None:
+            for index, spec in enumerate(self.augmentations):
+                samples = spec.apply(samples, numbers[:, which, index, : spec.num_numbers])
+        return samples
 
 
-def _adam(net: nn.Module, spec: Adam) -> torch.optim.Adam:
-    return torch.optim.Adam(
-        net.parameters(), lr=spec.learning_rate, betas=spec.betas, eps=spec.eps, weight_decay=spec.weight_decay
+def _check_usual(recipe: Recipe) -> None:
+    """Refuse what the loop of a tutorial does not have. Raises SettingsError."""
+    kinds = (recipe.optimizers.generator.kind, recipe.optimizers.discriminator.kind)
+    specs = [registry.regularizers.get(name) for name in recipe.regularizers]
+    unusual = {
+        "optimizers of plugins": not {*kinds} <= OPTIMIZER_KINDS.keys(),
+        "schedules of anything but learning rates": not all(
+            key.endswith("learning_rate") for key, _ in schedules(recipe)
+        ),
+        "regularizers of the generator": any(spec.of != "discriminator" for spec in specs),
+        "a probability of augmentation": bool(recipe.augment) and recipe.augment_probability != 1,
+    }
+    for what, has in unusual.items():
+        if has:
+            raise SettingsError(f"the baseline of a benchmark does not have {what}.", hint="Measure a recipe without.")
+
+
+def _optimizer(net: nn.Module, spec: Optimizer) -> torch.optim.Optimizer:
+    """Return torch's own, with a learning rate of 1 that a scheduler multiplies."""
+    parameters = net.parameters()
+    if isinstance(spec, Adam | AdamW):
+        make = torch.optim.Adam if isinstance(spec, Adam) else torch.optim.AdamW
+        beta1, beta2 = spec.betas
+        assert isinstance(beta1, float)
+        assert isinstance(beta2, float)
+        return make(parameters, lr=1.0, betas=(beta1, beta2), eps=spec.eps, weight_decay=spec.weight_decay)
+    if isinstance(spec, RMSprop):
+        return torch.optim.RMSprop(parameters, 1.0, spec.alpha, spec.eps, spec.weight_decay, spec.momentum)
+    assert isinstance(spec, SGD)
+    return torch.optim.SGD(
+        parameters, lr=1.0, momentum=spec.momentum, nesterov=spec.nesterov, weight_decay=spec.weight_decay
     )
+
+
+def _clip(net: nn.Module, spec: Optimizer) -> None:
+    if spec.clip_norm is not None:
+        nn.utils.clip_grad_norm_(net.parameters(), spec.clip_norm)
 
 
 def load_batches(

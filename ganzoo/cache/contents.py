@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import time
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from ganzoo import registry
 from ganzoo.data.location import PackedCopy, packed_copies, read_copy
-from ganzoo.errors import GanzooError, StoreError
+from ganzoo.errors import GanzooError, StoreError, shortened
 from ganzoo.hub.records import recorded_commits
 from ganzoo.system.files import read_json
 from ganzoo.weights.manifest import WeightsFile, Zoo
@@ -82,7 +83,8 @@ def contents(store: Store | None = None) -> Contents:
         zoo = Zoo()
         needed = {file.sha256 for item in weights for file in item.files}
         needed |= {file.sha256 for entry in zoo.entries for file in entry.files}
-        is_all_known = not damaged and not zoo.problems
+        # With GANZOO_PLUGINS, manifests of other packages are not read.
+        is_all_known = not damaged and not zoo.problems and "GANZOO_PLUGINS" not in os.environ
         found.items += [*_unknown_blobs(store.root, blobs, needed, is_all_known), *_temporary_files(store.root)]
     except OSError as error:
         raise StoreError(f"cannot read the store at {store.root}: {error}.", hint="Check its permissions.") from error
@@ -103,14 +105,13 @@ def _records(store: Store) -> Iterator[Item]:
     for path in sorted((store.root / "hub").glob("*.json")):
         try:
             for reference, snapshot in recorded_commits(path):
-                item = _weights_item(
-                    store, str(reference), snapshot.files, f"commit {(snapshot.reference.revision or '')[:12]}"
-                )
+                origin = f"commit {str(snapshot.reference.revision)[:12]}"
+                item = _weights_item(store, str(reference), snapshot.files, origin)
                 if item is not None:
                     yield item
         except StoreError as error:
             lock = path.with_suffix(".lock")
-            origin = f"damaged: {error.__cause__}"
+            origin = f"damaged: {shortened(error.__cause__, 100)}"
             yield Item("records", f"hub/{path.name}", path, size_of(path), _time(path), origin, lock=lock)
 
 
@@ -225,7 +226,7 @@ def _unknown_blobs(root: Path, blobs: Iterable[Path], needed: set[str], is_all_k
         if is_all_known:
             origin, unneeded = "weights that were pulled", "no weights need it"
         else:
-            origin, unneeded = "perhaps of a damaged record or manifest", None
+            origin, unneeded = "perhaps of a record or manifest that was not read", None
         yield Item("leftovers", f"blobs/{path.name[:12]}", path, size_of(path), _time(path), origin, unneeded)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ganzoo.cache.contents import KINDS, Item, contents, size_of
+from ganzoo.data.location import read_copy
 from ganzoo.errors import UsageError
 from ganzoo.weights.store import Store, store_errors
 
@@ -33,15 +34,15 @@ class Deleted:
 def select(names: Sequence[str]) -> tuple[list[str], list[Item]]:
     """Return what names stand for: references of weights, and other items of the store.
 
-    The beginning of a name, up to a `:` or `/`, stands for all with that beginning: `data` is all data, `data:mnist`
-    that of MNIST. What is not the name of anything in the store is returned as a reference.
+    The beginning of a name stands for all with that beginning: `data` is all data, `data:mnist` that of MNIST,
+    `data:mnist/test` every copy of a split. What is not the name of anything in the store is returned as a reference.
     Raises UsageError for a name that can only be that of an item, when there is none.
     """
     found = contents().items
     references: list[str] = []
     items: list[Item] = []
     for name in names:
-        beginnings = (f"{name.rstrip('/:')}/", f"{name.rstrip('/:')}:")
+        beginnings = tuple(f"{name.rstrip('/:')}{end}" for end in ("/:-" if name.startswith("data:") else "/:"))
         named = [item for item in found if name in (item.name, item.kind) or item.name.startswith(beginnings)]
         if not named and (name in KINDS or name.startswith(_ITEMS)):
             raise UsageError(f"nothing in the store is named {name!r}.", hint="`ganzoo cache ls` shows all names.")
@@ -72,6 +73,8 @@ def delete_item(item: Item) -> Deleted:
     with store_errors(Store().root), held(item.lock) as is_held:
         if not is_held:
             return Deleted(item, 0, "another process is using it")
+        if item.kind == "data" and read_copy(item.path) != item.copy:  # since it was listed
+            return Deleted(item, 0, "it has just been packed again")
         freed = size_of(item.path)
         delete(item.path)
         return Deleted(item, freed)

@@ -32,6 +32,7 @@ from ganzoo.cli import (
 from ganzoo.cli.output import named_stdout, out
 from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError, hint_for
+from ganzoo.guard import report_to, third_party_origin
 from ganzoo.version import __version__
 
 app = typer.Typer(
@@ -157,6 +158,10 @@ def _report(error: Exception) -> int:
         return 1
     if isinstance(error, RecursionError):
         out.problem("a file is nested too deeply to be read.", "Check the files that the command was given.")
+        return 1
+    plugin = third_party_origin(error)
+    if plugin is not None:
+        out.problem(f"{plugin}: unexpected {type(error).__name__}: {error}.", report_to(plugin))
         return 1
     out.problem(
         f"unexpected {type(error).__name__}: {error}.",

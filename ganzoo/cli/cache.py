@@ -178,6 +178,6 @@ def verify(
     elif not damaged:
         out.talk(f"All {len(seen)} items are undamaged ({human_size(size)}).")
     elif left and not repair:
-        out.talk(f"{len(left)} of {len(seen)} items are damaged. To repair them: ganzoo cache verify --repair")
+        out.talk(f"Damaged: {len(left)} of {len(seen)}. To repair what can be repaired: ganzoo cache verify --repair")
     if left:
         raise typer.Exit(1)

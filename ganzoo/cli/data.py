@@ -132,12 +132,18 @@ def sample(
     num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples, evenly spaced.")] = 64,
     split: Annotated[str | None, typer.Option(help="Split of the dataset; default: the first.")] = None,
     data_dir: DataDir = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET` lists them."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Draw real samples of a dataset, to compare generated ones with."""
+    from ganzoo.config import assignments_layer
+    from ganzoo.data.settings import configured
     from ganzoo.registry import datasets
 
-    spec = datasets.get(name)
+    spec = configured(datasets.get(name), assignments_layer(assignments or ()).values, "--set")
     chosen = split or next(iter(spec.splits))
     if chosen not in spec.splits:
         raise UnknownNameError("split", chosen, spec.splits)

@@ -36,8 +36,10 @@ def list_(
     }
     if json:
         listed = {
-            f"{kind}s": [{"name": name, "plugins": plugins} for name, plugins in names.items()]
-            for kind, names in specs.items()
+            registry.group.removeprefix("ganzoo."): [
+                {"name": name, "plugins": plugins} for name, plugins in specs[registry.kind].items()
+            ]
+            for registry in REGISTRIES
         }
         out.json({"weights": [_weights_json(entry) for entry in weights], **listed})
     else:

@@ -10,7 +10,7 @@ import typer
 
 from ganzoo.cli.options import Json
 from ganzoo.cli.output import out
-from ganzoo.errors import PluginError
+from ganzoo.errors import PluginError, shortened
 from ganzoo.registry import REGISTRIES, WEIGHTS_GROUP, Origin, origin, registrations
 
 app = typer.Typer(help="List plugins.", no_args_is_help=True)
@@ -76,7 +76,8 @@ def _plugins(*, check: bool) -> list[_Plugin]:
                     except PluginError as error:
                         found[owner][registry.kind, name] = _Registered(registry.kind, name, str(error), error.hint)
     for point in registrations(WEIGHTS_GROUP):
-        weights = found[origin(point)]["weights", point.value] = _Registered("weights", point.value)
+        package = shortened(point.value, 60)
+        weights = found[origin(point)]["weights", package] = _Registered("weights", package)
         if check:
             from ganzoo.weights.manifest import read_registered
 

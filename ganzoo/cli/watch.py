@@ -34,7 +34,7 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
     settings, run, engine = training.state.settings, training.run, training.engine
     path = as_reference(run.path)
     several = f", {training.state.processes.world_size} processes" if training.state.processes.world_size > 1 else ""
-    how = settings.precision
+    how: str = settings.precision
     if settings.threads is not None:
         how += f", {settings.threads} thread" + "s" * (settings.threads > 1)
     out.talk(

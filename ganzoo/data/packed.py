@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from ganzoo import randomness
 from ganzoo.data.location import (
     FORMAT,
     PackedCopy,
@@ -49,7 +50,9 @@ from ganzoo.data.pack import (
 from ganzoo.data.packing import ShowProgress, write_pack
 from ganzoo.data.settings import ConfiguredDataset, configured
 from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
+from ganzoo.guard import described, guarded, plugin_error
 from ganzoo.hub.endpoint import is_offline
+from ganzoo.registry import datasets
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData
 from ganzoo.system.files import write_atomically
 from ganzoo.weights.store import home, store_errors
@@ -108,10 +111,11 @@ def open_dataset(
         digest = f"synthetic:{dataset.name}{settings_key(dataset.settings).decode()}"
         return OpenedDataset(dataset, split, _synthetic(dataset, split, download), digest)
 
-    def open_from(folder: Path | None, *, may_be_gone: bool = True, download: bool = False) -> OpenedDataset:
+    def open_from(
+        folder: Path | None, packed: Path, *, may_be_gone: bool = True, download: bool = False
+    ) -> OpenedDataset:
         """Open the copy that is packed from a folder (None: the store's own files), and pack it if need be."""
         root = home() / "datasets" / dataset.name
-        packed = pack_path(dataset.name, split, folder, dataset.settings)
         found = None if force else _read_pack(packed, dataset, split, sources_may_be_gone=may_be_gone)
         if found is not None:
             return found
@@ -133,17 +137,18 @@ def open_dataset(
         return found
 
     if data_dir is not None:
-        return open_from(dataset_folder(data_dir, dataset.name), may_be_gone=False)
+        folder = dataset_folder(data_dir, dataset.name)
+        return open_from(folder, pack_path(dataset.name, split, folder, dataset.settings), may_be_gone=False)
     # Copies of other settings hold other samples.
     copies = [copy for copy in packed_copies(dataset.name, split) if copy.settings == dataset.settings]
     for copy in copies:
         # Missing: it is out of date or damaged, and the files to pack it again from are gone.
         with contextlib.suppress(MissingDatasetError):
-            found = open_from(copy.folder)
+            found = open_from(copy.folder, copy.path)
             if copy.folder is not None or len(copies) > 1:
                 _say_which(found, copy)
             return found
-    return open_from(None, download=download)
+    return open_from(None, pack_path(dataset.name, split, None, dataset.settings), download=download)
 
 
 def _say_which(found: OpenedDataset, copy: PackedCopy) -> None:
@@ -179,14 +184,41 @@ def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         lock.release()
 
 
+def _loaded(
+    spec: ConfiguredDataset, root: Path, split: str, download: bool
+) -> ArrayData | StreamedData | SyntheticData:
+    """Call a plugin's loader. Raises PluginError for what it raises or returns against its contract."""
+    with guarded(datasets, spec.name, "load"):
+        data: object = spec.load(root, split, download)
+    if isinstance(data, ArrayData) and not isinstance(data.samples, np.ndarray):
+        what = f"ArrayData whose samples are {described(data.samples)}, not a numpy array"
+    elif not isinstance(data, (ArrayData, StreamedData, SyntheticData)):
+        what = f"{described(data)}, not ArrayData, StreamedData or SyntheticData"
+    else:
+        return data
+    raise plugin_error(datasets, spec.name, f"load of {spec.name!r} returned {what}.")
+
+
 def _synthetic(spec: ConfiguredDataset, split: str, download: bool) -> SyntheticData:
-    data = spec.load(home() / "datasets" / spec.name, split, download and not is_offline())
+    data = _loaded(spec, home() / "datasets" / spec.name, split, download and not is_offline())
     if not isinstance(data, SyntheticData):
         raise DatasetError(
             f"{spec.name} declares split {split} as unlimited, but loads {type(data).__name__}.",
             hint="Report this to the plugin's author.",
         )
+    _check_draw(spec, data)
     return data
+
+
+def _check_draw(spec: ConfiguredDataset, data: SyntheticData) -> None:
+    """Draw two samples, so that a `draw` that breaks its contract is named before anything relies on it."""
+    import torch
+
+    with guarded(datasets, spec.name, "draw"), torch.random.fork_rng(devices=[]):
+        drawn = described(data.draw(2, randomness.generator(0, "check")))
+    expected = f"float32 {[2, *spec.sample.shape]}"
+    if drawn != expected:
+        raise plugin_error(datasets, spec.name, f"draw of {spec.name!r} returned {drawn}, not {expected}.")
 
 
 def _load_own(
@@ -210,7 +242,7 @@ def _load_own(
 def _load(spec: ConfiguredDataset, split: str, files: Path, *, download: bool = False) -> ArrayData | StreamedData:
     """Load a finite split and check what is already read. Raises DatasetError, OSError as `download_errors` says."""
     with download_errors(spec, files) if download else read_errors(spec):
-        data = spec.load(files, split, download)
+        data = _loaded(spec, files, split, download)
     if isinstance(data, SyntheticData):
         raise DatasetError(
             f"{spec.name} declares a size for split {split}, but loads SyntheticData.",

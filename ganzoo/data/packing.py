@@ -37,6 +37,8 @@ from ganzoo.data.pack import (
     write_whole,
 )
 from ganzoo.errors import DatasetError, StoreError
+from ganzoo.guard import blamed
+from ganzoo.registry import datasets
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData
 from ganzoo.system.files import write_atomically
 from ganzoo.system.workers import ordered
@@ -160,13 +162,14 @@ def _read(
     """Yield the pieces of a dataset in order. Raises DatasetError."""
     results = ordered(data.read, pieces, workers)
     try:
-        with read_errors(spec):
-            yield from results
-    except BrokenProcessPool as error:
-        raise DatasetError(
-            f"{spec.name}: a worker process was killed.",
-            hint="Run the command again, with fewer --workers if memory is short; it resumes where it stopped.",
-        ) from error
+        with read_errors(spec), blamed(datasets, spec.name, "read"):
+            try:
+                yield from results
+            except BrokenProcessPool as error:
+                raise DatasetError(
+                    f"{spec.name}: a worker process was killed.",
+                    hint="Run the command again, with fewer --workers if memory is short; it resumes where it stopped.",
+                ) from error
     finally:
         results.close()
 

@@ -9,6 +9,7 @@ from ganzoo import registry
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.features import ExtractedFeatures, extract
+from ganzoo.guard import guarded
 from ganzoo.specs import Extractor, ExtractorSpec, SampleKind
 from ganzoo.weights.store import home
 
@@ -26,9 +27,13 @@ class Extractors:
             spec = registry.extractors.get(name)
             with torch.random.fork_rng(devices=[]):  # building a net draws initial weights from the caller's stream
                 # The main rank of each machine first: its download is then in the store for the others.
-                extractor = self.processes.main_first(lambda: spec.load(self.device, home() / "extractors" / name))
+                extractor = self.processes.main_first(lambda: self._load(spec))
             self._loaded[name] = spec, extractor
         return self._loaded[name]
+
+    def _load(self, spec: ExtractorSpec) -> Extractor:
+        with guarded(registry.extractors, spec.name, "load"):
+            return spec.load(self.device, home() / "extractors" / spec.name)
 
     def extract(self, name: str, samples: Tensor, kind: SampleKind) -> ExtractedFeatures:
         """Run an extractor over samples of one kind, as `features.extract` does.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import numbers
 import os
 import platform
 import statistics
@@ -24,10 +25,11 @@ from ganzoo.errors import EvaluationError, PluginError, UnknownNameError
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.real import Cache, RealSamples
 from ganzoo.evaluation.report import Evaluation, MetricValue
+from ganzoo.guard import described, guarded, plugin_error
 from ganzoo.model import GAN
 from ganzoo.requirements import naming_plugins
 from ganzoo.sources import load
-from ganzoo.specs import DatasetSpec, EvaluationProtocol, Features
+from ganzoo.specs import DatasetSpec, EvaluationProtocol, Features, MetricInputs, MetricSpec
 from ganzoo.version import __version__
 from ganzoo.weights.references import FolderReference, parse_reference
 
@@ -135,7 +137,7 @@ class Evaluator:
             inputs = GeneratedSamples(samples, gan, texts, self._real, self._extractors)
             # On every rank: features were gathered, so all compute the same values.
             for metric in self._metrics:
-                value = metric.compute(inputs)
+                value = compute(metric, inputs)
                 # Such as a distance between identical samples. NaN is neither lower nor higher than any number, so it
                 # could never be compared.
                 if not math.isfinite(value):
@@ -184,6 +186,16 @@ class Evaluator:
             for name, value in self.dataset.settings.items()
             if value != expected[name]
         ]
+
+
+def compute(metric: MetricSpec, inputs: MetricInputs) -> float:
+    """Return a metric's value. Raises PluginError for anything but a number."""
+    with guarded(registry.metrics, metric.name, "compute"):
+        value: object = metric.compute(inputs)
+    if not isinstance(value, numbers.Real):  # numpy's numbers are registered as such; a tensor is not
+        what = f"compute of {metric.name!r} returned {described(value)}, not a number."
+        raise plugin_error(registry.metrics, metric.name, what)
+    return float(value)
 
 
 def generate(gan: GAN, num: int, seed: int, processes: Processes, texts: Sequence[str] | None = None) -> Tensor:

@@ -17,7 +17,13 @@ from ganzoo.data import OpenedDataset, open_dataset, to_float
 from ganzoo.data.settings import configured
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.extractors import Extractors
-from ganzoo.evaluation.features import read_stored, stored_folder, write_stored
+from ganzoo.evaluation.features import (
+    ExtractedFeatures,
+    StoredFeatures,
+    read_stored,
+    stored_folder,
+    write_stored,
+)
 from ganzoo.specs import ArrayData, DatasetSpec, EvaluationProtocol, Features, SyntheticData
 
 REAL_SEED = 0
@@ -92,7 +98,7 @@ class RealSamples:
         spec, extractor = self._extractors.get(name)
         num, processes = self._num, self._extractors.processes  # `_num` opens the data, which sets the digest
         folder = stored_folder(self._dataset.name, f"{self._digest}:{num}", spec, extractor)
-        found = processes.run_on_all(lambda: read_stored(folder))
+        found: StoredFeatures | ExtractedFeatures | None = processes.run_on_all(lambda: read_stored(folder))
         # Each machine may have a store of its own, but all ranks must extract together.
         if any(processes.all_reduce_max([found is None])):
             computed = self._extractors.extract(name, self._samples, self._dataset.sample.kind)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -34,7 +35,7 @@ READ_SECONDS = 10.0
 SILENCE_SECONDS = 5.0
 """How long a request may take before a line on stderr says what it waits for."""
 MAX_JSON_BYTES = 32 << 20
-"""The longest answer of the API that is read."""
+"""The longest answer of the API, or error page, that is read."""
 MAX_REDIRECTS = 8
 ATTEMPTS = 3
 """How often a request with a transient failure is sent."""
@@ -175,8 +176,15 @@ def get(url: str, token: str | bool | None, check: Callable[[Mapping[str, str]],
         headers = build_hf_headers(token=token if is_ours else False, **LIBRARY)  # type: ignore[arg-type]
         headers["Accept-Encoding"] = "identity"
         with get_session().stream(
-            "GET", url, headers=headers, timeout=READ_SECONDS, follow_redirects=False
+            "GET",
+            url,
+            headers=headers,
+            timeout=READ_SECONDS,
+            follow_redirects=False,
+            extensions={_STREAMED: True},
         ) as response:
+            if response.is_error:
+                limit_answer(response)  # the client reads what the Hub says about it
             hf_raise_for_status(response)
             if is_ours and check is not None:
                 check(response.headers)
@@ -203,7 +211,7 @@ def get_json(path: str, token: str | bool | None, what: str, **query: str) -> An
             for chunk in response.iter_raw():
                 content += chunk
                 if len(content) > MAX_JSON_BYTES:
-                    raise HubError(f"{endpoint()} answers with more than {MAX_JSON_BYTES:,} bytes.", hint=_MIRROR)
+                    raise _too_long()
                 deadline.check(what)
         try:
             return json.loads(content)
@@ -214,19 +222,83 @@ def get_json(path: str, token: str | bool | None, what: str, **query: str) -> An
 
 
 def hub_api(token: str | bool | None) -> HfApi:
-    """Return the client's API, which sends our token to the endpoint's origin alone, whatever its answers link to."""
-    from huggingface_hub import HfApi, get_session
+    """Return the client's API, with limits on our own requests that hold for every session the client opens.
 
-    hooks = get_session().event_hooks["request"]
-    if _drop_token_elsewhere not in hooks:
-        hooks.append(_drop_token_elsewhere)
+    Our token goes to the endpoint's origin alone, whatever an answer links to, and an answer has at most
+    MAX_JSON_BYTES, although the client reads it as a whole.
+    """
+    from huggingface_hub import HfApi, set_client_factory
+    from huggingface_hub.utils import _http
+
+    # The client opens another session when a connection fails. The factory may be the user's own, with certificates or
+    # proxies, so it is wrapped; there is no public way to ask for it.
+    factory = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None) or _http.default_client_factory
+    if not isinstance(factory, _GuardedFactory):
+        set_client_factory(_GuardedFactory(factory))
     return HfApi(endpoint=endpoint(), token=token, **LIBRARY)  # type: ignore[arg-type]
 
 
-def _drop_token_elsewhere(request: Any) -> None:
-    is_ours = request.headers.get("User-Agent", "").startswith("ganzoo/")  # the session serves other libraries too
-    if is_ours and origin(str(request.url)) != origin(endpoint()):
-        request.headers.pop("Authorization", None)
+@dataclass(frozen=True)
+class _GuardedFactory:
+    """Opens sessions that keep to our limits in our own requests; they serve other libraries too."""
+
+    factory: Callable[[], Any]
+
+    def __call__(self) -> Any:
+        session = self.factory()
+        session.event_hooks["request"].append(_guard_request)
+        session.event_hooks["response"].append(_guard_response)
+        return session
+
+
+def _is_ours(request: Any) -> bool:
+    # The client sends files to storage servers without a name.
+    return bool(request.headers.get("User-Agent", "").startswith("ganzoo/")) or request.method == "PUT"
+
+
+def _guard_request(request: Any) -> None:
+    if _is_ours(request):
+        request.headers["Accept-Encoding"] = "identity"  # a compressed answer has no limit
+        if origin(str(request.url)) != origin(endpoint()):
+            request.headers.pop("Authorization", None)
+
+
+def _guard_response(response: Any) -> None:
+    """Limit the answers that the client reads as a whole: all but those of `get`, which counts for itself."""
+    if _is_ours(response.request) and _STREAMED not in response.request.extensions:
+        limit_answer(response)
+
+
+_STREAMED = "ganzoo.streamed"
+"""Marks requests whose answer is read by our own loops, which count."""
+
+
+def limit_answer(response: Any) -> None:
+    """Make a compressed answer, or one of more than MAX_JSON_BYTES, an error when it is read. Raises HubError."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise not_a_hub()
+    transport = import_module(type(response).__module__.partition(".")[0])  # httpx, or httpx2 in version 2
+
+    class Limited(transport.SyncByteStream):  # type: ignore[misc,name-defined]
+        def __init__(self, stream: Any) -> None:
+            self.stream = stream
+
+        def __iter__(self) -> Iterator[bytes]:
+            count = 0
+            for chunk in self.stream:
+                count += len(chunk)
+                if count > MAX_JSON_BYTES:
+                    raise _too_long()
+                yield chunk
+
+        def close(self) -> None:
+            self.stream.close()
+
+    response.stream = Limited(response.stream)
+
+
+def _too_long() -> HubError:
+    return HubError(f"{endpoint()} answers with more than {MAX_JSON_BYTES:,} bytes.", hint=_MIRROR)
 
 
 def with_retries(action: Callable[[], Result], deadline: Deadline) -> Result:

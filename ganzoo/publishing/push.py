@@ -29,6 +29,7 @@ from ganzoo.hub.errors import hub_errors, is_transient, status_of
 from ganzoo.hub.signing import sign
 from ganzoo.model import GAN, discriminator_from_bytes, gan_from_bytes
 from ganzoo.publishing.card import CardFacts, model_card
+from ganzoo.publishing.stability import warn_if_unstable
 from ganzoo.rendering import picture
 from ganzoo.sources import load, resolve
 from ganzoo.sources.kinds import HubSource
@@ -143,6 +144,7 @@ def prepare(
     if source.folder is not None:
         metrics = list(saved_metrics(source.folder, hashlib.sha256(contents[GENERATOR_NAME]).hexdigest()))
     gan = gan_from_bytes(contents[CONFIG_NAME], contents[GENERATOR_NAME], where)
+    warn_if_unstable(gan)
     origin = gan.config.origin
     chosen = license or source.license or (origin.license if origin is not None else None)
     if not chosen or _LICENSE.fullmatch(chosen) is None:

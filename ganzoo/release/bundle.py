@@ -16,6 +16,7 @@ from ganzoo.evaluation.measurement import evaluate_gan
 from ganzoo.evaluation.report import Evaluation, MetricValue
 from ganzoo.model import GAN, discriminator_from_bytes
 from ganzoo.publishing.card import RECIPE_TEXTS
+from ganzoo.publishing.stability import warn_if_unstable
 from ganzoo.registry import recipes
 from ganzoo.requirements import Requirement, merged, requirements
 from ganzoo.sources import load
@@ -56,6 +57,7 @@ def bundle(
 
     # Measured before anything is written: a run that cannot be measured changes nothing.
     gan = load(run)
+    warn_if_unstable(gan)
     evaluations = [evaluate_gan(gan, name, protocol, data_dir) for protocol in protocols or (None,)]
     for evaluation in evaluations:
         if evaluation.deviation:

@@ -62,10 +62,8 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
 
     `x.png` is one picture of all samples; `x.npy` and `x.safetensors` hold float32 [num, *shape]; a name that ends in a
     slash or has no suffix, or an empty folder, gets one numbered file for each sample (a PNG, for tensors a .npy), or
-    tar shards of shard_size samples. Raises UsageError, also for a folder that is not empty, and for `-`.
+    tar shards of shard_size samples. Raises UsageError, also for a folder that is not empty.
     """
-    if name == "-":
-        raise UsageError("samples cannot be written to stdout.", hint="Name a file: --out samples.npy")
     path = expanded(name)
     suffix = path.suffix.lower()
     if name.endswith(("/", "\\")) or path.is_dir() or not suffix:

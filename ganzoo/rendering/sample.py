@@ -108,6 +108,11 @@ SampleWriter = Callable[["GAN", int, int, Choices, ShowProgress | None], Sampled
 
 def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int | None = None) -> SampleWriter:
     """Return the function that writes samples to a place. Raises UsageError before anything is loaded."""
+    if out == "-":
+        raise UsageError(
+            "samples cannot be written to stdout.",
+            hint="Name a file, such as --out samples.png; a folder of this name is ./-",
+        )
     if interpolate is None:
         target = parse_target(out, shard_size)
 

@@ -14,30 +14,56 @@ from ganzoo.specs.evaluation import (
     MetricInputs,
     MetricSpec,
 )
+from ganzoo.specs.losses import (
+    AugmentationSpec,
+    Discriminators,
+    GeneratorRegularizerInputs,
+    LossSpec,
+    RegularizerInputs,
+    RegularizerSpec,
+)
+from ganzoo.specs.optimizers import SGD, Adam, AdamW, Optimizers, OptimizerSpec, RegisteredOptimizer, RMSprop
 from ganzoo.specs.registration import API_VERSION
 from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleKind, SampleSpec, Size, TextSpec
-from ganzoo.specs.training import Adam, Optimizers, Rate, Recipe
+from ganzoo.specs.schedules import Number, Points, Schedule
+from ganzoo.specs.training import AdaptiveProbability, Rate, Recipe, Regularization
 
 __all__ = [
     "API_VERSION",
+    "SGD",
     "TEXT_BYTES",
     "Adam",
+    "AdamW",
+    "AdaptiveProbability",
     "ArchitectureSpec",
     "ArrayData",
+    "AugmentationSpec",
     "CurveAxes",
     "DatasetSpec",
+    "Discriminators",
     "EvaluationProtocol",
     "Extractor",
     "ExtractorSpec",
     "Features",
+    "GeneratorRegularizerInputs",
     "LatentSpec",
+    "LossSpec",
     "MetricInputs",
     "MetricSpec",
+    "Number",
+    "OptimizerSpec",
     "Optimizers",
+    "Points",
+    "RMSprop",
     "Rate",
     "Recipe",
+    "RegisteredOptimizer",
+    "Regularization",
+    "RegularizerInputs",
+    "RegularizerSpec",
     "SampleKind",
     "SampleSpec",
+    "Schedule",
     "Size",
     "StreamedData",
     "SyntheticData",

@@ -8,37 +8,44 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval
 
+from ganzoo.specs.optimizers import Optimizers
 from ganzoo.specs.registration import registered
 from ganzoo.specs.samples import LatentSpec
+from ganzoo.specs.schedules import Number
 
 Rate = Annotated[float, Interval(ge=0, le=1)]
 """A probability or a decay: between 0 and 1."""
+Weight = Annotated[float, Ge(0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adam:
-    """Adam (Kingma and Ba, arXiv:1412.6980)."""
+class Regularization:
+    """A regularizer's weight, and how often it is computed."""
 
-    learning_rate: Annotated[float, Gt(0)]
-    """Learning rate."""
-    betas: tuple[Annotated[float, Interval(ge=0, lt=1)], Annotated[float, Interval(ge=0, lt=1)]] = (0.9, 0.999)
-    """Decay of the running mean of the gradient and of its square."""
-    eps: Annotated[float, Gt(0)] = 1e-8
-    """Added to the denominator."""
-    weight_decay: Annotated[float, Ge(0)] = 0.0
-    """L2 penalty added to the gradient."""
-    decay: Literal["none", "linear"] = "none"
-    """Learning rate schedule: constant, or linear to zero after the last step of the run."""
+    weight: Number[Weight]
+    """Factor of the regularizer in the loss, or its schedule."""
+    every: Annotated[int, Interval(ge=1, le=1 << 20)] = 1
+    """It is computed in each k-th step, beginning with the first, and counts k times there: lazy regularization (Karras
+    et al., arXiv:1912.04958, section 3.1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimizers:
-    """One optimizer for each network."""
+class AdaptiveProbability:
+    """A probability of augmentation that follows the overfitting of the discriminator (ADA).
 
-    generator: Adam
-    """Updates the generator."""
-    discriminator: Adam
-    """Updates the discriminator."""
+    Karras et al., arXiv:2006.06676, section 3: r_t is the mean sign of the logits of real samples. It is 0 for a
+    discriminator that guesses and 1 for one that has learned them by heart. The probability goes up while r_t is above
+    its target and down while it is below; it begins at 0 and stays within 0 and 1.
+    """
+
+    kind: Literal["adaptive"] = "adaptive"
+    """Tells it from schedules in files."""
+    target: Annotated[float, Interval(ge=-1, le=1)] = 0.6
+    """The r_t that is aimed at."""
+    images: Annotated[int, Interval(ge=1, le=1 << 40)] = 500_000
+    """Real images in which the probability goes from 0 to 1 if it only goes up."""
+    every: Annotated[int, Interval(ge=1, le=1 << 20)] = 4
+    """Steps between two changes; r_t is the mean over them."""
 
 
 @registered
@@ -66,6 +73,9 @@ class Recipe:
     """How both networks are updated."""
     batch_size: Annotated[int, Interval(ge=2, le=1 << 20)]
     """Real samples in each discriminator update, and fake samples in each update of either network."""
+    accumulate: Annotated[int, Interval(ge=1, le=1 << 20)] = 1
+    """Parts into which each update splits its batch; their gradients are averaged. More parts need less memory. The
+    result is that of the whole batch, except for nets and losses that take statistics over a batch."""
     steps: Annotated[int, Interval(ge=1, le=1 << 40)]
     """Generator updates."""
     conditional: bool = False
@@ -74,13 +84,13 @@ class Recipe:
     """The condition of a conditional model: the class or the text of each sample. While training, generated samples get
     random classes, or the texts of real samples."""
     loss: str = "bce"
-    """Name of an adversarial loss in `ganzoo.losses`."""
+    """Name of a registered loss."""
     discriminator_loss: Literal["sum", "mean"] = "sum"
     """Whether the losses of real and fake samples are added, or averaged as in some published code."""
-    label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    label_smoothing: Number[Annotated[float, Interval(ge=0, lt=1)]] = 0.0
     """One-sided: the discriminator's target for real samples is 1 - label_smoothing (losses with targets only)."""
-    regularizers: Mapping[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
-    """Name of a regularizer in `ganzoo.losses` -> its weight."""
+    regularizers: Mapping[str, Number[Weight] | Regularization] = field(default_factory=dict)
+    """Name of a registered regularizer -> its weight, and how often it is computed."""
     discriminator_steps: Annotated[int, Interval(ge=1, le=1000)] = 1
     """Discriminator updates for each generator update."""
     weight_clip: Annotated[float, Gt(0)] | None = None
@@ -94,9 +104,11 @@ class Recipe:
     """Whether the incomplete last batch of each epoch is left out, as in torch's DataLoader, or trained on. Steps with
     it are taken without a recorded graph. Synthetic data has no epochs."""
     augment: tuple[str, ...] = ()
-    """Names of augmentations in `ganzoo.augmentations`, in order. They apply to all images that the discriminator sees,
-    real and fake, in both updates. Images only."""
-    ema_decay: Rate | None = None
+    """Names of registered augmentations, in order. They apply to all images that the discriminator sees, real and fake,
+    in both updates. Images only."""
+    augment_probability: Number[Rate] | AdaptiveProbability = 1.0
+    """Probability with which each augmentation applies to an image."""
+    ema_decay: Number[Rate] | None = None
     """Decay of the moving average of the generator (EMA), which is then saved and sampled instead; None: no EMA."""
     source: str = ""
     """The paper or published code that the recipe follows."""

@@ -13,6 +13,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -75,6 +76,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         yield partial
         if exists:
             _move_up(partial, target)
+            _remove(partial)
         else:
             partial.rename(target)
 
@@ -84,6 +86,7 @@ def scratch_folder() -> Iterator[Path]:
     """Make a folder for this user only, which is removed at the end, or by the next call if this process is killed."""
     with _temporary(Path(tempfile.gettempdir(), "ganzoo"), lambda path: path.mkdir(mode=0o700)) as folder:
         yield folder
+        _remove(folder)
 
 
 def check_space(path: Path, size: int) -> None:
@@ -108,7 +111,7 @@ _MOVED_NAME = ".moved"
 
 @contextmanager
 def _temporary(target: Path, create: Callable[[Path], None]) -> Iterator[Path]:
-    """Create a temporary file or folder beside a target, and remove it at the end if it is still there."""
+    """Create a temporary file or folder beside a target, and remove it if anything is raised inside."""
     _remove_abandoned(target)
     while True:
         path = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
@@ -119,8 +122,10 @@ def _temporary(target: Path, create: Callable[[Path], None]) -> Iterator[Path]:
         _close(lock)
     try:
         yield path
-    finally:
+    except BaseException:
         _remove(path)
+        raise
+    finally:
         _close(lock)
 
 
@@ -199,7 +204,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises RuntimeError
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file; others, such as a FIFO, could block for ever or have no end. Raises OSError."""
     file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

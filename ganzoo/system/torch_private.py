@@ -16,7 +16,18 @@ from torch.fx import GraphModule
 try:
     from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # the base class of all of them
 except ImportError:
-    BatchNorm = nn.BatchNorm2d  # type: ignore[assignment, misc]
+    BatchNorm = nn.BatchNorm2d  # type: ignore[misc]
+
+__all__ = [
+    "BatchNorm",
+    "compile_graph",
+    "foreach_clamp_",
+    "foreach_copy_",
+    "foreach_lerp_",
+    "fused_adam",
+    "fused_adam_operators",
+    "fused_adamw",
+]
 
 
 def foreach_copy_(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
@@ -52,10 +63,19 @@ def fused_adam() -> Callable[..., Any] | None:
     return getattr(torch, "_fused_adam_", None)
 
 
-def fused_adam_operator() -> Any:
-    """Return what a trace records for a call of `fused_adam` with a tensor as learning rate, or None."""
-    packet = getattr(torch.ops.aten, "_fused_adam_", None)
-    return getattr(packet, "tensor_lr", None)
+def fused_adamw() -> Callable[..., Any] | None:
+    """Return the kernel behind `torch.optim.AdamW(fused=True)`, or None where torch has none of this name."""
+    return getattr(torch, "_fused_adamw_", None)
+
+
+def fused_adam_operators() -> tuple[Any, Any]:
+    """Return what a trace records for a call of `fused_adam` and of `fused_adamw` with a tensor as learning rate.
+
+    Where torch has no such operator, its name stands for it: nothing in a trace is equal to it.
+    """
+    names = ("_fused_adam_", "_fused_adamw_")
+    adam, adamw = (getattr(getattr(torch.ops.aten, name, None), "tensor_lr", name) for name in names)
+    return adam, adamw
 
 
 def compile_graph(graph: GraphModule, examples: Sequence[Tensor]) -> Callable[..., Any]:

@@ -1,8 +1,9 @@
 """The inputs of one step: real samples and random numbers, drawn in the order in which they are used.
 
-They come about in two halves. `prepare_on_host` decides which samples and which learning rates, in ordinary Python;
-`materialize` gathers the samples and draws the random numbers, on the device alone. A CUDA graph captures the second
-half together with the step, and for every replay the first half only overwrites the tensors that it reads from.
+They come about in two halves. `prepare_on_host` decides which samples, and what the schedules say for this step, in
+ordinary Python; `materialize` gathers the samples and draws the random numbers, on the device alone. A CUDA graph
+captures the second half together with the step, and for every replay the first half only overwrites the tensors that it
+reads from.
 
 Every rank draws the random numbers of the global batch and keeps its rows, so that the numbers of a run do not depend
 on how many processes there are.
@@ -10,30 +11,18 @@ on how many processes there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from ganzoo.augmentations import NUMBERS
 from ganzoo.data.batches import Batch, PreparedBatch
 from ganzoo.randomness import draw_latents
-from ganzoo.specs import Adam
+from ganzoo.training.schedules import Scheduled
 from ganzoo.training.state import TrainingState
 
 AnyBatch = TypeVar("AnyBatch", Batch, PreparedBatch)
-
-
-class Rates(NamedTuple):
-    """Scalars that may differ from step to step; each a tensor []."""
-
-    generator: Tensor
-    """Learning rate of the generator's optimizer."""
-    discriminator: Tensor
-    """Learning rate of the discriminator's optimizer."""
-    ema_weight: Tensor
-    """1 - decay of the generator's moving average, 0 to 1."""
 
 
 class PreparedInputs(NamedTuple):
@@ -41,8 +30,10 @@ class PreparedInputs(NamedTuple):
 
     batches: tuple[PreparedBatch, ...]
     """In the order in which they are used."""
-    rates: Tensor
-    """[3], the three of `Rates`."""
+    numbers: Tensor
+    """[num], the numbers of this step in the order of `Schedules`."""
+    regularizers: tuple[str, ...]
+    """Names of those that are computed in this step: steps that differ in them are recorded separately."""
 
 
 class DiscriminatorInputs(NamedTuple):
@@ -56,7 +47,7 @@ class DiscriminatorInputs(NamedTuple):
     epsilon: Tensor | None
     """[batch], uniform in [0, 1): interpolation coefficients of the gradient penalty; None without regularizers."""
     augment: Tensor | None
-    """[batch, 2, augmentations, NUMBERS], uniform in [0, 1), for real samples and for fakes; None without any."""
+    """[batch, 2, augmentations, numbers of each], uniform in [0, 1), for real samples and fakes; None without any."""
 
 
 class GeneratorInputs(NamedTuple):
@@ -72,6 +63,8 @@ class GeneratorInputs(NamedTuple):
     """int64 [batch], for which a conditional model generates, or texts int64 [batch, max_length]; None for others."""
     augment: Tensor | None
     """As for the discriminator."""
+    image_noise: Tensor | None
+    """[batch, *shape], standard normal, for regularizers; None without any."""
 
 
 class StepInputs(NamedTuple):
@@ -80,37 +73,7 @@ class StepInputs(NamedTuple):
     generator: GeneratorInputs
     discriminator: tuple[DiscriminatorInputs, ...]
     """One for each of its updates."""
-    rates: Rates
-
-
-Inputs = TypeVar("Inputs", PreparedInputs, StepInputs)
-
-
-def tensors_of(inputs: Any) -> list[Tensor]:
-    """Return the tensors in nested tuples and dictionaries, in order.
-
-    Inputs that a recipe does not have are None, and left out.
-    """
-    if isinstance(inputs, Tensor):
-        return [inputs]
-    parts = inputs.values() if isinstance(inputs, dict) else inputs or ()
-    return [tensor for part in parts for tensor in tensors_of(part)]
-
-
-def with_tensors(inputs: Inputs, tensors: Iterator[Tensor]) -> Inputs:
-    """Return nested tuples like the given ones, with other tensors in the order of `tensors_of`."""
-
-    def rebuilt(part: Any) -> Any:
-        if isinstance(part, Tensor):
-            return next(tensors)
-        if part is None:
-            return None
-        if isinstance(part, dict):
-            return {name: rebuilt(inner) for name, inner in part.items()}
-        parts = [rebuilt(inner) for inner in part]
-        return type(part)(*parts) if hasattr(part, "_fields") else tuple(parts)
-
-    return rebuilt(inputs)
+    scheduled: Scheduled
 
 
 def prepare_on_host(state: TrainingState) -> PreparedInputs:
@@ -119,26 +82,8 @@ def prepare_on_host(state: TrainingState) -> PreparedInputs:
     # A paired loss compares the generator's fakes with real samples as well, which takes one more batch.
     num_batches = recipe.discriminator_steps + state.networks.loss.paired
     batches = tuple(state.batches.prepare() for _ in range(num_batches))
-    # 1 at the first step, 1 / steps at the last: with linear decay no step has a learning rate of zero.
-    left = 1 - state.step / recipe.steps
-    rates = [
-        _learning_rate(recipe.optimizers.generator, left),
-        _learning_rate(recipe.optimizers.discriminator, left),
-        0.0 if recipe.ema_decay is None else 1 - _warmed_up(recipe.ema_decay, state.step),
-    ]
-    return PreparedInputs(batches, _on_device(rates, state.device))
-
-
-def _learning_rate(spec: Adam, left: float) -> float:
-    """Return the learning rate when this fraction of the steps is left."""
-    return spec.learning_rate * (left if spec.decay == "linear" else 1)
-
-
-def _warmed_up(decay: float, step: int) -> float:
-    """Return the decay after n steps, at most (1 + n) / (10 + n): the average forgets the untrained weights quickly."""
-    # 0.1 at first, 0.91 after 90 steps. A decay of 0.999 from the beginning would still give the random initial weights
-    # a share of 37 % after 1,000 steps, 0.999^1000.
-    return min(decay, (1 + step) / (10 + step))
+    numbers = _on_device(state.schedules.numbers_at(state.step), state.device)
+    return PreparedInputs(batches, numbers, state.schedules.regularizers_at(state.step))
 
 
 def _on_device(numbers: list[float], device: torch.device) -> Tensor:
@@ -159,13 +104,11 @@ def materialize(state: TrainingState, prepared: PreparedInputs) -> StepInputs:
 
     # The order of these lines is the order of the random numbers.
     if recipe.update_order == "generator_first":
-        generator = _for_generator(state, real, batches[-1], size)
-    discriminator = tuple(_for_discriminator(state, batch) for batch in batches)
+        generator = _for_generator(state, real, batches[-1], size, prepared.regularizers)
+    discriminator = tuple(_for_discriminator(state, batch, prepared.regularizers) for batch in batches)
     if recipe.update_order == "discriminator_first":
-        generator = _for_generator(state, real, batches[-1], size)
-    # The average's weight takes the dtype of the parameters here, once a step and not once for each of its tensors.
-    generator_rate, discriminator_rate, ema_weight = prepared.rates.unbind()
-    return StepInputs(generator, discriminator, Rates(generator_rate, discriminator_rate, ema_weight.float()))
+        generator = _for_generator(state, real, batches[-1], size, prepared.regularizers)
+    return StepInputs(generator, discriminator, state.schedules.scheduled(prepared.numbers, prepared.regularizers))
 
 
 def _by_net(state: TrainingState, batches: Sequence[AnyBatch]) -> tuple[Sequence[AnyBatch], AnyBatch | None]:
@@ -190,7 +133,9 @@ def is_full(state: TrainingState, prepared: PreparedInputs) -> bool:
     return all(len(batch[0]) == rows for batch in prepared.batches)
 
 
-def _for_generator(state: TrainingState, real: Batch | None, last: Batch, size: int) -> GeneratorInputs:
+def _for_generator(
+    state: TrainingState, real: Batch | None, last: Batch, size: int, regularizers: tuple[str, ...]
+) -> GeneratorInputs:
     """Return the generator's inputs; `last` is the discriminator's last batch of real samples."""
     classes = state.config.sample.classes
     latents, noise, labels = _latents(state, size), _noise(state, size), None
@@ -200,17 +145,21 @@ def _for_generator(state: TrainingState, real: Batch | None, last: Batch, size: 
     # Random letters are not texts, so the texts of real samples are taken (Reed et al., arXiv:1605.05396, algorithm 1).
     if state.config.sample.text is not None:
         labels = last.labels if real is None else real.labels
-    return GeneratorInputs(real, latents, noise, labels, _augment(state, size))
+    augment = _augment(state, size)
+    regularized = any(state.networks.regularizers_of("generator", regularizers))
+    image_noise = _normal(state, size, *state.config.sample.shape) if regularized else None
+    return GeneratorInputs(real, latents, noise, labels, augment, image_noise)
 
 
-def _for_discriminator(state: TrainingState, real: Batch) -> DiscriminatorInputs:
+def _for_discriminator(state: TrainingState, real: Batch, regularizers: tuple[str, ...]) -> DiscriminatorInputs:
     recipe, size = state.settings.recipe, len(real.samples)
     # Only what the recipe uses is drawn: the numbers depend on the recipe, but not on the engine or the number of
     # processes.
     latents = None if recipe.share_fakes else _latents(state, size)
     noise = {} if recipe.share_fakes else _noise(state, size)
     # Drawn for r1 and r2 too, which ignore it: all regularizers take the same arguments.
-    epsilon = _uniform(state, size) if recipe.regularizers else None
+    regularized = any(state.networks.regularizers_of("discriminator", regularizers))
+    epsilon = _uniform(state, size) if regularized else None
     return DiscriminatorInputs(real, latents, noise, epsilon, _augment(state, size))
 
 
@@ -238,11 +187,17 @@ def _labels(state: TrainingState, size: int, classes: int) -> Tensor:
 
 
 def _augment(state: TrainingState, size: int) -> Tensor | None:
-    names = state.settings.recipe.augment
-    return _uniform(state, size, 2, len(names), NUMBERS) if names else None
+    augmentation = state.networks.augmentation
+    return _uniform(state, size, 2, len(augmentation), augmentation.num_numbers) if len(augmentation) else None
 
 
 def _uniform(state: TrainingState, size: int, *shape: int) -> Tensor:
     """Return random numbers in [0, 1), [size, *shape]."""
     shape = (size * state.processes.world_size, *shape)
     return state.processes.local_rows(torch.rand(shape, generator=state.latent_source, device=state.device))
+
+
+def _normal(state: TrainingState, size: int, *shape: int) -> Tensor:
+    """Return standard normal numbers, [size, *shape]."""
+    shape = (size * state.processes.world_size, *shape)
+    return state.processes.local_rows(torch.randn(shape, generator=state.latent_source, device=state.device))

@@ -97,9 +97,6 @@ def training(
             # The next multiple of any interval: up to there the engine needs no decisions. An interval of None is off.
             target = min(last_step, *((state.step // interval + 1) * interval for interval in intervals if interval))
             stopped = advance(state, engine, target, should_stop)
-            # Each rank has summed over its own rows; a record is about the global batch. Joining twice does no harm:
-            # sums that are equal already stay as they are.
-            join_sums(state)
 
             # Log and evaluate.
             evaluate = best_weights.is_due(state.step)
@@ -148,12 +145,6 @@ def advance(state: TrainingState, engine: Engine, target: int, should_stop: Call
         taken = time.perf_counter() - started
         state.seconds += taken
         state.summed_seconds += taken
-
-
-def join_sums(state: TrainingState) -> None:
-    """Replace the running sums of every rank by their mean over the ranks."""
-    (mean,) = state.processes.all_reduce_mean([state.networks.sums])
-    state.networks.sums.copy_(mean)
 
 
 def take_record(state: TrainingState) -> Record:

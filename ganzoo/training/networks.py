@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Container, Iterator
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
-from ganzoo import randomness
+from ganzoo import randomness, registry
 from ganzoo.config import TrainingSettings
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.distributed.sync_batch_norm import convert_sync_batch_norm
-from ganzoo.losses import get_loss
-from ganzoo.registry import architectures
-from ganzoo.training.engines.fused_adam import FusedAdam
+from ganzoo.training.augmentation import Augmentation
+from ganzoo.training.optimizers import build_optimizer
 from ganzoo.training.precision import autocast
+from ganzoo.training.regularizers import Regularizer
 from ganzoo.weights.building import build, discriminator_builder, generator_builder
 from ganzoo.weights.model_config import ModelConfig
 
@@ -26,7 +27,8 @@ TRACKED = ("loss_d", "loss_g", "score_real", "score_fake", "sign_real", "sign_fa
 class Networks(nn.Module):
     """Generator, discriminator, the generator's moving average, both optimizers, and the running sums of a record.
 
-    One module, so that tracing can exchange all of its tensors at once and finds every tensor that a step changes.
+    Where the recipe has them, also what regularizers remember and an adaptive probability of augmentation. One module,
+    so that tracing can exchange all of its tensors at once and finds every tensor that a step changes.
     """
 
     def __init__(
@@ -40,10 +42,14 @@ class Networks(nn.Module):
         self.processes = processes
         recipe, seed = settings.recipe, settings.seed
         self.recipe, self.precision = recipe, settings.precision
-        self.loss = get_loss(recipe.loss, recipe.label_smoothing)
+        self.loss = registry.losses.get(recipe.loss)
+        self.regularizers = nn.ModuleList(
+            Regularizer(name, value, device, processes) for name, value in recipe.regularizers.items()
+        )
+        self.augmentation = Augmentation(recipe, device)
         # One pass over real samples and fakes together gives the same logits unless the net takes statistics over the
         # batch; it reads the weights once instead of twice.
-        self.concat_real_fake = architectures.get(recipe.architecture).batch_independent
+        self.concat_real_fake = registry.architectures.get(recipe.architecture).batch_independent
 
         source = f"recipe {recipe.name}"
         # Built on the CPU, each from a seed of its own: the initial weights do not depend on the device, and another
@@ -63,10 +69,17 @@ class Networks(nn.Module):
         # are averages of the generator's, and must not be updated by samples.
         self.generator_ema = None if recipe.ema_decay is None else deepcopy(self.generator).eval().requires_grad_(False)
         # After moving as well: the moments are laid out as the parameters are.
-        self.generator_optimizer = FusedAdam(self.generator, recipe.optimizers.generator)
-        self.discriminator_optimizer = FusedAdam(self.discriminator, recipe.optimizers.discriminator)
+        self.generator_optimizer = build_optimizer(self.generator, recipe.optimizers.generator)
+        self.discriminator_optimizer = build_optimizer(self.discriminator, recipe.optimizers.discriminator)
         self.sums: Tensor = nn.Buffer(torch.zeros(len(TRACKED), device=device))
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Return a context in which the nets compute in the dtype of the `precision` setting."""
         return autocast(self.precision, self.sums.device)
+
+    def regularizers_of(self, net: str, names: Container[str]) -> Iterator[Regularizer]:
+        """Yield the regularizers of one net, in the recipe's order, of those with these names."""
+        for regularizer in self.regularizers:
+            assert isinstance(regularizer, Regularizer)
+            if regularizer.spec.of == net and regularizer.name in names:
+                yield regularizer

@@ -25,9 +25,11 @@ from ganzoo.requirements import naming_plugins
 from ganzoo.specs import DatasetSpec
 from ganzoo.system.devices import find_device
 from ganzoo.training.engines.engine import Engine
+from ganzoo.training.first_batch import check_first_batch
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
 from ganzoo.training.run import Run, RunData, check_free, is_run
+from ganzoo.training.schedules import depends_on_length, recipe_schedules
 from ganzoo.training.state import TrainingState, check_trainable
 from ganzoo.training.tensorboard import check_tensorboard
 from ganzoo.training.threads import choose_threads
@@ -95,7 +97,9 @@ class Training:
         state, digest = _prepare(settings, data_dir, open_data, processes, is_new=True)
         # The seed gives all ranks the same weights already; what this adds is dropout of its own for each.
         state.copy_from_main()
-        # Before the folder exists, so that an evaluation that cannot work leaves no run behind.
+        # Before the folder exists, so that networks, data or an evaluation that cannot work leave no run behind.
+        with processes.sharing_errors():
+            check_first_batch(state)
         evaluator = open_evaluator(state, data_dir)
         run = Run.new(path, state.settings, RunData(digest, data_dir), state.device)
         with processes.on_main() as main:
@@ -266,9 +270,8 @@ def _refuse_changes(path: Path, before: TrainingSettings, after: TrainingSetting
 
 
 def _may_change(key: str, values: tuple[Any, Any], settings: TrainingSettings) -> bool:
-    optimizers = settings.recipe.optimizers
-    if key == "recipe.steps":  # with linear decay, each step's learning rate depends on their number
-        return optimizers.generator.decay == optimizers.discriminator.decay == "none"
+    if key == "recipe.steps":  # a schedule over the whole run has other values in a longer one
+        return not any(depends_on_length(schedule) for schedule in recipe_schedules(settings.recipe))
     if key == "threads":  # only when asked for: it changes the last bits of every step, and nothing else
         return True
     if key == "engine":  # eager and graph compute the same numbers

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from ganzoo import randomness
-from ganzoo.augmentations import AUGMENTATIONS
+from ganzoo import randomness, registry
 from ganzoo.config import TrainingSettings
 from ganzoo.data import Batches
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
-from ganzoo.errors import SettingsError, UnknownNameError
-from ganzoo.losses import REGULARIZERS, get_loss
+from ganzoo.errors import SettingsError
 from ganzoo.training.networks import Networks
+from ganzoo.training.optimizers import optimizer_config
 from ganzoo.training.precision import with_precision
+from ganzoo.training.schedules import Schedules
 from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, noise_shapes
 from ganzoo.weights.model_config import ModelConfig
 
@@ -28,13 +28,18 @@ def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
     Raises UnknownNameError, SettingsError, PluginError.
     """
     recipe = settings.recipe
-    loss = get_loss(recipe.loss, recipe.label_smoothing)
+    loss = registry.losses.get(recipe.loss)
+    for optimizer in (recipe.optimizers.generator, recipe.optimizers.discriminator):
+        optimizer_config(optimizer)
     for name in recipe.regularizers:
-        if name not in REGULARIZERS:
-            raise UnknownNameError("regularizer", name, REGULARIZERS)
+        registry.regularizers.get(name)
     for name in recipe.augment:
-        if name not in AUGMENTATIONS:
-            raise UnknownNameError("augmentation", name, AUGMENTATIONS)
+        registry.augmentations.get(name)
+    if recipe.label_smoothing != 0 and not loss.smoothable:
+        raise SettingsError(
+            f"the loss {loss.name!r} has no targets to smooth, but label_smoothing is set.",
+            hint="Set label_smoothing=0, or use a loss with targets, such as bce or least_squares.",
+        )
     if recipe.augment and config.sample.kind != "image":
         raise SettingsError(
             f"augmentations change images, but the samples of {recipe.dataset} are not images.",
@@ -73,6 +78,7 @@ class TrainingState:
         self.device, self.processes = device, processes
         self.networks = Networks(settings, config, device, processes)
         self.noise_shapes = noise_shapes(config, f"recipe {settings.recipe.name}")
+        self.schedules = Schedules(settings.recipe)
         self.latent_source = randomness.generator(seed, "latents", device=device)
         self._ambient = randomness.seeded_ambient_state(randomness.derive_seed(seed, "ambient"), device)
         self.step = 0
@@ -98,16 +104,25 @@ class TrainingState:
             self._ambient = randomness.ambient_state(self.device)
             randomness.set_ambient_state(before, self.device)
 
+    def _modules(self) -> dict[str, nn.Module]:
+        """Return the modules whose tensors are saved, by the name of their group in a checkpoint."""
+        networks = self.networks
+        modules = {
+            "generator": networks.generator,
+            "discriminator": networks.discriminator,
+            "generator_ema": networks.generator_ema,
+            "generator_optimizer": networks.generator_optimizer,
+            "discriminator_optimizer": networks.discriminator_optimizer,
+            "regularizers": networks.regularizers,
+            "augmentation": networks.augmentation,
+        }
+        return {name: module for name, module in modules.items() if module is not None}
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole state by name, the counters included."""
-        networks = self.networks
         # These names are the format of checkpoints: renaming one makes old checkpoints unreadable.
         groups: dict[str, dict[str, Tensor]] = {
-            "generator": dict(networks.generator.state_dict()),
-            "discriminator": dict(networks.discriminator.state_dict()),
-            "generator_ema": {} if networks.generator_ema is None else dict(networks.generator_ema.state_dict()),
-            "generator_optimizer": networks.generator_optimizer.tensors(),
-            "discriminator_optimizer": networks.discriminator_optimizer.tensors(),
+            **{name: dict(module.state_dict()) for name, module in self._modules().items()},
             "batches": self.batches.state_dict(),
             "latents": {"generator": self.latent_source.get_state()},
             "ambient": self._ambient,
@@ -115,7 +130,7 @@ class TrainingState:
                 "step": torch.tensor(self.step),
                 "images": torch.tensor(self.images),
                 "seconds": torch.tensor(self.seconds, dtype=torch.float64),
-                "sums": networks.sums,
+                "sums": self.networks.sums,
                 "summed_steps": torch.tensor(self.summed_steps),
                 "summed_seconds": torch.tensor(self.summed_seconds, dtype=torch.float64),
             },
@@ -124,23 +139,19 @@ class TrainingState:
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Restore what `tensors` returned. Raises KeyError, RuntimeError or ValueError when it does not fit."""
-        networks, groups = self.networks, defaultdict[str, dict[str, Tensor]](dict)
+        groups = defaultdict[str, dict[str, Tensor]](dict)
         for path, tensor in tensors.items():
             group, _, name = path.partition("/")
             groups[group][name] = tensor
-        networks.generator.load_state_dict(groups["generator"])
-        networks.discriminator.load_state_dict(groups["discriminator"])
-        if networks.generator_ema is not None:
-            networks.generator_ema.load_state_dict(groups["generator_ema"])
-        networks.generator_optimizer.load_tensors(groups["generator_optimizer"])
-        networks.discriminator_optimizer.load_tensors(groups["discriminator_optimizer"])
+        for name, module in self._modules().items():
+            module.load_state_dict(groups[name])
         self.batches.load_state_dict(groups["batches"])
         self.latent_source.set_state(groups["latents"]["generator"])
         self._ambient = groups["ambient"]
         progress = groups["progress"]
         self.step, self.images = int(progress["step"]), int(progress["images"])
         self.seconds = float(progress["seconds"])
-        networks.sums.copy_(progress["sums"])
+        self.networks.sums.copy_(progress["sums"])
         self.summed_steps = int(progress["summed_steps"])
         self.summed_seconds = float(progress["summed_seconds"])
 

@@ -1,7 +1,7 @@
 """One training step of a GAN, top to bottom: discriminator update, generator update, moving average.
 
 Notation as in the papers: x are real samples, z latents, G the generator and D the discriminator, whose outputs are
-logits. The formulas of the losses and regularizers are in `ganzoo/losses.py`.
+logits. The formulas of the losses and regularizers are in the plugins that register them.
 
 A step is a function of tensors that never looks at their values, for two reasons: reading a value makes the host wait
 for the device, and a step without such decisions can be recorded once and replayed (`ganzoo/training/engines`).
@@ -9,16 +9,21 @@ for the device, and a step without such decisions can be recorded once and repla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor, nn
 
-from ganzoo.augmentations import augment
-from ganzoo.losses import REGULARIZERS, Discriminators
 from ganzoo.sampling import generate
+from ganzoo.specs import Discriminators, GeneratorRegularizerInputs, RegularizerInputs
+from ganzoo.specs.optimizers import Optimizer
+from ganzoo.system.nested import tensors_of, with_tensors
 from ganzoo.system.torch_private import foreach_clamp_
-from ganzoo.training.engines.fused_adam import FusedAdam, trainable
 from ganzoo.training.inputs import DiscriminatorInputs, GeneratorInputs, StepInputs
 from ganzoo.training.networks import Networks
+from ganzoo.training.optimizers import trainable
+from ganzoo.training.schedules import Scheduled
 
 Fakes = tuple[Tensor, Tensor | None]
 """G(z), samples [batch, *shape], and the labels int64 [batch] that they were generated for."""
@@ -26,32 +31,55 @@ Fakes = tuple[Tensor, Tensor | None]
 
 def train_step(networks: Networks, inputs: StepInputs) -> None:
     """Update the generator once and the discriminator `discriminator_steps` times, in the recipe's order."""
-    recipe, rates = networks.recipe, inputs.rates
+    recipe, scheduled = networks.recipe, inputs.scheduled
     # Generated once, before the first update, and with gradients: the generator's update backpropagates through them,
     # the discriminator's detaches them. The DCGAN example of pytorch/examples does the same.
     shared_fakes = make_fakes(networks, inputs.generator) if recipe.share_fakes else None
 
     if recipe.update_order == "generator_first":
-        loss_g = update_generator(networks, inputs.generator, rates.generator, shared_fakes)
+        loss_g = update_generator(networks, inputs.generator, scheduled, shared_fakes)
     # Of several updates, the record keeps the last one's loss and scores.
     for discriminator_inputs in inputs.discriminator:
-        loss_d, scores = update_discriminator(networks, discriminator_inputs, rates.discriminator, shared_fakes)
+        loss_d, scores = update_discriminator(networks, discriminator_inputs, scheduled, shared_fakes)
     if recipe.update_order == "discriminator_first":
-        loss_g = update_generator(networks, inputs.generator, rates.generator, shared_fakes)
+        loss_g = update_generator(networks, inputs.generator, scheduled, shared_fakes)
 
     if networks.generator_ema is not None:
-        update_ema(networks.generator_ema, networks.generator, rates.ema_weight)
+        update_ema(networks.generator_ema, networks.generator, scheduled.ema_weight)
+    if networks.augmentation.adaptive is not None:
+        networks.augmentation.adapt(scheduled.others["augment_change"])
     # Summed on the device; the host reads the sums when a record is due.
     networks.sums.add_(torch.cat([torch.stack([loss_d, loss_g]), scores]))
 
 
 def update_discriminator(
-    networks: Networks, inputs: DiscriminatorInputs, learning_rate: Tensor, shared_fakes: Fakes | None
+    networks: Networks, inputs: DiscriminatorInputs, scheduled: Scheduled, shared_fakes: Fakes | None
 ) -> tuple[Tensor, Tensor]:
     """Raise the logits of real samples and lower those of fakes. Returns loss_d and the scores [4] before the update.
 
     Without shared fakes, it generates its own, for the labels of the real samples.
     """
+    recipe, discriminator = networks.recipe, networks.discriminator
+    results = []
+    for part in split(inputs, recipe.accumulate):
+        loss_d, scores = discriminator_loss(networks, part, scheduled, shared_fakes)
+        results.append([loss_d.detach(), scores, *gradient(loss_d, discriminator)])
+    # Over the parts of this process's rows, and over the processes: all in one exchange.
+    loss_d, scores, *gradients = networks.processes.all_reduce_mean(mean(results))
+
+    settings = recipe.optimizers.discriminator
+    update_parameters(discriminator, gradients, networks.discriminator_optimizer, settings, scheduled.discriminator)
+    if recipe.weight_clip is not None:
+        clip_weights(discriminator, recipe.weight_clip)
+    if networks.augmentation.adaptive is not None:
+        networks.augmentation.observe(scores[2])
+    return loss_d, scores
+
+
+def discriminator_loss(
+    networks: Networks, inputs: DiscriminatorInputs, scheduled: Scheduled, shared_fakes: Fakes | None
+) -> tuple[Tensor, Tensor]:
+    """Return loss_d with its regularizers, and the scores [4]."""
     recipe, discriminator = networks.recipe, networks.discriminator
     real, real_labels = inputs.real.samples, inputs.real.labels if recipe.conditional else None
     if shared_fakes is None:
@@ -62,7 +90,8 @@ def update_discriminator(
     else:
         fake, fake_labels = shared_fakes
     fake = fake.detach().float()  # this update must not reach the generator
-    real, fake = _augmented(networks, real, inputs.augment, 0), _augmented(networks, fake, inputs.augment, 1)
+    real = augmented(networks, real, inputs.augment, 0, scheduled)
+    fake = augmented(networks, fake, inputs.augment, 1, scheduled)
 
     with networks.autocast():
         if networks.concat_real_fake:
@@ -73,7 +102,8 @@ def update_discriminator(
             fake_logits = discriminate(discriminator, fake, fake_labels)
 
     # For `bce`: -log s(D(x)) - log(1 - s(D(G(z)))), where label smoothing lowers the target of real samples below 1.
-    loss_d = networks.loss.discriminator(real_logits, fake_logits, recipe.label_smoothing)
+    smoothing = scheduled.number("label_smoothing", recipe.label_smoothing)
+    loss_d = networks.loss.discriminator(real_logits, fake_logits, smoothing)
     if recipe.discriminator_loss == "mean":
         loss_d = loss_d / 2
     # R1 and R2 with weight gamma, the gradient penalty of WGAN-GP with weight lambda and interpolation coefficient
@@ -83,34 +113,55 @@ def update_discriminator(
         real=lambda samples: discriminate(discriminator, samples, real_labels),
         fake=lambda samples: discriminate(discriminator, samples, fake_labels),
     )
-    for name, weight in recipe.regularizers.items():
+    for regularizer in networks.regularizers_of("discriminator", scheduled.regularizers):
         assert inputs.epsilon is not None
-        loss_d = loss_d + weight * REGULARIZERS[name](discriminators, real, fake, inputs.epsilon)
-
-    _optimizer_step(networks, discriminator, networks.discriminator_optimizer, loss_d, learning_rate)
-    if recipe.weight_clip is not None:
-        clip_weights(discriminator, recipe.weight_clip)
-    return loss_d.detach(), score(real_logits.detach(), fake_logits.detach())
+        given = RegularizerInputs(
+            discriminators=discriminators, real=real, fake=fake, epsilon=inputs.epsilon, state=regularizer.state
+        )
+        loss_d = loss_d + regularizer.weight_in(scheduled) * regularizer.compute(given)
+    return loss_d, score(real_logits.detach(), fake_logits.detach())
 
 
 def update_generator(
-    networks: Networks, inputs: GeneratorInputs, learning_rate: Tensor, shared_fakes: Fakes | None
+    networks: Networks, inputs: GeneratorInputs, scheduled: Scheduled, shared_fakes: Fakes | None
 ) -> Tensor:
     """Raise the logits of fakes: make the discriminator take them for real. Returns loss_g before the update."""
+    results = []
+    for part in split(inputs, networks.recipe.accumulate):
+        loss_g = generator_loss(networks, part, scheduled, shared_fakes)
+        results.append([loss_g.detach(), *gradient(loss_g, networks.generator)])
+    loss_g, *gradients = networks.processes.all_reduce_mean(mean(results))
+    settings = networks.recipe.optimizers.generator
+    update_parameters(networks.generator, gradients, networks.generator_optimizer, settings, scheduled.generator)
+    return loss_g
+
+
+def generator_loss(
+    networks: Networks, inputs: GeneratorInputs, scheduled: Scheduled, shared_fakes: Fakes | None
+) -> Tensor:
+    """Return loss_g with its regularizers."""
     fake, fake_labels = make_fakes(networks, inputs) if shared_fakes is None else shared_fakes
-    fake = _augmented(networks, fake, inputs.augment, 1)
+    fake = augmented(networks, fake, inputs.augment, 1, scheduled)
     with networks.autocast():
         fake_logits = discriminate(networks.discriminator, fake, fake_labels)
     real_logits = None
     if inputs.real is not None:  # relativistic losses compare the two; real logits do not depend on the generator
-        real = _augmented(networks, inputs.real.samples, inputs.augment, 0)
+        real = augmented(networks, inputs.real.samples, inputs.augment, 0, scheduled)
         with torch.no_grad(), networks.autocast():
             real_logits = discriminate(networks.discriminator, real, fake_labels)
 
     # For `bce`, the non-saturating -log s(D(G(z))).
     loss_g = networks.loss.generator(fake_logits, real_logits)
-    _optimizer_step(networks, networks.generator, networks.generator_optimizer, loss_g, learning_rate)
-    return loss_g.detach()
+    for regularizer in networks.regularizers_of("generator", scheduled.regularizers):
+        assert inputs.image_noise is not None
+        given = GeneratorRegularizerInputs(
+            generate=lambda latents: generate(networks.generator, latents, inputs.labels, inputs.noise),
+            latents=inputs.latents,
+            noise=inputs.image_noise,
+            state=regularizer.state,
+        )
+        loss_g = loss_g + regularizer.weight_in(scheduled) * regularizer.compute(given)
+    return loss_g
 
 
 @torch.no_grad()
@@ -142,23 +193,58 @@ def discriminate(discriminator: nn.Module, samples: Tensor, labels: Tensor | Non
     return logits.float()
 
 
-def _augmented(networks: Networks, samples: Tensor, numbers: Tensor | None, index: int) -> Tensor:
+def augmented(networks: Networks, samples: Tensor, numbers: Tensor | None, index: int, scheduled: Scheduled) -> Tensor:
     """Return what the discriminator sees of real samples (index 0) or fakes (index 1)."""
-    return samples if numbers is None else augment(samples.float(), networks.recipe.augment, numbers[:, index])
+    if numbers is None:
+        return samples
+    probability = networks.augmentation.probability_in(scheduled)
+    result: Tensor = networks.augmentation(samples.float(), numbers[:, index], probability)
+    return result
 
 
-def _optimizer_step(
-    networks: Networks, net: nn.Module, optimizer: FusedAdam, loss: Tensor, learning_rate: Tensor
-) -> None:
-    """Update the parameters of one net by the gradients of a loss, averaged over the processes.
+Inputs = TypeVar("Inputs", DiscriminatorInputs, GeneratorInputs)
+
+
+def split(inputs: Inputs, parts: int) -> Sequence[Inputs]:
+    """Split the rows of all tensors into parts of one size."""
+    if parts == 1:
+        return [inputs]
+    pieces = [tensor.chunk(parts) for tensor in tensors_of(inputs)]
+    return [with_tensors(inputs, part) for part in zip(*pieces, strict=True)]
+
+
+def gradient(loss: Tensor, net: nn.Module) -> Sequence[Tensor]:
+    """Return the gradient of a loss by the parameters of one net, a tensor for each.
 
     `autograd.grad` and not `backward`: the other net's parameters get no gradients, and nothing has to be zeroed.
     """
     # A parameter that the loss does not reach gets a gradient of zeros, so that the moments and the exchange between
     # ranks always cover the same tensors.
-    parameters = trainable(net)
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-    optimizer.update(parameters, networks.processes.all_reduce_mean(gradients), learning_rate)
+    return torch.autograd.grad(loss, trainable(net), allow_unused=True, materialize_grads=True)
+
+
+def mean(parts: Sequence[list[Tensor]]) -> list[Tensor]:
+    """Return the mean over the parts of each of their tensors."""
+    if len(parts) == 1:
+        return parts[0]
+    return [torch.stack(tensors).mean(0) for tensors in zip(*parts, strict=True)]
+
+
+def update_parameters(
+    net: nn.Module, gradients: list[Tensor], optimizer: Any, settings: Optimizer, numbers: dict[str, Tensor]
+) -> None:
+    """Update the parameters of one net by a gradient, clipped where the optimizer's settings say so."""
+    if settings.clip_norm is not None:
+        gradients = clip_norm(gradients, settings.clip_norm)
+    optimizer.update(trainable(net), gradients, numbers)
+
+
+def clip_norm(gradients: list[Tensor], largest: float) -> list[Tensor]:
+    """Scale a gradient down to a norm, taken over all parameters, if it is longer (Pascanu et al., arXiv:1211.5063)."""
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(part) for part in gradients]))
+    # As torch's clip_grad_norm_: 1e-6 keeps a gradient of zeros from becoming NaN.
+    factor = (largest / (norm + 1e-6)).clamp(max=1)
+    return [part * factor for part in gradients]
 
 
 @torch.no_grad()

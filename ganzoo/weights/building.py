@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import SettingsError, UsageError, WeightsFormatError, shortened
+from ganzoo.guard import guarded, plugin_error
 from ganzoo.registry import architectures
 from ganzoo.requirements import naming_plugins
 from ganzoo.specs import ArchitectureSpec
@@ -34,9 +35,10 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
             f"{list(config.latent.shape)}.",
             hint="Set latent.grid=[], or choose an architecture with latent_grid.",
         )
+    built = _guarded(config, "build_generator", lambda: spec.build_generator(values, config.latent, config.sample))
     output_range = config.output_range
     if output_range is None:
-        return lambda: spec.build_generator(values, config.latent, config.sample)
+        return built
     if config.sample.kind != "image" or output_range[0] >= output_range[1]:
         raise SettingsError(
             f"{source}: {config.sample.kind} samples cannot be mapped from {list(output_range)} to [-1, 1].",
@@ -44,7 +46,7 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
         )
     from ganzoo.weights.rescaling import Rescaled
 
-    return lambda: Rescaled(spec.build_generator(values, config.latent, config.sample), output_range)
+    return lambda: Rescaled(built(), output_range)
 
 
 def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Module]:
@@ -58,7 +60,43 @@ def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.M
         )
     values = architecture_config(spec, config.config, source)
     _check_condition(config, spec.conditions, source)
-    return lambda: build_discriminator(values, config.sample)
+    return _guarded(config, "build_discriminator", lambda: build_discriminator(values, config.sample))
+
+
+def _guarded(config: ModelConfig, function: str, build: Callable[[], object]) -> Callable[[], nn.Module]:
+    """Return a builder whose faults name the plugin. Raises PluginError when it is called."""
+    from torch import nn
+
+    def builder() -> nn.Module:
+        with guarded(architectures, config.architecture, function):
+            module = build()
+        fault = _fault(module)
+        if fault or not isinstance(module, nn.Module):
+            what = f"{function} of {config.architecture!r} returned {fault}."
+            raise plugin_error(architectures, config.architecture, what)
+        return module
+
+    return builder
+
+
+def _fault(module: object) -> str:
+    """Return why the result of a builder cannot be trained or saved; empty if it can."""
+    import torch
+    from torch import nn
+    from torch.nn.parameter import is_lazy
+
+    if not isinstance(module, nn.Module):
+        return f"{type(module).__name__}, not a torch.nn.Module"
+    on_meta = torch.empty(0).is_meta  # the device of the caller's `with torch.device(…)`
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(tensor):
+            return f"a module with the lazy parameter {name!r}; its shape must follow from the config"
+        if tensor.is_meta and not on_meta:
+            return f"a module whose tensor {name!r} is on the meta device"
+    for name, value in module.state_dict().items():
+        if not isinstance(value, torch.Tensor):
+            return f"a module whose state {name!r} is not a tensor, and so cannot be saved"
+    return ""
 
 
 def _architecture(config: ModelConfig, source: str) -> ArchitectureSpec:

@@ -27,6 +27,9 @@ from ganzoo.weights.references import ZooReference, parse_hub_reference
 MANIFEST_NAME = "weights_manifest.json"
 SCHEMA_VERSION = 1
 
+MAX_ENTRIES = 1000
+"""Entries of one manifest. Every command reads all manifests, and this many take it a fifth of a second."""
+
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -196,6 +199,8 @@ def read_manifest(path: Path, owner: str = "", problems: list[ManifestError] | N
         document = read_json(path)
         schema, records = document["schema"], list(document["entries"])
         is_newer = schema > SCHEMA_VERSION
+        if len(records) > MAX_ENTRIES:
+            raise ValueError(f"{len(records):,} entries; the limit is {MAX_ENTRIES:,}")
     except _BROKEN as error:
         raise ManifestError(f"{path} is not a weights manifest ({_reason(error)}).", hint=_REINSTALL) from error
     if is_newer:

@@ -15,7 +15,7 @@ from urllib.error import URLError
 import numpy as np
 from numpy.typing import NDArray
 
-from ganzoo.errors import DatasetError, MissingDatasetError, hint_for
+from ganzoo.errors import DatasetError, MissingDatasetError, hint_for, shortened
 from ganzoo.specs import ArrayData
 from ganzoo_cifar10.python_version import read_arrays
 
@@ -83,7 +83,9 @@ def _read_python(path: Path) -> Batch:
     try:
         pixels, labels = read_arrays(content, PIXELS)
     except ValueError as error:
-        raise DatasetError(f"{path} is not a batch of the python version: {error}.", hint=_REPLACE) from error
+        raise DatasetError(
+            f"{path} is not a batch of the python version: {shortened(error).rstrip('.')}.", hint=_REPLACE
+        ) from error
     return _checked(path, pixels, labels)
 
 

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
+import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+MAX_OPCODES = 200_000
+"""An official batch of 10,000 images has about 40,000."""
+MAX_GAP = 1000
+"""How far the number of a remembered object may be ahead of the objects that are remembered."""
 
 
 class _Array:
@@ -52,9 +60,37 @@ class _Reader(pickle.Unpickler):
         return _NAMES[module, name]
 
 
+def _check_opcodes(content: bytes) -> None:
+    """Go through a pickle's opcodes without executing any, and refuse those for which Unpickler would take memory.
+
+    It makes room for as many remembered objects as an opcode says, up to 64 GB; real pickles number them in order.
+    Texts that are longer than the rest of the file are refused by genops itself. Raises ValueError.
+    """
+    remembered = 0
+    for number, (opcode, argument, _) in enumerate(_opcodes(content)):
+        if number > MAX_OPCODES:
+            raise ValueError(f"it has more than {MAX_OPCODES:,} opcodes")
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            remembered += 1
+            if not 0 <= argument <= remembered + MAX_GAP:
+                raise ValueError(f"it remembers its object number {remembered} as {argument}")
+
+
+def _opcodes(content: bytes) -> Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]]:
+    """Yield what genops does, with shorter reasons. Raises ValueError."""
+    if not content:
+        raise ValueError("Ran out of input")
+    try:
+        yield from pickletools.genops(content)
+    except ValueError as error:
+        cut_off = re.search("exhausted|remain|not enough data|no newline", str(error))
+        raise ValueError("pickle data was truncated" if cut_off else str(error)) from error
+
+
 def read_arrays(content: bytes, width: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return a batch's `data` as uint8 [num, width] and its `labels` as int64 [num]. Raises ValueError."""
     try:
+        _check_opcodes(content)
         batch = _Reader(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # a damaged pickle can raise almost anything
         raise ValueError(str(error) or type(error).__name__) from error

@@ -16,6 +16,7 @@ from ganzoo.specs import (
     Optimizers,
     Recipe,
     SampleSpec,
+    Schedule,
     SyntheticData,
 )
 
@@ -142,7 +143,7 @@ QUADRATIC_MLP = Recipe(
     ),
 )
 
-_RELATIVISTIC_ADAM = Adam(learning_rate=1e-3, betas=(0.0, 0.99), decay="linear")
+_RELATIVISTIC_ADAM = Adam(learning_rate=Schedule(kind="linear", start=1e-3, end=0.0), betas=(0.0, 0.99))
 
 QUADRATIC_RELATIVISTIC = Recipe(
     name="quadratic-relativistic",

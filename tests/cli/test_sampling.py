@@ -226,3 +226,25 @@ def test_in_a_terminal_a_bar_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         "mnist-mlp-small", num=300, seed=0, target=f"{tmp_path}/x.npy", label=None, interpolate=None, shard_size=None
     )
     assert "300/300" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["--num", "1000000000", "--out", "x.png"], "samples.npy"),
+        (["--num", "1000000000", "--out", "x.gif", "--interpolate", "2"], "samples.npy"),
+        (["--out", "-"], "./-"),
+        (["--out", "-", "--interpolate", "2"], "./-"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_memory_is_taken(
+    options: list[str], hint: str, ganzoo: Ganzoo, cwd: Path
+) -> None:
+    assert_two_lines(ganzoo("sample", "mnist-cgan", "--seed", "0", "--label", "7", *options), 2, hint)
+    assert list(cwd.iterdir()) == []
+
+
+def test_an_array_larger_than_the_disk_is_refused_before_samples_are_generated(ganzoo: Ganzoo, cwd: Path) -> None:
+    result = ganzoo("sample", "mnist-mlp", "--seed", "0", "--num", "1000000000000", "--out", "x.npy")
+    assert_two_lines(result, 1, "3,136,000,000,000,000 bytes are needed", "Free some disk space")
+    assert list(cwd.iterdir()) == []

@@ -41,7 +41,28 @@ TINY: dict[str, Any] = {
     "config.discriminator_hidden": [8],
 }
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "drawn": ("quadratic-mlp", {"ema_decay": 0.9, "optimizers.generator.decay": "linear", "eval_every": 15}),
+    "drawn": (
+        "quadratic-mlp",
+        {
+            "ema_decay": 0.9,
+            "optimizers.generator.learning_rate": {"kind": "linear", "start": 1e-4, "end": 0},
+            "eval_every": 15,
+        },
+    ),
+    "kept state": (
+        "mnist-mlp",
+        {
+            "share_fakes": False,
+            "accumulate": 2,
+            "augment": ["mirror", "translation"],
+            "augment_probability": {"kind": "adaptive", "every": 2, "images": 500, "target": 0.1},
+            "regularizers.r1": {"weight": 0.1, "every": 4},
+            "regularizers.path_length": {"weight": 0.1, "every": 3},
+            "optimizers.generator.clip_norm": 1.0,
+            "optimizers.discriminator.kind": "rmsprop",
+            "optimizers.discriminator.eps": 1e-3,
+        },
+    ),
     "streamed": ("mnist-mlp", {"data": "streamed", "config.batch_norm": True, "batch_size": 48, "drop_last": False}),
     "paired": (
         "mnist-mlp",

@@ -125,7 +125,7 @@ CASES = [
         python_with(lambda: b"\x80\x04\x8c\x05numpy\x8c\x0fndarray.__class__\x93."),
         word=NOT_ONE,
     ),
-    Case("python-escapes", python_with(lambda: calling(ESCAPES.replace("\n", ""), "x")), word="names"),
+    Case("python-escapes", python_with(lambda: calling(ESCAPES.replace("\n", ""), "x")), word=NOT_ONE),
     Case("python-name-of-100000-letters", python_with(lambda: calling("m" * 100_000, "x")), word="names"),
     Case("python-extension-registry", python_with(lambda: b"\x80\x02\x82\x01."), word=NOT_ONE),
     Case("python-persistent-id", python_with(lambda: b"\x80\x02U\x01aQ."), word=NOT_ONE),
@@ -135,6 +135,8 @@ CASES = [
     Case("python-state-of-a-class", python_with(lambda: table(b"cnumpy\nndarray\n" + b"(K\x01tb")), word=NOT_ONE),
     # --- the python version: bombs ---
     Case("python-memo-of-4-billion", python_with(lambda: b"\x80\x02]r\xff\xff\xff\xff."), word=NOT_ONE),
+    Case("python-memo-of-50-million", python_with(lambda: b"\x80\x02]r\x80\xf0\xfa\x02."), word="remembers"),
+    Case("python-memo-in-text", python_with(lambda: b"\x80\x02]p50000000\n."), word="remembers"),
     Case(
         "python-frame-of-2-to-62",
         python_with(lambda: b"\x80\x04\x95" + (1 << 62).to_bytes(8, "little") + b"}."),
@@ -168,7 +170,7 @@ CASES = [
         word=NOT_ONE,
     ),
     Case("python-a-list-in-itself", python_with(lambda: b"\x80\x02]q\0h\0a."), word=NOT_ONE),
-    Case("python-marks-alone", python_with(lambda: b"\x80\x02" + b"(" * 1_000_000 + b"."), word=NOT_ONE),
+    Case("python-marks-alone", python_with(lambda: b"\x80\x02" + b"(" * 1_000_000 + b"."), word="opcodes"),
     # --- the python version: contents ---
     Case("python-empty", python_with(lambda: b""), word=NOT_ONE),
     Case("python-text", python_with(lambda: b"hello"), word=NOT_ONE),
@@ -220,12 +222,10 @@ CASES = [
     Case("python-another-size", python_with(lambda: table(array((2, 3072), TWO))), word="images"),
     Case("python-is-an-npy", python_with(lambda: b"\x93NUMPY\x01\x00"), word=NOT_ONE),
     Case("python-of-python-3", python_with(lambda: pickle.dumps({b"data": 1, b"labels": [1]})), word=NOT_ONE),
-    *numbered(
-        "damaged-python", 20, lambda seed: Case("", python_with(lambda: damaged(sound_python(), seed)), "either")
-    ),
+    *numbered("damaged-python", 8, lambda seed: Case("", python_with(lambda: damaged(sound_python(), seed)), "either")),
     *numbered(
         "damaged-python-table",
-        15,
+        6,
         lambda seed: Case("", python_with(lambda: damaged(table(array((2, 3072), TWO)), seed))),
     ),
 ]

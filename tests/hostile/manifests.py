@@ -99,6 +99,10 @@ CASES = [
     reported("entries-a-number", listed(b'{"schema": 1, "entries": 5}'), NOT_ONE),
     reported("entries-a-table", listed(b'{"schema": 1, "entries": {"a": 1}}')),
     reported("entries-text", listed(b'{"schema": 1, "entries": "abc"}')),
+    reported(
+        "20000-entries", listed(lambda: b'{"schema": 1, "entries": [{}' + b", {}" * 20_000 + b"]}"), "20,001 entries"
+    ),
+    reported("9-MB", listed(lambda: b'{"schema": 1, "entries": []}'.ljust(9 << 20)), NOT_ONE),
     reported("sparse-8-GB", special(lambda path: (path.touch(), os.truncate(path, 8 << 30))), NOT_ONE),
     reported("fifo", special(os.mkfifo), "has no weights_manifest"),
     reported("folder", special(Path.mkdir), "has no weights_manifest"),
@@ -221,7 +225,7 @@ CASES = [
     ),
     *numbered(
         "damaged",
-        15,
+        6,
         lambda seed: Case(
             "",
             listed(lambda: damaged(json.dumps({"schema": 1, "entries": [entry()]}).encode(), seed), "verify", "theirs"),

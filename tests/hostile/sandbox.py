@@ -1,8 +1,8 @@
-"""Runs commands of the program one by one, each in a process with limits on memory and time.
+"""Runs commands of the program one by one, with limits on memory and time.
 
-A server process imports everything once and forks for each command, so that a command takes milliseconds. A forked
-process may take MEMORY bytes of address space more than the server has, SECONDS of wall-clock time and SECONDS of
-processor time; the kernel enforces all three, also inside C code.
+A server process imports everything once and forks, so that a command takes milliseconds. A forked process may take
+MEMORY bytes of address space more than the server has, and SECONDS for each command; the kernel enforces both, also
+inside C code. A command that crashes or is killed ends its process, not the server.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 MEMORY = 2 << 30
 """Bytes of address space that a command may take; torch alone maps more than that, so what is mapped before the
@@ -80,38 +81,60 @@ def _serve() -> None:
             registry.get(name)
     ganzoo.cli.app = get_command(ganzoo.cli.app)  # type: ignore[assignment]  # called in the same way
     gc.freeze()  # a collection in a forked process would copy the memory of all objects
-    for line in sys.stdin:
-        print(json.dumps(asdict(_forked(*json.loads(line)))), flush=True)
+    while True:
+        child = os.fork()
+        if child == 0:
+            _run_some()
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code == AT_END:
+            return
+        if code != 0:  # it was killed, or crashed, before it could answer
+            print(json.dumps(asdict(Ended(code, "", ""))), flush=True)
 
 
-def _forked(arguments: list[str], folder: str, environment: dict[str, str]) -> Ended:
-    outputs = [Path(folder, f".{name}") for name in ("stdout", "stderr")]
-    child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            for number, path in enumerate(outputs, start=1):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-            code = _command(arguments, folder, environment)
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    texts = [path.read_bytes().decode("utf-8", "backslashreplace") for path in outputs]
-    return Ended(os.waitstatus_to_exitcode(status), *texts)
+COMMANDS = 16
+"""Commands of one process: to fork and to end it takes longer than most of them."""
+AT_END = 3
+"""Exit code of a process that found no more commands."""
 
 
-def _command(arguments: list[str], folder: str, environment: dict[str, str]) -> int:
-    from ganzoo.cli import main
+def _run_some() -> NoReturn:
+    """Run some commands one after the other, and end this process."""
+    from ganzoo.registry import package_folder
 
-    os.chdir(folder)
-    os.environ.update(environment)
-    sys.argv, sys.stdin = ["ganzoo", *arguments], open(os.devnull)  # noqa: PTH123, SIM115
-    if Path("site").is_dir():
-        sys.path.insert(0, str(Path("site").resolve()))
-    signal.alarm(SECONDS)
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, mapped + MEMORY))
+    requests, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
+    sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115
+    environment, path = dict(os.environ), list(sys.path)
+    for _ in range(COMMANDS):
+        request = requests.readline()
+        if not request:
+            os._exit(AT_END)
+        arguments, folder, variables = json.loads(request)
+        outputs = [Path(folder, f".{name}") for name in ("stdout", "stderr")]
+        for number, output in enumerate(outputs, start=1):
+            opened = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(opened, number)
+            os.close(opened)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment | variables)
+        sys.path[:] = [str(Path(folder, "site")), *path] if Path(folder, "site").is_dir() else path
+        package_folder.cache_clear()  # packages of one name are in other folders
+        signal.alarm(SECONDS)  # without a handler it ends the process
+        code = _command(arguments)
+        signal.alarm(0)
+        texts = [output.read_bytes().decode("utf-8", "backslashreplace") for output in outputs]
+        print(json.dumps(asdict(Ended(code, *texts))), file=answers, flush=True)
+    os._exit(0)
+
+
+def _command(arguments: list[str]) -> int:
+    from ganzoo.cli import main
+
+    sys.argv = ["ganzoo", *arguments]
     try:
         main()
     except SystemExit as end:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shlex
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from cryptography.hazmat.primitives import serialization
@@ -22,6 +24,7 @@ from huggingface_hub import ModelCard, constants
 import ganzoo
 from ganzoo.config import assignments_layer, resolve
 from ganzoo.errors import GanzooError, HubError, UsageError, WeightsFormatError
+from ganzoo.hub import client
 from ganzoo.hub.search import search
 from ganzoo.publishing.card import retraining_command
 from ganzoo.publishing.push import Package, prepare, send
@@ -258,6 +261,33 @@ def test_an_upload_is_confirmed_elsewhere_without_our_token(user: HubServer, pac
         send(package)
     assert user.requested("POST /verify")
     assert user.leaks() == []
+
+
+@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize("pattern", [CREATE, "GET /api/models/*", PREUPLOAD, BATCH, UPLOAD, COMMIT])
+def test_an_answer_that_the_client_reads_itself_has_a_longest_size(
+    user: HubServer, package: Package, monkeypatch: pytest.MonkeyPatch, pattern: str, status: int
+) -> None:
+    monkeypatch.setattr(client, "MAX_JSON_BYTES", 100_000)
+    user.misbehave(pattern, faults.Status(status, body=b'"' + b"x" * 200_000 + b'"'), times=None)
+    with pytest.raises(HubError, match="more than 100,000 bytes"):
+        send(package)
+
+
+def test_a_compressed_answer_is_not_unpacked(user: HubServer, package: Package) -> None:
+    bomb = gzip.compress(bytes(64 << 20))
+    user.misbehave(CREATE, faults.Status(200, {"Content-Encoding": "gzip"}, bomb), times=None)
+    with pytest.raises(HubError, match="does not answer as a Hub does"):
+        send(package)
+
+
+def test_a_session_that_the_client_opens_again_does_not_send_our_token_elsewhere(user: HubServer) -> None:
+    client.hub_api("hf_secret")
+    huggingface_hub.close_session()  # as the client does after a failed connection
+    headers = {"Authorization": "Bearer hf_secret", "User-Agent": "ganzoo/1"}
+    with HubServer() as other:
+        huggingface_hub.get_session().get(f"{other.url}/api/models/a/b", headers=headers)
+        assert [request.authorized for request in other.requests] == [False]
 
 
 def test_metrics_of_other_weights_are_not_published(folder: Path) -> None:

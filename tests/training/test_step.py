@@ -11,11 +11,10 @@ import torch
 from torch import nn
 
 from ganzoo import config, randomness
-from ganzoo.augmentations import AUGMENTATIONS
 from ganzoo.config import Layer
 from ganzoo.data import open_batches, open_dataset
-from ganzoo.losses import LOSSES, REGULARIZERS, Discriminators
-from ganzoo.registry import datasets, recipes
+from ganzoo.registry import datasets, losses, recipes
+from ganzoo.specs import RegularizerInputs
 from ganzoo.training.inputs import materialize, prepare_on_host
 from ganzoo.training.state import TrainingState
 from ganzoo.training.step import train_step as take_step
@@ -65,11 +64,11 @@ def test_mnist_mlp_updates_the_generator_first_then_the_discriminator_on_the_sam
 
         fake = generator(randomness.draw_latents(recipe.latent, 16, twin.latent_source))
         optimizer_g.zero_grad()
-        LOSSES[loss].generator(discriminator(fake), None).backward()
+        losses.get(loss).generator(discriminator(fake), None).backward()
         optimizer_g.step()
         real = twin.batches.next().samples
         optimizer_d.zero_grad()
-        loss_d = LOSSES[loss].discriminator(discriminator(real), discriminator(fake.detach()), 0.0) / 2
+        loss_d = losses.get(loss).discriminator(discriminator(real), discriminator(fake.detach()), 0.0) / 2
         loss_d.backward()
         optimizer_d.step()
     assert_same_weights(state.networks.generator, generator)
@@ -123,10 +122,10 @@ def test_fakes_of_the_discriminators_update_are_those_of_the_generators_after_it
         real = twin.batches.next().samples
         fake = generator(randomness.draw_latents(recipe.latent, 16, twin.latent_source))
         optimizer_d.zero_grad()
-        LOSSES["bce"].discriminator(discriminator(real), discriminator(fake.detach()), 0.0).backward()
+        losses.get("bce").discriminator(discriminator(real), discriminator(fake.detach()), 0.0).backward()
         optimizer_d.step()
         optimizer_g.zero_grad()
-        LOSSES["bce"].generator(discriminator(fake), None).backward()
+        losses.get("bce").generator(discriminator(fake), None).backward()
         optimizer_g.step()
     assert passes == [16] * 5
     assert_same_weights(state.networks.generator, generator)
@@ -191,7 +190,7 @@ def test_the_generators_update_leaves_no_gradient_in_the_discriminator(digits: P
     state = make_state(digits)
     before = deepcopy(state.networks.discriminator)
     inputs = materialize(state, prepare_on_host(state))
-    update_generator(state.networks, inputs.generator, inputs.rates.generator, None)
+    update_generator(state.networks, inputs.generator, inputs.scheduled, None)
     assert all(parameter.grad is None for parameter in state.networks.discriminator.parameters())
     assert_same_weights(state.networks.discriminator, before)
 
@@ -214,7 +213,7 @@ def test_a_regularizer_enters_the_loss_with_its_weight(digits: Path, name: str) 
     assert losses[1] > losses[0]
 
 
-@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("loss", losses.names())
 @pytest.mark.parametrize("conditional", [False, True])
 def test_every_loss_trains_with_and_without_labels(digits: Path, loss: str, conditional: bool) -> None:
     state = make_state(digits, loss=loss, conditional=conditional, share_fakes=False)
@@ -251,14 +250,12 @@ def test_a_conditional_discriminator_judges_fakes_by_their_own_labels(
 ) -> None:
     seen: dict[str, torch.Tensor | None] = {}
 
-    def watch(
-        discriminators: Discriminators, real: torch.Tensor, fake: torch.Tensor, shares: torch.Tensor
-    ) -> torch.Tensor:
-        seen["fake"] = discriminators.fake(fake)
-        seen["real labels"] = discriminators.real(fake)
-        return real.sum() * 0
+    def watch(inputs: RegularizerInputs) -> torch.Tensor:
+        seen["fake"] = inputs.discriminators.fake(inputs.fake)
+        seen["real labels"] = inputs.discriminators.real(inputs.fake)
+        return inputs.real.sum() * 0
 
-    monkeypatch.setitem(REGULARIZERS, "r2", watch)
+    monkeypatch.setattr("ganzoo_losses.regularizers.r2", watch)
     state = make_state(digits, conditional=True, **{"regularizers.r2": 1.0})
     train_step(state)
     assert not torch.equal(seen["fake"], seen["real labels"])  # type: ignore[arg-type]
@@ -283,7 +280,7 @@ def test_the_discriminator_sees_nothing_but_augmented_images(digits: Path, monke
     def white(images: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
         return images * 0 + numbers.mean()
 
-    monkeypatch.setitem(AUGMENTATIONS, "color", white)
+    monkeypatch.setattr("ganzoo_augmentations.functions.color", white)
     seen = []
     augmented = {"augment": ["color"], "loss": "relativistic", "share_fakes": False, "regularizers.r1": 1.0}
     state = make_state(digits, **augmented)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import torch
 
 from ganzoo.errors import first_sentence
+from ganzoo.system.nested import map_tensors, tensors_of
 from ganzoo.training.engines.tracing import TrainStep
-from ganzoo.training.inputs import PreparedInputs, materialize, tensors_of, with_tensors
+from ganzoo.training.inputs import PreparedInputs, materialize
 from ganzoo.training.state import TrainingState
 
 WARM_UP = 3
@@ -41,7 +42,7 @@ class CapturedStep:
                 return
             if self._graph is None:
                 # Tensors of our own, whose addresses the graph keeps: prepared inputs are new tensors in each step.
-                self._prepared: PreparedInputs = with_tensors(prepared, map(torch.clone, tensors_of(prepared)))
+                self._prepared: PreparedInputs = map_tensors(torch.clone, prepared)
                 # A capture computes nothing: it is the replay below that takes this step, too.
                 self._graph = self._capture()
             for own, given in zip(tensors_of(self._prepared), tensors_of(prepared), strict=True):

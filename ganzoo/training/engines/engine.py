@@ -42,7 +42,7 @@ class Engine:
         self.reason = ""
         """Why this one, unless it is simply the requested one."""
         self._state = state
-        self._eager = self._direct(partial(train_step, state.networks))
+        self._eager = _direct(state, partial(train_step, state.networks))
         self._requested = self._possible(state.settings.engine)
         self._chosen: StepFunction | None = None
         # Eager is timed first: if it is fast enough for the rest of the run, nothing is recorded at all.
@@ -69,9 +69,8 @@ class Engine:
         if self._chosen is not None:
             return self._chosen
         if self._requested != "auto":
-            recorded = None if self._requested == "eager" else self._record(self._requested, prepared)
-            name = self._requested if recorded is not None else "eager"
-            return self._choose(name, recorded or self._eager, self.reason)
+            name = self._requested
+            return self._choose(name, self._eager if name == "eager" else _recorded(self._state, name), self.reason)
 
         if not self._timed_eager.complete:
             return self._timed_eager
@@ -79,10 +78,7 @@ class Engine:
             steps_left = self._state.settings.recipe.steps - self._state.step
             if steps_left * self._timed_eager.median < MIN_SECONDS_LEFT:
                 return self._choose("eager", self._eager, "too few steps for a graph to pay off")
-            recorded = self._record("graph", prepared)
-            if recorded is None:
-                return self._choose("eager", self._eager, self.reason)
-            self._timed_graph = _Timed(recorded, self._state.device)
+            self._timed_graph = _Timed(_recorded(self._state, "graph"), self._state.device)
         if not self._timed_graph.complete:
             return self._timed_graph
         # Medians: a step that another program delayed decides nothing.
@@ -111,35 +107,54 @@ class Engine:
             self.reason = "torch's compiler cannot compile the exchanges between processes"
         return "graph"
 
-    def _record(self, name: str, prepared: PreparedInputs) -> StepFunction | None:
-        """Return a recorded step; None, and the reason is kept, where the recipe cannot be recorded."""
-        state, on_gpu = self._state, self._state.device.type == "cuda"
-        # Not traced first: tracing does not get through the exchanges between processes.
-        if state.processes.world_size > 1:
-            return CapturedStep(state, partial(train_step, state.networks))
-        try:
-            # Traced on a GPU too: tracing finds what depends on values or changes from step to step. A capture would
-            # silently repeat the first step's.
-            recorded = {"graph": traced, "compile": compiled}[name](state.networks, self._example(prepared))
-        except Exception as error:  # a plugin's net may do anything that torch cannot trace
-            self.reason = f"this recipe cannot be recorded for {name}: {first_sentence(error)}"
-            return None
-        if not on_gpu:
-            return self._direct(recorded)
-        # Within a graph it makes no difference how its kernels were launched, so the traced operations are not needed.
-        return CapturedStep(state, recorded if name == "compile" else partial(train_step, state.networks))
 
-    def _example(self, prepared: PreparedInputs) -> StepInputs:
-        """Return inputs for tracing without advancing the random stream: the step itself draws from it again."""
-        source = self._state.latent_source
-        before = source.get_state()
-        inputs = materialize(self._state, prepared)
-        source.set_state(before)
-        return inputs
+# Functions of the state and not methods: a cycle through the engine would keep a CUDA graph alive until the garbage
+# collector runs.
 
-    def _direct(self, function: TrainStep) -> StepFunction:
-        state = self._state  # and not self: a cycle would keep a CUDA graph alive until the garbage collector runs
-        return lambda prepared: function(materialize(state, prepared))
+
+def _direct(state: TrainingState, function: TrainStep) -> StepFunction:
+    return lambda prepared: function(materialize(state, prepared))
+
+
+def _recorded(state: TrainingState, name: str) -> StepFunction:
+    """Return what replays a step, recorded once for each combination of regularizers that a step may compute.
+
+    It raises CaptureError, before anything is computed, where the recipe cannot be recorded.
+    """
+    recordings: dict[tuple[str, ...], StepFunction] = {}
+
+    def step(prepared: PreparedInputs) -> None:
+        if prepared.regularizers not in recordings:
+            recordings[prepared.regularizers] = _record(state, name, prepared)
+        recordings[prepared.regularizers](prepared)
+
+    return step
+
+
+def _record(state: TrainingState, name: str, prepared: PreparedInputs) -> StepFunction:
+    """Return a recorded step. Raises CaptureError."""
+    # Not traced first: tracing does not get through the exchanges between processes.
+    if state.processes.world_size > 1:
+        return CapturedStep(state, partial(train_step, state.networks))
+    try:
+        # Traced on a GPU too: tracing finds what depends on values or changes from step to step. A capture would
+        # silently repeat the first step's.
+        function = {"graph": traced, "compile": compiled}[name](state.networks, _example(state, prepared))
+    except Exception as error:  # a plugin's net may do anything that torch cannot trace
+        raise CaptureError(f"this recipe cannot be recorded for {name}: {first_sentence(error)}") from error
+    if state.device.type != "cuda":
+        return _direct(state, function)
+    # Within a graph it makes no difference how its kernels were launched, so the traced operations are not needed.
+    return CapturedStep(state, function if name == "compile" else partial(train_step, state.networks))
+
+
+def _example(state: TrainingState, prepared: PreparedInputs) -> StepInputs:
+    """Return inputs for tracing without advancing the random stream: the step itself draws from it again."""
+    source = state.latent_source
+    before = source.get_state()
+    inputs = materialize(state, prepared)
+    source.set_state(before)
+    return inputs
 
 
 class _Timed:

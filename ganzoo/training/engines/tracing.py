@@ -9,17 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from ganzoo.system.torch_private import compile_graph, fused_adam_operator
-from ganzoo.training.engines.fused_adam import adam_by_formula
-from ganzoo.training.inputs import StepInputs, tensors_of, with_tensors
+from ganzoo.optimizers import adam_by_formula, adamw_by_formula
+from ganzoo.system.nested import tensors_of, with_tensors
+from ganzoo.system.torch_private import compile_graph, fused_adam_operators
+from ganzoo.training.inputs import StepInputs
 from ganzoo.training.networks import Networks
 from ganzoo.training.step import train_step
+
+FORMULAS: dict[Any, Callable[..., None]] = dict(
+    zip(fused_adam_operators(), (adam_by_formula, adamw_by_formula), strict=True)
+)
+"""Operations that torch's compiler cannot fuse with others, and what they are made of."""
 
 TrainStep = Callable[[StepInputs], None]
 """Does what `train_step` does to the networks, for inputs of one shape."""
@@ -79,7 +86,7 @@ def _make_graph(networks: Networks, example: StepInputs, *, decompose: bool) -> 
     step = _Step(networks)
 
     def flat(*tensors: Tensor) -> None:
-        inputs = with_tensors(example, iter(tensors[len(names) :]))
+        inputs = with_tensors(example, tensors[len(names) :])
         swapped = dict(zip(names, tensors, strict=False))
         # Runs the step on the given tensors in place of its own; `swapped` then holds what the step left under each
         # name.
@@ -91,8 +98,7 @@ def _make_graph(networks: Networks, example: StepInputs, *, decompose: bool) -> 
                     f"{name.removeprefix('networks.')} is replaced by a new tensor instead of being changed in place"
                 )
 
-    operator = fused_adam_operator()
-    table = {operator: adam_by_formula} if decompose and operator is not None else None
+    table = FORMULAS if decompose else None
     # Whatever mode the caller is in: without gradients the trace would contain no backward pass.
     with torch.enable_grad():
         return make_fx(flat, table, tracing_mode="fake")(*_tensors(networks), *tensors_of(example))

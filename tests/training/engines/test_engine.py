@@ -32,6 +32,36 @@ SNGAN = {"config.generator_widths": [8, 8], "config.discriminator_widths": [4, 4
 R3GAN = {"config.widths": [8, 8], "config.cardinalities": [2, 2], "batch_size": 8}
 DROPOUT = {"config.discriminator_dropout": 0.3, "config.generator_dropout": 0.2}
 
+LINEAR = {"optimizers.generator.learning_rate": {"kind": "linear", "start": 1e-4, "end": 0}}
+
+SCHEDULED = {
+    **LINEAR,
+    "optimizers.generator.betas": [{"kind": "linear", "start": 0, "end": 0.5, "steps": 4}, 0.9],
+    "optimizers.discriminator.kind": "adamw",
+    "optimizers.discriminator.betas": [0.5, {"kind": "cosine", "start": 0.9, "end": 0.99, "steps": 4}],
+    "label_smoothing": {"kind": "linear", "start": 0.2, "end": 0, "steps": 4},
+    "ema_decay": {"kind": "points", "points": [[0, 0.5], [4, 0.99]]},
+    "regularizers.r1": {"kind": "cosine", "start": 2, "end": 0.1, "steps": 4},
+    "augment": ["color"],
+    "augment_probability": {"kind": "linear", "start": 0.2, "end": 0.9, "steps": 4},
+}
+LAZY = {"regularizers.r1": {"weight": 1.0, "every": 3}, "regularizers.path_length": {"weight": 2.0, "every": 2}}
+ADAPTIVE = {
+    "augment": ["mirror", "color"],
+    "augment_probability": {"kind": "adaptive", "every": 2, "images": 100},
+    "discriminator_steps": 2,
+}
+OTHERS = {
+    "share_fakes": False,
+    "accumulate": 4,
+    "optimizers.generator.kind": "rmsprop",
+    "optimizers.generator.momentum": 0.5,
+    "optimizers.generator.clip_norm": 0.1,
+    "optimizers.discriminator.kind": "sgd",
+    "optimizers.discriminator.momentum": 0.9,
+    "optimizers.discriminator.clip_norm": 0.1,
+}
+
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "shared fakes, batch norm, average": ("mnist-mlp", MLP),
     "drawn data": ("quadratic-mlp", {"config.generator_hidden": [8]}),
@@ -48,7 +78,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "conditional norm, projection": ("cifar10-sngan", {**SNGAN, "conditional": True}),
     "penalties of grouped convolutions": ("cifar10-r3gan", R3GAN),
     "augmentations": ("cifar10-wgan-gp", {**DCGAN, "augment": ["mirror", "color", "translation", "cutout"]}),
-    "linear decay": ("quadratic-mlp", {"optimizers.generator.decay": "linear", "steps": 8}),
+    "linear decay": ("quadratic-mlp", {**LINEAR, "steps": 8}),
+    "everything scheduled": ("mnist-cgan", {**MLP, **SCHEDULED}),
+    "lazy regularizers of both nets": ("mnist-cgan", {**MLP, **LAZY}),
+    "adaptive augmentation": ("cifar10-dcgan", {**DCGAN, **ADAPTIVE}),
+    "other optimizers, clipped, in parts": ("mnist-mlp", {**MLP, **OTHERS}),
 }
 """What a step may consist of."""
 
@@ -191,18 +225,18 @@ def test_auto_does_not_record_a_step_for_a_short_run(samples: dict[str, Path]) -
 
 
 def test_step_sizes_go_down_in_a_straight_line_where_the_recipe_says_so(samples: dict[str, Path]) -> None:
-    values = {"optimizers.generator.decay": "linear", "optimizers.generator.learning_rate": 0.5, "steps": 10}
+    values = {"optimizers.generator.learning_rate": {"kind": "linear", "start": 0.5, "end": 0}, "steps": 10}
     state = make_state(samples, "quadratic-mlp", **values)
     sizes = []
     for state.step in range(10):
-        rates = materialize(state, prepare_on_host(state)).rates
-        sizes.append(float(rates.generator))
-        assert float(rates.discriminator) == 1e-4
+        scheduled = materialize(state, prepare_on_host(state)).scheduled
+        sizes.append(float(scheduled.generator["learning_rate"]))
+        assert float(scheduled.discriminator["learning_rate"]) == 1e-4
     assert sizes == pytest.approx([0.5 * (1 - step / 10) for step in range(10)])
 
 
 def test_a_step_size_that_goes_down_moves_the_net_less_and_less(samples: dict[str, Path]) -> None:
-    values = {"optimizers.generator.decay": "linear", "steps": 10, **CASES["drawn data"][1]}
+    values = {**LINEAR, "steps": 10, **CASES["drawn data"][1]}
     state = make_state(samples, "quadratic-mlp", engine="graph", **values)
     taking, moves = Engine(state), []
     for _ in range(10):
@@ -234,7 +268,7 @@ def test_a_run_may_go_on_with_another_engine_unless_it_rounds_otherwise(tmp_path
 
 
 def test_a_run_whose_step_size_goes_down_keeps_its_length(tmp_path: Path) -> None:
-    settings = {"steps": 3, "optimizers.generator.decay": "linear"}
+    settings = {"steps": 3, **LINEAR}
     run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=settings)
     with pytest.raises(ResumeError, match="steps: 3 -> 5"):
         Training.resume(run.path, [Layer("test", {"steps": 5})])

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganzoo.augmentations import AUGMENTATIONS, NUMBERS, augment
+from ganzoo.registry import augmentations
+
+NUMBERS = 3
 
 
 def apply(name: str, images: Tensor, *numbers: float) -> Tensor:
     given = torch.tensor([[*numbers, *[0.0] * (NUMBERS - len(numbers))]]).expand(len(images), -1)
-    return augment(images, [name], given.unsqueeze(1))
+    return augmentations.get(name).apply(images, given)
 
 
 @pytest.fixture
@@ -53,17 +55,17 @@ def test_cutout_empties_a_rectangle_of_half_the_sides(image: Tensor) -> None:
     assert not corner[:, :, :4, :8].any()
 
 
-@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+@pytest.mark.parametrize("name", augmentations.names())
 def test_each_image_is_changed_by_its_own_numbers(name: str) -> None:
-    images, numbers = torch.rand(4, 3, 8, 8), torch.rand(4, 1, NUMBERS)
-    together = augment(images, [name], numbers)
+    images, numbers, augment = torch.rand(4, 3, 8, 8), torch.rand(4, NUMBERS), augmentations.get(name).apply
+    together = augment(images, numbers)
     for index in range(4):
-        alone = augment(images[index : index + 1], [name], numbers[index : index + 1])
+        alone = augment(images[index : index + 1], numbers[index : index + 1])
         assert torch.allclose(together[index], alone[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
+@pytest.mark.parametrize("name", augmentations.names())
 def test_gradients_go_through(name: str) -> None:
     images = torch.rand(2, 3, 8, 8, dtype=torch.float64, requires_grad=True)
-    numbers = torch.rand(2, 1, NUMBERS, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda images: augment(images, [name], numbers), images)
+    numbers = torch.rand(2, NUMBERS, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda images: augmentations.get(name).apply(images, numbers), images)

@@ -1,26 +1,17 @@
-"""Differentiable augmentations: random changes of all images that the discriminator sees, real and fake.
+"""Random changes of images [batch, channels, height, width] by numbers [batch, 3], uniform in [0, 1).
 
-They keep the discriminator from overfitting on small datasets; the generator learns through them (Zhao et al. 2020,
-arXiv:2006.10738). They use no branches on values, so that a step with them can be captured in a graph.
+They use no branches on values, so that a step with them can be recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor
-
-NUMBERS = 3
-"""How many random numbers each augmentation gets for each image."""
 
 TRANSLATION = 1 / 8
 """Largest shift, as a fraction of height and width."""
 CUTOUT = 1 / 2
 """Height and width of the rectangle that is cut out, as a fraction of the image's."""
-
-Augmentation = Callable[[Tensor, Tensor], Tensor]
-"""(images [batch, channels, height, width], numbers [batch, NUMBERS], uniform in [0, 1)) -> images."""
 
 
 def mirror(images: Tensor, numbers: Tensor) -> Tensor:
@@ -31,7 +22,7 @@ def mirror(images: Tensor, numbers: Tensor) -> Tensor:
 def color(images: Tensor, numbers: Tensor) -> Tensor:
     """Shift brightness by at most 1/2; multiply saturation by 0 to 2, and contrast by 1/2 to 3/2."""
     # Three factors for each image, [batch, 1, 1, 1].
-    brightness, saturation, contrast = numbers.view(-1, NUMBERS, 1, 1, 1).unbind(1)
+    brightness, saturation, contrast = numbers.view(-1, 3, 1, 1, 1).unbind(1)
     images = images + (brightness - 0.5)
     # From the greyscale image (0) to the image itself (1) and on to exaggerated colors (2). With one channel nothing
     # changes: its mean is itself.
@@ -71,24 +62,3 @@ def _within(numbers: Tensor, side: int) -> Tensor:
     first = (numbers * (side + 1 - length % 2)).floor() - length // 2
     positions = torch.arange(side, device=numbers.device)
     return (positions >= first.view(-1, 1)) & (positions < first.view(-1, 1) + length)
-
-
-AUGMENTATIONS: dict[str, Augmentation] = {
-    "mirror": mirror,
-    "color": color,
-    "translation": translation,
-    "cutout": cutout,
-}
-
-
-def augment(images: Tensor, names: Sequence[str], numbers: Tensor) -> Tensor:
-    """Apply augmentations in the order given.
-
-    Args:
-        images: [batch, channels, height, width].
-        names: of augmentations.
-        numbers: [batch, len(names), NUMBERS], uniform in [0, 1).
-    """
-    for index, name in enumerate(names):
-        images = AUGMENTATIONS[name](images, numbers[:, index])
-    return images

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from ganzoo.errors import SettingsError, UnknownNameError
-from ganzoo.losses import LOSSES, REGULARIZERS, Discriminators, get_loss
+from ganzoo.errors import UnknownNameError
+from ganzoo.registry import losses, regularizers
+from ganzoo.specs import Discriminators, GeneratorRegularizerInputs, RegularizerInputs
 
 REAL = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
 FAKE = torch.tensor([-3.0, 0.25, 1.0], dtype=torch.float64)
@@ -20,12 +23,12 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> bool:
 def test_the_cross_entropy_discriminator_is_torchs_own(name: str, smoothing: float) -> None:
     target = torch.full_like(REAL, 1 - smoothing)
     expected = cross_entropy(REAL, target) + cross_entropy(FAKE, torch.zeros_like(FAKE))
-    assert close(LOSSES[name].discriminator(REAL, FAKE, smoothing), expected)
+    assert close(losses.get(name).discriminator(REAL, FAKE, smoothing), expected)
 
 
 def test_the_generators_of_cross_entropy() -> None:
-    assert close(LOSSES["bce"].generator(FAKE, None), cross_entropy(FAKE, torch.ones_like(FAKE)))
-    assert close(LOSSES["minimax"].generator(FAKE, None), (1 - FAKE.sigmoid()).log().mean())
+    assert close(losses.get("bce").generator(FAKE, None), cross_entropy(FAKE, torch.ones_like(FAKE)))
+    assert close(losses.get("minimax").generator(FAKE, None), (1 - FAKE.sigmoid()).log().mean())
 
 
 @pytest.mark.parametrize(
@@ -38,18 +41,25 @@ def test_the_generators_of_cross_entropy() -> None:
     ],
 )
 def test_losses_are_their_formulas(name: str, loss_d: torch.Tensor, loss_g: torch.Tensor) -> None:
-    assert close(LOSSES[name].discriminator(REAL, FAKE, 0.0), loss_d)
-    assert close(LOSSES[name].generator(FAKE, REAL), loss_g)
+    assert close(losses.get(name).discriminator(REAL, FAKE, 0.0), loss_d)
+    assert close(losses.get(name).generator(FAKE, REAL), loss_g)
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES))
+@pytest.mark.parametrize("name", losses.names())
 def test_losses_stay_finite_for_extreme_logits(name: str) -> None:
     extreme = torch.tensor([-1e4, 1e4], requires_grad=True)
-    loss = LOSSES[name].discriminator(extreme, extreme, 0.0) + LOSSES[name].generator(extreme, extreme)
+    loss = losses.get(name).discriminator(extreme, extreme, 0.0) + losses.get(name).generator(extreme, extreme)
     loss.backward()
     assert loss.isfinite()
     assert extreme.grad is not None
     assert extreme.grad.isfinite().all()
+
+
+def penalty(name: str, critic: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor, fake: torch.Tensor) -> float:
+    discriminators = Discriminators(real=critic, fake=critic)
+    epsilon = torch.rand(len(real))
+    given = RegularizerInputs(discriminators=discriminators, real=real, fake=fake, epsilon=epsilon, state={})
+    return regularizers.get(name).compute(given).item()
 
 
 def test_regularizers_of_a_linear_critic_are_known() -> None:
@@ -60,7 +70,7 @@ def test_regularizers_of_a_linear_critic_are_known() -> None:
         return x @ weight
 
     def value(name: str) -> float:
-        return float(REGULARIZERS[name](Discriminators(critic, critic), real, fake, torch.rand(5)))
+        return penalty(name, critic, real, fake)
 
     assert value("r1") == pytest.approx(25 / 2)
     assert value("r2") == pytest.approx(25 / 2)
@@ -74,15 +84,28 @@ def test_r1_looks_at_real_samples_and_r2_at_fakes() -> None:
         return x.square().sum(1)
 
     def value(name: str) -> float:
-        penalty = REGULARIZERS[name](Discriminators(critic, critic), real, fake, torch.rand(4))
-        return penalty.item()
+        return penalty(name, critic, real, fake)
 
     assert value("r1") == pytest.approx(4**2 / 2)
     assert value("r2") == pytest.approx(6**2 / 2)
 
 
-def test_unknown_losses_and_pointless_smoothing_are_refused() -> None:
+def test_unknown_losses_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'hinge'"):
-        get_loss("hinges")
-    with pytest.raises(SettingsError, match="no targets to smooth"):
-        get_loss("wasserstein", label_smoothing=0.1)
+        losses.get("hinges")
+
+
+def test_the_path_length_of_a_linear_generator_is_that_of_its_rows() -> None:
+    torch.manual_seed(0)
+    weight, state = torch.randn(3, 4), {"mean": torch.tensor(2.0)}
+    latents, noise = torch.randn(5, 3), torch.randn(5, 4)
+    given = GeneratorRegularizerInputs(
+        generate=lambda latents: latents @ weight, latents=latents, noise=noise, state=state
+    )
+    # J^T y for each y; curves of 4 points, so y is divided by 2.
+    lengths = (noise / 2 @ weight.T).norm(dim=1)
+    mean = 0.99 * 2.0 + 0.01 * lengths.mean()
+    assert regularizers.get("path_length").compute(given).item() == pytest.approx(
+        ((lengths - mean) ** 2).mean().item(), rel=1e-5
+    )
+    assert state["mean"].item() == pytest.approx(mean.item())

@@ -1,0 +1,167 @@
+"""The first batch of a run, with which data and networks are checked against their contracts.
+
+Once, before the run's folder is made, on networks of their own with the same initial weights: random streams,
+running statistics and the position in the data stay as they are, and the steps that follow cost nothing more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo import randomness
+from ganzoo.data import Batch
+from ganzoo.guard import blamed, described, plugin_error
+from ganzoo.registry import architectures, datasets
+from ganzoo.sampling import generate
+from ganzoo.training.inputs import StepInputs, materialize, prepare_on_host
+from ganzoo.training.state import TrainingState
+from ganzoo.weights.building import build, discriminator_builder, generator_builder
+
+RANGE = 1.001
+"""Largest magnitude of the values of an image: 1, and some rounding."""
+NAMED = 5
+"""Parameters without a gradient that a message names."""
+
+_log = logging.getLogger("ganzoo")
+
+
+def check_first_batch(state: TrainingState) -> None:
+    """Run both networks once on the first batch, forwards and backwards.
+
+    Raises PluginError, which names the distribution, the net, and what was expected and found. A parameter that gets no
+    gradient is a warning, because some nets have parameters that only other settings use; a net of which no parameter
+    gets one is refused, because it would not be trained at all.
+    """
+    # The caller's random state comes back at the end; the run's own is not touched.
+    with randomness.ambient_randomness(state.settings.seed, state.device):
+        inputs = _first_inputs(state)
+        _check_real(state, inputs.discriminator[0].real)
+        _check_nets(state, inputs)
+
+
+def _first_inputs(state: TrainingState) -> StepInputs:
+    """Return the inputs of the first step without advancing any stream."""
+    position, latents = state.batches.state_dict(), state.latent_source.get_state()
+    inputs = materialize(state, prepare_on_host(state))
+    state.batches.load_state_dict(position)
+    state.latent_source.set_state(latents)
+    return inputs
+
+
+def _check_real(state: TrainingState, real: Batch) -> None:
+    name, sample, num = state.settings.recipe.dataset, state.config.sample, len(real.samples)
+    fault = _fault(real.samples, [num, *sample.shape])
+    if not fault and sample.kind == "image" and real.samples.abs().amax() > RANGE:
+        low, high = real.samples.amin().item(), real.samples.amax().item()
+        fault = f"values from {low:.4g} to {high:.4g}, not from -1 to 1"
+    if not fault and sample.classes is not None:
+        labels, last = real.labels, len(sample.classes) - 1
+        if labels is None or described(labels) != f"int64 [{num}]":
+            fault = f"labels {described(labels)}, not int64 [{num}]"
+        elif not 0 <= labels.amin() <= labels.amax() <= last:
+            fault = f"labels outside of 0 to {last}"
+    if fault:
+        hint = "Check the files of the dataset. If they are right, report this to the author of its plugin."
+        raise plugin_error(datasets, name, f"the first batch of {name!r} has {fault}.", hint)
+
+
+def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
+    recipe, config, source = state.settings.recipe, state.config, f"recipe {state.settings.recipe.name}"
+    # Built again, from the seeds of the run: a pass through the run's own nets would change their running statistics.
+    generator = build(generator_builder(config, source), randomness.derive_seed(state.settings.seed, "generator"))
+    discriminator = build(
+        discriminator_builder(config, source), randomness.derive_seed(state.settings.seed, "discriminator")
+    )
+    for net in (generator, discriminator):
+        net.to(state.device)
+    # With several processes this one may have a single row, which batch normalization of this process alone refuses.
+    made, real = inputs.generator, inputs.discriminator[0].real
+    latents, labels = _at_least_two(made.latents), None if made.labels is None else _at_least_two(made.labels)
+    noise = {name: _at_least_two(tensor) for name, tensor in made.noise.items()}
+    real_labels = _at_least_two(real.labels) if recipe.conditional and real.labels is not None else None
+
+    with _unchanged(recipe.architecture, "generator", [latents, *noise.values()]):
+        fake = generate(generator, latents, labels, noise)
+    _check_output(recipe.architecture, "generator", fake, [len(latents), *config.sample.shape])
+    for samples, of in ((_at_least_two(real.samples), real_labels), (fake, labels)):
+        with _unchanged(recipe.architecture, "discriminator", [samples]):
+            logits = discriminator(samples) if of is None else discriminator(samples, of)
+        _check_output(recipe.architecture, "discriminator", logits, [len(samples)])
+    # Of the fakes, the last ones: this gradient passes through both nets, as in the generator's update.
+    _check_gradients(recipe.architecture, {"generator": generator, "discriminator": discriminator}, logits)
+
+
+@contextmanager
+def _unchanged(name: str, role: str, given: Sequence[Tensor]) -> Iterator[None]:
+    """Run a net; it must leave its inputs as they are."""
+    before = [tensor.detach().clone() for tensor in given]
+    with blamed(architectures, name, f"the {role}"):
+        yield
+    if not all(map(torch.equal, given, before)):
+        raise plugin_error(architectures, name, f"the {role} of {name!r} changes its input in place.")
+
+
+def _check_output(name: str, role: str, output: Tensor, shape: Sequence[int]) -> None:
+    fault = _fault(output, shape)
+    if fault:
+        raise plugin_error(architectures, name, f"the {role} of {name!r} returned {fault}.")
+    if not output.requires_grad:
+        what = f"no gradient passes through the output of the {role} of {name!r}."
+        raise plugin_error(architectures, name, what, "Do not detach it, or compute it under torch.no_grad().")
+
+
+def _fault(values: Tensor, shape: Sequence[int]) -> str:
+    """Return how values differ from finite float32 of a shape; empty if they do not."""
+    found, expected = described(values), f"float32 {list(shape)}"
+    if found != expected:
+        return f"{found}, not {expected}"
+    return "" if bool(values.isfinite().all()) else "NaN or infinite values"
+
+
+def _check_gradients(name: str, nets: Mapping[str, nn.Module], logits: Tensor) -> None:
+    named = {role: _trainable(net) for role, net in nets.items()}
+    for role, parameters in named.items():
+        if not parameters:
+            raise plugin_error(architectures, name, f"the {role} of {name!r} has no trainable parameter.")
+    all_parameters = [parameter for trainable in named.values() for parameter in trainable.values()]
+    with blamed(architectures, name, "the gradient"):
+        gradients = iter(torch.autograd.grad(logits.mean(), all_parameters, allow_unused=True))
+    for role, trainable in named.items():
+        found = {parameter: next(gradients) for parameter in trainable}
+        missed = [parameter for parameter, gradient in found.items() if gradient is None]
+        if len(missed) == len(found):
+            raise plugin_error(architectures, name, f"no gradient reaches the {role} of {name!r}.", _NO_GRADIENT[role])
+        if missed:
+            owner = plugin_error(
+                architectures, name, f"no gradient reaches {_listed(missed)} of the {role} of {name!r}."
+            )
+            _log.warning("Warning: %s They are not trained.", owner)
+        for parameter, gradient in found.items():
+            if gradient is not None and not bool(gradient.isfinite().all()):
+                what = f"the gradient of {parameter!r} in the {role} of {name!r} holds NaN or infinite values."
+                raise plugin_error(architectures, name, what)
+
+
+_NO_GRADIENT = {
+    "generator": "The discriminator must pass gradients on to its input: do not detach it.",
+    "discriminator": "Its logits must depend on its parameters.",
+}
+
+
+def _trainable(net: nn.Module) -> dict[str, Tensor]:
+    return {name: parameter for name, parameter in net.named_parameters() if parameter.requires_grad}
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(map(repr, names[:NAMED])) + more
+
+
+def _at_least_two(rows: Tensor) -> Tensor:
+    """Return the rows, a single one twice."""
+    return torch.cat([rows, rows]) if len(rows) == 1 else rows

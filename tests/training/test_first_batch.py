@@ -1,0 +1,216 @@
+"""Plugins that break their contract are named before a run's folder is made; others are trained as before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ganzoo as package
+from ganzoo.config import resolve
+from ganzoo.data import open_batches, open_dataset
+from ganzoo.errors import PluginError
+from ganzoo.registry import datasets, recipes
+from ganzoo.training.first_batch import _at_least_two, check_first_batch
+from ganzoo.training.state import TrainingState
+from ganzoo.weights.model_config import model_config
+from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
+from tests.strange import install_strange
+
+FORWARD = "        return self.layers(z)"
+LOGITS = "        return self.layers(samples).squeeze(1)"
+BUILT = "        super().__init__()\n        self.layers = nn.Sequential(nn.Linear(latent.dim"
+DRAW = "    return torch.randn(num, 6, generator=generator)"
+LOAD = "    return SyntheticData(draw=draw)"
+
+BROKEN_NETS = {
+    "another width": (FORWARD, FORWARD + "[:, :5]", "the generator of 'strange-net' returned float32 [4, 5], not"),
+    "tuple": (FORWARD, FORWARD + ",", "the generator of 'strange-net' returned tuple, not float32 [4, 6]"),
+    "None": (FORWARD, "        pass", "the generator of 'strange-net' returned NoneType, not float32 [4, 6]"),
+    "another axis": (FORWARD, FORWARD + "[None]", "returned float32 [1, 4, 6], not float32 [4, 6]"),
+    "float64": (FORWARD, FORWARD + ".double()", "returned float64 [4, 6], not float32 [4, 6]"),
+    "NaN": (FORWARD, FORWARD + " / 0 * 0", "the generator of 'strange-net' returned NaN or infinite values"),
+    "detached": (FORWARD, FORWARD + ".detach()", "no gradient passes through the output of the generator"),
+    "changes z": (
+        FORWARD,
+        "        z.mul_(2)\n" + FORWARD,
+        "the generator of 'strange-net' changes its input in place",
+    ),
+    "raises": (FORWARD, "        raise ValueError('I only do 32 x 32')", "raised ValueError: I only do 32 x 32"),
+    "column of logits": (LOGITS, "        return self.layers(samples)", "returned float32 [4, 1], not float32 [4]"),
+    "changes samples": (
+        LOGITS,
+        "        samples.detach().mul_(2)\n" + LOGITS,
+        "the discriminator of 'strange-net' changes its input in place",
+    ),
+    "blind discriminator": (
+        LOGITS,
+        "        return self.layers(samples.detach()).squeeze(1)",
+        "no gradient reaches the generator of 'strange-net'",
+    ),
+    "infinite gradient": (
+        LOGITS,
+        "        x = self.layers(samples).squeeze(1)\n        return x * 0 + (x - x).abs().sqrt()",
+        "holds NaN or infinite values",
+    ),
+    "builder raises": (
+        BUILT,
+        "        raise ValueError('I only do 32 x 32')\n" + BUILT,
+        "build_generator of 'strange-net' raised ValueError: I only do 32 x 32",
+    ),
+    "reads a value": (BUILT, "        torch.ones(1).item()\n" + BUILT, "build_generator of 'strange-net' raised"),
+    "lazy": ("nn.Linear(config.width, 6)", "nn.LazyLinear(6)", "lazy parameter 'layers.2.weight'"),
+    "on meta": (
+        "nn.Linear(config.width, 6)",
+        "nn.Linear(config.width, 6, device='meta')",
+        "a module whose tensor 'layers.2.weight' is on the meta device",
+    ),
+    "a function": (
+        'deferred("ganzoo_strange.networks:Generator")',
+        "lambda *_: print",
+        "build_generator of 'strange-net' returned builtin_function_or_method, not a torch.nn.Module",
+    ),
+    "extra state": (
+        FORWARD,
+        FORWARD + "\n    def get_extra_state(self):\n        return {'steps': 1}",
+        "a module whose state '_extra_state' is not a tensor",
+    ),
+}
+BROKEN_DATA = {
+    "another width": (DRAW, DRAW + "[:, :5]", "draw of 'strange-points' returned float32 [2, 5], not float32 [2, 6]"),
+    "float64": (DRAW, DRAW + ".double()", "draw of 'strange-points' returned float64 [2, 6], not float32 [2, 6]"),
+    "draws None": (DRAW, "    pass", "draw of 'strange-points' returned NoneType, not float32 [2, 6]"),
+    "draw raises": (DRAW, "    raise KeyError('annotations')", "draw of 'strange-points' raised KeyError"),
+    "NaN": (DRAW, DRAW + " * float('nan')", "the first batch of 'strange-points' has NaN or infinite values"),
+    "list": (LOAD, "    return [1]", "load of 'strange-points' returned list, not ArrayData"),
+    "None": (LOAD, "    return None", "load of 'strange-points' returned NoneType, not ArrayData"),
+    "load raises": (
+        LOAD,
+        "    raise KeyError('annotations')",
+        "load of 'strange-points' raised KeyError: 'anno",
+    ),
+    "list of samples": (
+        LOAD,
+        "    return ArrayData(samples=[[0.0] * 6])",
+        "returned ArrayData whose samples are list, not a numpy array",
+    ),
+}
+BROKEN = {f"net: {key}": case for key, case in BROKEN_NETS.items()} | {
+    f"data: {key}": case for key, case in BROKEN_DATA.items()
+}
+
+
+@pytest.mark.parametrize(("before", "after", "message"), BROKEN.values(), ids=BROKEN)
+def test_what_breaks_its_contract_is_named_before_anything_is_written(
+    install_plugin: InstallPlugin, ganzoo: Ganzoo, cwd: Path, before: str, after: str, message: str
+) -> None:
+    install_strange(install_plugin, (before, after))
+    result = ganzoo("train", "strange-gan", "--seed", "0")
+    assert_two_lines(result, 1, "ganzoo-strange 0.3.1: ", message)
+    assert "bug in ganzoo" not in result.stderr
+    assert not list(cwd.iterdir())
+
+
+def test_images_out_of_range_are_refused(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    # Bytes that were not scaled: the commonest mistake with images.
+    as_images = [
+        ('kind="curve", shape=(6,)', 'kind="image", shape=(1, 2, 3)'),
+        ("        axes=CurveAxes(x=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0), lower=(-9.0,) * 6, upper=(9.0,) * 6),\n", ""),
+        (DRAW, "    return torch.rand(num, 1, 2, 3, generator=generator) * 255"),
+        (FORWARD, FORWARD + ".view(-1, 1, 2, 3)"),
+        (LOGITS, "        return self.layers(samples.flatten(1)).squeeze(1)"),
+    ]
+    install_strange(install_plugin, *as_images)
+    result = ganzoo("train", "strange-gan", "--seed", "0")
+    assert_two_lines(result, 1, "ganzoo-strange 0.3.1: the first batch of 'strange-points' has values from", "-1 to 1")
+
+
+def test_parameters_that_get_no_gradient_are_named_and_the_run_goes_on(
+    install_plugin: InstallPlugin, ganzoo: Ganzoo
+) -> None:
+    unused = ("        super().__init__()\n", "        super().__init__()\n        self.unused = nn.Linear(2, 2)\n")
+    install_strange(install_plugin, unused)
+    result = ganzoo("train", "strange-gan", "--seed", "0", "--out", "run")
+    assert result.returncode == 0
+    assert (
+        "ganzoo-strange 0.3.1: no gradient reaches 'unused.weight', 'unused.bias' of the generator of 'strange-net'."
+        in result.stderr
+    )
+
+
+def test_a_net_that_fails_later_is_named_too(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    counting = "        self.calls = getattr(self, 'calls', 0) + 1\n"
+    counting += "        if self.calls > 2:\n            raise ValueError('tired')\n"
+    install_strange(install_plugin, (FORWARD, counting + FORWARD))
+    result = ganzoo("train", "strange-gan", "--seed", "0", "--out", "run", "--set", "engine=eager")
+    assert_two_lines(result, 1, "ganzoo-strange 0.3.1: unexpected ValueError: tired", "the author of ganzoo-strange")
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("None", "compute of 'strange-mean' returned NoneType, not a number"),
+        ("inputs.samples.mean()", "compute of 'strange-mean' returned float32 [], not a number"),
+        ("{}['fid']", "compute of 'strange-mean' raised KeyError: 'fid'"),
+    ],
+    ids=["None", "tensor", "raises"],
+)
+def test_a_broken_metric_is_named(
+    install_plugin: InstallPlugin, ganzoo: Ganzoo, tmp_path: Path, returned: str, message: str
+) -> None:
+    install_strange(install_plugin, ("float(inputs.samples.mean().abs())", returned))
+    package.train("strange-gan", out=tmp_path / "run", settings={"seed": 0})
+    assert_two_lines(ganzoo("eval", tmp_path / "run"), 1, "ganzoo-strange 0.3.1: ", message)
+
+
+def test_what_a_plugin_prints_stays_out_of_json(install_plugin: InstallPlugin, ganzoo: Ganzoo, tmp_path: Path) -> None:
+    install_strange(install_plugin, ("def mean(inputs):\n", "def mean(inputs):\n    print('measuring')\n"))
+    package.train("strange-gan", out=tmp_path / "run", settings={"seed": 0})
+    result = ganzoo("eval", tmp_path / "run", "--json")
+    assert json.loads(result.stdout)["dataset"] == "strange-points"
+    assert "measuring" in result.stderr
+
+
+def test_the_traceback_of_a_plugin_is_shown_for_debugging(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    install_strange(install_plugin, (FORWARD, "        raise ValueError('I only do 32 x 32')"))
+    with pytest.raises(PluginError) as caught:
+        ganzoo("train", "strange-gan", GANZOO_DEBUG="1")
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def state_of(name: str, digits: Path, **settings: Any) -> TrainingState:
+    resolved = resolve(recipes.get(name), [], seed=0)
+    recipe = resolved.recipe
+    data = open_dataset(datasets.get(recipe.dataset), recipe.split, digits if recipe.dataset == "mnist" else None)
+    batches = open_batches(data, recipe.batch_size, 0, torch.device("cpu"), **settings)
+    return TrainingState(resolved, model_config(recipe, data.spec.sample), batches, torch.device("cpu"))
+
+
+# Curves that are drawn, digits in memory, and digits that a thread reads ahead; batch statistics and dropout.
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("quadratic-mlp", {}), ("mnist-mlp-dropout", {"place": "resident"}), ("mnist-mlp", {"place": "streamed"})],
+    ids=["drawn", "resident", "streamed"],
+)
+def test_the_check_changes_no_stream_no_weight_and_no_statistic(
+    name: str, settings: dict[str, Any], digits: Path
+) -> None:
+    state = state_of(name, digits, **settings)
+    before = {key: tensor.clone() for key, tensor in state.tensors().items()}
+    ambient = torch.get_rng_state()
+    check_first_batch(state)
+    after = state.tensors()
+    assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
+    assert torch.equal(torch.get_rng_state(), ambient)
+    checked, unchecked = state.batches.next(), state_of(name, digits, **settings).batches.next()
+    assert torch.equal(checked.samples, unchecked.samples)
+    state.batches.close()
+
+
+def test_a_process_with_one_row_checks_it_twice() -> None:
+    row = torch.ones(1, 3)
+    assert _at_least_two(row).shape == (2, 3)
+    assert _at_least_two(torch.ones(3, 3)).shape == (3, 3)

@@ -99,6 +99,7 @@ class GAN:
         *,
         seed: int | None = None,
         labels: int | Sequence[int] | None = None,
+        texts: str | Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Tensor:
         """Generate samples.
@@ -113,16 +114,18 @@ class GAN:
             seed: fixes the latents; None takes a random one.
             labels: class-conditional models only: one label for all, or one for each sample; None goes through the
                 classes in turn.
+            texts: text-conditional models only: one text, or several that the samples take in turn; None takes the
+                examples of the model's `TextSpec`.
             options: sampling options of the architecture, such as {"psi": 0.7}; the others have their defaults.
 
         Returns:
             float32 [num, *config.sample.shape] on the model's device; images in [-1, 1].
 
         Raises:
-            UsageError: num below 1, a seed below 0, values of other types, or labels or options that the model does not
-                have.
+            UsageError: num below 1, a seed below 0, values of other types, or labels, texts or options that the model
+                does not have.
         """
-        return torch.cat(list(self.stream(num, seed=seed, labels=labels, options=options)))
+        return torch.cat(list(self.stream(num, seed=seed, labels=labels, texts=texts, options=options)))
 
     def stream(
         self,
@@ -130,6 +133,7 @@ class GAN:
         *,
         seed: int | None = None,
         labels: int | Sequence[int] | None = None,
+        texts: str | Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
         batch_size: int | None = None,
         rows: slice = slice(None),
@@ -142,6 +146,7 @@ class GAN:
             num: how many, at least 1.
             seed: fixes the latents; None takes a random one.
             labels: as in `sample`.
+            texts: as in `sample`.
             options: as in `sample`.
             batch_size: samples in one pass, at least 1; None takes what is fast on the device. Another one changes no
                 latent, and samples by rounding only.
@@ -151,15 +156,15 @@ class GAN:
             float32 [batch_size, *config.sample.shape] on the model's device; the last one may be shorter.
 
         Raises:
-            UsageError: num or batch_size below 1, or labels or options that the model does not have; before the first
-                batch.
+            UsageError: num or batch_size below 1, or labels, texts or options that the model does not have; before the
+                first batch.
         """
         # Not a generator function itself: arguments are checked at the call, and only the samples are lazy.
         num = _whole(num, "the number of samples", 1)
         size = self.batch_size if batch_size is None else _whole(batch_size, "batch_size", 1)
         seed = _seed(seed)
         latents = latent_batches(self.config.latent, num, seed, size)
-        inputs = self._inputs(latents, self.label_batches(num, labels, size), num, seed, size)
+        inputs = self._inputs(latents, self._conditions(num, labels, texts, size), num, seed, size)
         start, stop, _ = rows.indices(num)
         # Batches of other rows are drawn and thrown away, which is cheap beside generating them.
         own = islice(enumerate(inputs), -(-start // size), -(-stop // size))
@@ -173,6 +178,7 @@ class GAN:
         frames: int = 96,
         seed: int | None = None,
         labels: int | Sequence[int] | None = None,
+        texts: str | Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Iterator[Tensor]:
         """Generate samples while their latents move in a loop from seed to seed.
@@ -183,6 +189,7 @@ class GAN:
             frames: steps of the loop, at least `keys`; the step after the last one is the first again.
             seed: fixes the latents; None takes a random one.
             labels: as in `sample`; they do not change on the way.
+            texts: as labels.
             options: as in `sample`.
 
         Yields:
@@ -196,7 +203,7 @@ class GAN:
                 f"cannot go through {keys} keys in {frames} frames of {num} samples.",
                 hint="Ask for at least 2 keys, as many frames as keys, and 1 sample.",
             )
-        first, chosen = _seed(seed), self.labels(num, labels)
+        first, condition = _seed(seed), next(self._conditions(num, labels, texts, num))
         latents = [sample_latents(self.config.latent, num, first + key) for key in range(keys)]
         for frame in range(frames):
             # Frame t lies at t * keys / frames on the loop: the integer part is the seed it comes from, the rest its
@@ -204,23 +211,24 @@ class GAN:
             key, share = divmod(frame * keys / frames, 1)
             start, end = latents[int(key)], latents[(int(key) + 1) % keys]
             between = interpolate_latents(self.config.latent, start, end, share)
-            yield self.generate(between, chosen, seed=first, options=options)
+            yield self.generate(between, condition, seed=first, options=options)
 
     def generate(
         self,
         latents: Tensor,
-        labels: Tensor | None = None,
+        condition: Tensor | None = None,
         *,
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
     ) -> Tensor:
-        """Map given latents [num, *latent.shape] (and labels int64 [num]) to samples [num, *sample.shape].
+        """Map given latents [num, *latent.shape] to samples [num, *sample.shape].
 
-        The seed fixes the noise of generators that have any.
+        A class-conditional model needs labels int64 [num] as condition, a text-conditional one texts int64 [num,
+        max_length] as `TextSpec.encode` gives them. The seed fixes the noise of generators that have any.
         """
         num, size = len(latents), self.batch_size
-        chosen = repeat(None) if labels is None else iter(labels.split(size))
-        inputs = enumerate(self._inputs(iter(latents.split(size)), chosen, num, seed, size))
+        conditions = repeat(None) if condition is None else iter(condition.split(size))
+        inputs = enumerate(self._inputs(iter(latents.split(size)), conditions, num, seed, size))
         return torch.cat(list(self._generated(inputs, seed, sampling_options(self.config, options), num // size)))
 
     def _inputs(
@@ -228,7 +236,7 @@ class GAN:
     ) -> Iterator[SampleInputs]:
         """Yield the inputs of each batch of `size`, with the noise of the seed."""
         noise = noise_batches(self.noise_shapes, num, seed, size)
-        # Not strict: without labels there is no end of conditions.
+        # Without a condition, there is no end of conditions.
         return map(SampleInputs, latents, conditions, noise)
 
     # On a generator function, torch turns gradients off only while a batch is computed, not while the caller has it.
@@ -287,6 +295,46 @@ class GAN:
             return (torch.arange(start, min(start + size, num)) % len(classes) for start in starts)
         chosen = self.labels(num, labels)
         return (None if chosen is None else chosen[start : start + size] for start in starts)
+
+    def texts(self, num: int, texts: str | Sequence[str] | None = None) -> list[str] | None:
+        """Return the text of each sample that `sample` uses; None for a model without texts. Raises UsageError."""
+        chosen = self._chosen_texts(texts)
+        return None if chosen is None else [chosen[index % len(chosen)] for index in range(num)]
+
+    def _chosen_texts(self, texts: str | Sequence[str] | None) -> Sequence[str] | None:
+        """Return the texts that samples take in turn, None for a model without texts. Raises UsageError."""
+        spec = self.config.sample.text
+        if spec is None:
+            if texts is not None:
+                raise UsageError("this model is not text-conditional.", hint="Leave the texts out.")
+            return None
+        chosen = spec.examples if texts is None else [texts] if isinstance(texts, str) else list(texts)
+        if not chosen or not all(isinstance(text, str) for text in chosen):
+            raise UsageError("texts must be one text or more.", hint='Pass texts="word", or a list of texts.')
+        try:
+            for text in chosen:
+                spec.encode(text)
+        except ValueError as error:
+            raise UsageError(
+                f"{error}.", hint=f"Texts have at most {spec.max_length} of the characters {spec.alphabet[:100]}."
+            ) from error
+        return chosen
+
+    def _conditions(
+        self,
+        num: int,
+        labels: int | Sequence[int] | None,
+        texts: str | Sequence[str] | None,
+        size: int,
+    ) -> Iterator[Tensor | None]:
+        """Yield the condition of each batch, without all of them in memory. Raises UsageError at once."""
+        chosen, spec = self._chosen_texts(texts), self.config.sample.text
+        by_class = self.label_batches(num, labels, size)  # refuses labels for a model of texts
+        if chosen is None or spec is None:
+            return by_class
+        encoded = torch.tensor([spec.encode(text) for text in chosen])  # [texts, max_length]
+        starts = range(0, num, size)
+        return (encoded[torch.arange(start, min(start + size, num)) % len(encoded)] for start in starts)
 
     def save(self, folder: str | Path) -> Path:
         """Write config.json and model.safetensors into a folder that `ganzoo.load` takes, and return the folder.

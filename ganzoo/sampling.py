@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import first_sentence
+from ganzoo.specs import SampleSpec
 from ganzoo.system.nested import map_tensors, tensors_of
 
 FEWEST_BATCHES = 32
@@ -26,13 +27,21 @@ class SampleInputs(NamedTuple):
     latents: Tensor
     """[batch, dim, *grid]."""
     condition: Tensor | None = None
-    """Labels int64 [batch] of a class-conditional model; None for others."""
+    """Labels int64 [batch] of a class-conditional model, texts int64 [batch, max_length] of a text-conditional one;
+    None for others."""
     noise: Mapping[str, Tensor] | None = None
     """Name -> [batch, *shape], for generators that declare noise; empty or None for others."""
 
     def to(self, device: torch.device) -> SampleInputs:
         """Return the inputs on a device."""
         return map_tensors(lambda tensor: tensor.to(device), self)
+
+
+def example_condition(sample: SampleSpec, batch: int) -> Tensor | None:
+    """Return a condition for a batch of a model's samples, of zeros; None for an unconditional model."""
+    if sample.text is not None:
+        return torch.zeros(batch, sample.text.max_length, dtype=torch.int64)
+    return None if sample.classes is None else torch.zeros(batch, dtype=torch.int64)
 
 
 def generate(

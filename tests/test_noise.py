@@ -179,7 +179,7 @@ def test_noise_is_drawn_in_a_recorded_step_as_in_an_eager_one(name: str) -> None
         with state.ambient_randomness():
             for _ in range(5):
                 taking.step()
-        assert taking.name == state.settings.engine
+        assert taking.name == state.settings.engine, taking.reason
     theirs = graph.tensors()
     assert all(torch.equal(tensor, theirs[key]) for key, tensor in eager.tensors().items() if "seconds" not in key)
 

@@ -23,7 +23,18 @@ from ganzoo.data import Batch, OpenedDataset
 from ganzoo.data.batches import draw_batch
 from ganzoo.errors import SettingsError
 from ganzoo.sampling import generate
-from ganzoo.specs import SGD, Adam, AdamW, ArrayData, Discriminators, Recipe, RegularizerInputs, RMSprop, SyntheticData
+from ganzoo.specs import (
+    SGD,
+    Adam,
+    AdamW,
+    ArrayData,
+    Discriminators,
+    Recipe,
+    RegularizerInputs,
+    RMSprop,
+    SyntheticData,
+    TextSpec,
+)
 from ganzoo.specs.optimizers import OPTIMIZER_KINDS, Optimizer
 from ganzoo.system.torch_private import foreach_lerp_
 from ganzoo.training.schedules import as_regularization, schedules, value_at
@@ -42,8 +53,8 @@ class Baseline:
     ) -> None:
         recipe, source = settings.recipe, f"recipe {settings.recipe.name}"
         self.recipe, self.device, self.batches = recipe, device, batches
-        self.num_classes = len(config.sample.classes or ())
         _check_usual(recipe)
+        self.num_classes, self.text = len(config.sample.classes or ()), config.sample.text
         self.noise_shapes = noise_shapes(config, source)
         self.loss = registry.losses.get(recipe.loss)
         self.regularizers = [
@@ -77,13 +88,16 @@ class Baseline:
         batches = [self._next_batch() for _ in range(recipe.discriminator_steps + self.loss.paired)]
         paired = batches.pop(0 if generator_first else -1) if self.loss.paired else None
         size = len((paired or batches[-1])[0])
-        shared_fakes = self._generate(size, None if paired is None else paired[1]) if recipe.share_fakes else None
+        labels = None if paired is None else paired[1]
+        if paired is None and self.text is not None:  # fakes get random labels, but the texts of real samples
+            labels = batches[-1][1]
+        shared_fakes = self._generate(size, labels) if recipe.share_fakes else None
         if generator_first:
-            loss_g = self._update_generator(size, paired, shared_fakes)
+            loss_g = self._update_generator(size, paired, labels, shared_fakes)
         for batch in batches:
             loss_d = self._update_discriminator(batch, shared_fakes)
         if not generator_first:
-            loss_g = self._update_generator(size, paired, shared_fakes)
+            loss_g = self._update_generator(size, paired, labels, shared_fakes)
         for scheduler in self.schedulers:
             scheduler.step()
         if self.generator_ema is not None and isinstance(recipe.ema_decay, float):
@@ -131,9 +145,11 @@ class Baseline:
                 parameter.data.clamp_(-recipe.weight_clip, recipe.weight_clip)
         return loss.item()
 
-    def _update_generator(self, size: int, paired: Samples | None, shared_fakes: Samples | None) -> float:
+    def _update_generator(
+        self, size: int, paired: Samples | None, labels: tuple[Tensor, ...] | None, shared_fakes: Samples | None
+    ) -> float:
         """Make the discriminator mistake fakes for real."""
-        fake, labels = shared_fakes or self._generate(size, None if paired is None else paired[1])
+        fake, labels = shared_fakes or self._generate(size, labels)
         numbers = self._augmentation_numbers(size)
         fake_logits, real_logits = self.discriminator(self._augmented(fake, numbers, 1), *labels), None
         if paired is not None:
@@ -159,7 +175,7 @@ class Baseline:
     def _next_batch(self) -> Samples:
         """Return real samples and, for a conditional model, their labels."""
         samples, labels = next(self.batches)
-        if not self.num_classes or labels is None:
+        if not (self.num_classes or self.text) or labels is None:
             return samples.to(self.device), ()
         return samples.to(self.device), (labels.to(self.device),)
 
@@ -217,13 +233,15 @@ def _clip(net: nn.Module, spec: Optimizer) -> None:
         nn.utils.clip_grad_norm_(net.parameters(), spec.clip_norm)
 
 
-def load_batches(dataset: OpenedDataset, batch_size: int, *, drop_last: bool = True) -> Iterator[Batch]:
-    """Yield shuffled batches on the CPU without end."""
+def load_batches(
+    dataset: OpenedDataset, batch_size: int, *, drop_last: bool = True, text: TextSpec | None = None
+) -> Iterator[Batch]:
+    """Yield shuffled batches on the CPU without end, with texts in place of labels for a text-conditional model."""
     if isinstance(dataset.data, SyntheticData):
         source = randomness.generator(0, "bench")
         while True:
-            yield draw_batch(dataset.data, batch_size, source, labels=True)
-    items = _Items(dataset.data, images=dataset.spec.sample.kind == "image")
+            yield draw_batch(dataset.data, batch_size, source, labels=True, text=text)
+    items = _Items(dataset.data, text, images=dataset.spec.sample.kind == "image")
     # In this process: worker processes would take cores that the other variants do not get.
     loader = DataLoader(items, batch_size=batch_size, shuffle=True, drop_last=drop_last)
     while True:
@@ -231,22 +249,25 @@ def load_batches(dataset: OpenedDataset, batch_size: int, *, drop_last: bool = T
             yield Batch(samples, labels)
 
 
-class _Items(Dataset[tuple[Tensor, int]]):
+class _Items(Dataset[tuple[Tensor, int | Tensor]]):
     """One sample at a time; images as torchvision's datasets give them: array -> PIL -> tensor -> [-1, 1]."""
 
-    def __init__(self, data: ArrayData, *, images: bool) -> None:
+    def __init__(self, data: ArrayData, text: TextSpec | None, *, images: bool) -> None:
         from torchvision import transforms  # slow to import, only needed here
 
         self.samples, self.labels, self.images = np.asarray(data.samples), data.labels, images
+        self.texts, self.text = data.texts, text
         self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.5, 0.5)])
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, int | Tensor]:
         from PIL import Image
 
-        label = 0 if self.labels is None else int(self.labels[index])
+        label: int | Tensor = 0 if self.labels is None else int(self.labels[index])
+        if self.text is not None and self.texts is not None:
+            label = torch.tensor(self.text.encode(self.texts[index].decode()))
         if not self.images:
             return torch.from_numpy(self.samples[index].copy()), label
         pixels = self.samples[index].transpose(1, 2, 0)  # [height, width, channels]

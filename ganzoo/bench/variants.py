@@ -107,7 +107,7 @@ class _Baseline(Runner):
         super().__init__(device)
         self.batch = settings.recipe.batch_size
         self.images_per_step = settings.recipe.discriminator_steps * self.batch
-        batches = load_batches(dataset, self.batch, drop_last=settings.recipe.drop_last)
+        batches = load_batches(dataset, self.batch, drop_last=settings.recipe.drop_last, text=config.sample.text)
         self._loop = Baseline(settings, config, batches, device)
 
     def run(self, steps: int) -> None:
@@ -131,6 +131,7 @@ class _Engine(Runner):
             settings.data,
             drop_last=recipe.drop_last,
             conditional=recipe.conditional,
+            text=config.sample.text,
         )
         self._state = TrainingState(settings, config, batches, device)
         self._engine = Engine(self._state)

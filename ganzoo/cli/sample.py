@@ -28,6 +28,10 @@ def sample(
     num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples.")] = 64,
     seed: Seed = None,
     label: Annotated[str | None, typer.Option(help="Name of the class, for class-conditional models.")] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option("--text", help="A text, for text-conditional models; several are taken in turn."),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Sampling option; `ganzoo show ARCHITECTURE` lists them."),
@@ -60,7 +64,11 @@ def sample(
     write = None if target is None else sample_writer(target, shard_size=shard_size, interpolate=interpolate)
     with download_bars() as access:
         gan = load(reference, device=device, access=access)
-    choices: Choices = {"labels": class_index(gan, label), "options": assignments_layer(assignments or ()).values}
+    choices: Choices = {
+        "labels": class_index(gan, label),
+        "texts": texts or None,
+        "options": assignments_layer(assignments or ()).values,
+    }
     chosen_seed = random_seed() if seed is None else seed
     if write is None:
         with cpu_threads(threads):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from ganzoo.data.rows import RowFile, resident, to_float
 from ganzoo.data.streaming import Prefetcher
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import DatasetError, SettingsError
-from ganzoo.specs import SyntheticData
+from ganzoo.specs import ArrayData, SyntheticData, TextSpec
 from ganzoo.system.memory import free_memory
 
 MAX_RESIDENT_FRACTION = 0.4
@@ -33,7 +34,8 @@ class Batch(NamedTuple):
     samples: Tensor
     """float32 [batch, *shape]; images in [-1, 1]."""
     labels: Tensor | None
-    """int64 [batch], or None for a set without classes."""
+    """int64 [batch], or None for a set without classes. For a text-conditional model the texts of the samples, int64
+    [batch, max_length]."""
 
 
 PreparedBatch = tuple[Tensor, ...]
@@ -84,6 +86,7 @@ def open_batches(
     *,
     drop_last: bool = True,
     conditional: bool = False,
+    text: TextSpec | None = None,
 ) -> Batches:
     """Return the training batches of a dataset.
 
@@ -97,18 +100,20 @@ def open_batches(
         processes: those that share each batch.
         drop_last: whether to leave out the incomplete last batch of each epoch; synthetic data has no epochs.
         conditional: whether every batch needs labels.
+        text: for text-conditional models, whose batches have texts in place of labels.
 
-    Raises DatasetError when the dataset is smaller than one batch or lacks labels, SettingsError for a last batch that
-    cannot be used.
+    Raises DatasetError when the dataset is smaller than one batch or lacks labels or texts, SettingsError for a last
+    batch that cannot be used.
     """
-    labelled = dataset.data.draw_labels if isinstance(dataset.data, SyntheticData) else dataset.data.labels
-    if conditional and labelled is None:
+    what = "labels" if text is None else "texts"
+    synthetic = isinstance(dataset.data, SyntheticData)
+    if conditional and getattr(dataset.data, f"draw_{what}" if synthetic else what) is None:
         raise DatasetError(
-            f"{dataset.spec.name} {dataset.split} has no labels to condition on.",
-            hint="Set conditional=false, or choose a dataset with labels.",
+            f"{dataset.spec.name} {dataset.split} has no {what} to condition on.",
+            hint=f"Set conditional=false, or choose a dataset with {what}.",
         )
     if isinstance(dataset.data, SyntheticData):
-        return DrawnBatches(dataset.data, batch_size, seed, device, processes, conditional=conditional)
+        return DrawnBatches(dataset.data, batch_size, seed, device, processes, conditional=conditional, text=text)
     samples, labels = dataset.data.samples, dataset.data.labels
     if len(samples) < batch_size:
         raise DatasetError(
@@ -122,11 +127,29 @@ def open_batches(
         copies = 1 if device.type == "cuda" else processes.local_world_size
         place = "resident" if samples.nbytes * copies <= MAX_RESIDENT_FRACTION * free_memory(device) else "streamed"
     device_labels = None if labels is None else resident(RowFile.of(labels), device)
+    if text is not None:
+        device_labels = _encoded(dataset, text).to(device)
     if place == "resident":
         order = Order(len(samples), batch_size, seed, device, processes, drop_last=drop_last)
         return ResidentBatches(resident(RowFile.of(samples), device), device_labels, order)
     order = Order(len(samples), batch_size, seed, torch.device("cpu"), processes, drop_last=drop_last)
     return StreamedBatches(RowFile.of(samples), device_labels, order, device)
+
+
+def _encoded(dataset: OpenedDataset, text: TextSpec) -> Tensor:
+    """Return the texts of a dataset as networks get them, int16 [num, max_length]. Raises DatasetError."""
+    assert isinstance(dataset.data, ArrayData)
+    assert dataset.data.texts is not None
+    # Each text once: seven million images show ninety thousand words.
+    distinct, which = np.unique(dataset.data.texts, return_inverse=True)
+    try:
+        rows = [text.encode(content.decode()) for content in distinct.tolist()]
+    except ValueError as error:
+        raise DatasetError(
+            f"{dataset.spec.name} {dataset.split}: {error}.",
+            hint="The TextSpec of the dataset must cover all of its texts: report this to its plugin's author.",
+        ) from error
+    return torch.from_numpy(np.array(rows, np.int16)[which])
 
 
 def _check_last_batch(size: int, processes: Processes) -> None:
@@ -188,7 +211,7 @@ class ResidentBatches(Batches):
     def materialize(self, prepared: PreparedBatch) -> Batch:
         """Gather the samples of those indices."""
         (index,) = prepared
-        return Batch(to_float(self._samples[index]), None if self._labels is None else self._labels[index])
+        return Batch(to_float(self._samples[index]), None if self._labels is None else self._labels[index].long())
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the number of batches taken."""
@@ -224,7 +247,7 @@ class StreamedBatches(Batches):
         # Only from pinned memory may the copy run behind the host's back: the allocator keeps pinned memory until the
         # copy is done. On MPS, an unpinned source could be freed and reused while it is still being read.
         moved = samples.to(self._device, non_blocking=samples.is_pinned())
-        return (moved,) if self._labels is None else (moved, self._labels[index.to(self._device)])
+        return (moved,) if self._labels is None else (moved, self._labels[index.to(self._device)].long())
 
     def materialize(self, prepared: PreparedBatch) -> Batch:
         """Scale the samples."""
@@ -247,19 +270,35 @@ class StreamedBatches(Batches):
             self._prefetcher = None
 
 
-def draw_batch(data: SyntheticData, num: int, source: torch.Generator, *, labels: bool) -> Batch:
-    """Draw samples of a synthetic dataset, and their labels if wanted; `source` continues after the samples."""
+def draw_batch(
+    data: SyntheticData, num: int, source: torch.Generator, *, labels: bool, text: TextSpec | None = None
+) -> Batch:
+    """Draw samples of a synthetic dataset, and their labels, or texts, if wanted; `source` continues after the samples.
+
+    Raises DatasetError for a text that the spec does not cover.
+    """
+    draw_rows = data.draw_labels if text is None else data.draw_texts
     before = source.get_state()
     samples = data.draw(num, source)
-    if not labels or data.draw_labels is None:
+    if not labels or draw_rows is None:
         return Batch(samples, None)
     # Labels are drawn from the state that the samples were drawn from. The state after the samples is restored, so that
     # the sequence of samples is the same with and without labels.
     after = source.get_state()
     source.set_state(before)
-    drawn = data.draw_labels(num, source)
+    rows = draw_rows(num, source)
     source.set_state(after)
-    return Batch(samples, drawn)
+    if isinstance(rows, Tensor):
+        return Batch(samples, rows)
+    assert text is not None
+    try:
+        encoded = [text.encode(content) for content in rows]
+    except ValueError as error:
+        raise DatasetError(
+            f"a drawn sample does not fit the TextSpec of its dataset: {error}.",
+            hint="Report this to the author of the dataset's plugin.",
+        ) from error
+    return Batch(samples, torch.tensor(encoded, device=samples.device))
 
 
 class DrawnBatches(Batches):
@@ -276,18 +315,19 @@ class DrawnBatches(Batches):
         processes: Processes = SINGLE_PROCESS,
         *,
         conditional: bool = False,
+        text: TextSpec | None = None,
     ) -> None:
         self._data, self._batch_size, self._processes = data, batch_size, processes
-        self._conditional = conditional
+        self._conditional, self._text = conditional, text
         self._source = randomness.generator(seed, "data", device=device)
 
     def prepare(self) -> PreparedBatch:
         """Draw the global batch on every rank and keep the own rows; here, because a draw may need the host."""
-        drawn = draw_batch(self._data, self._batch_size, self._source, labels=self._conditional)
+        drawn = draw_batch(self._data, self._batch_size, self._source, labels=self._conditional, text=self._text)
         return tuple(self._processes.local_rows(part) for part in drawn if part is not None)
 
     def materialize(self, prepared: PreparedBatch) -> Batch:
-        """Return the samples, with labels for a conditional model."""
+        """Return the samples, with labels or texts for a conditional model."""
         samples, *labels = prepared
         return Batch(samples, labels[0] if labels else None)
 

@@ -10,6 +10,7 @@ import os
 import platform
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -125,12 +126,15 @@ class Evaluator:
         if gan.config.sample.shape == self.dataset.sample.shape:  # else the metrics say that the model does not fit
             self._real.open()  # missing files are reported before samples are generated
         values: dict[str, list[float]] = {metric.name: [] for metric in self._metrics}
+        texts = None
+        if gan.config.sample.text is not None and self.protocol.split is not None:
+            texts = self._real.texts()  # those that the real samples show, so that the two sides can be compared
         seconds = 0.0
         for seed in self.protocol.seeds:
             started = time.perf_counter()
-            samples = generate(gan, self.protocol.num_samples, seed, self._processes)
+            samples = generate(gan, self.protocol.num_samples, seed, self._processes, texts)
             seconds += time.perf_counter() - started
-            inputs = GeneratedSamples(samples, gan, self._real, self._extractors)
+            inputs = GeneratedSamples(samples, gan, texts, self._real, self._extractors)
             # On every rank: features were gathered, so all compute the same values.
             for metric in self._metrics:
                 value = compute(metric, inputs)
@@ -194,13 +198,13 @@ def compute(metric: MetricSpec, inputs: MetricInputs) -> float:
     return float(value)
 
 
-def generate(gan: GAN, num: int, seed: int, processes: Processes) -> Tensor:
+def generate(gan: GAN, num: int, seed: int, processes: Processes, texts: Sequence[str] | None = None) -> Tensor:
     """Return the samples that `gan.sample` returns, on the CPU of every rank. Raises EvaluationError for NaN."""
     shards = processes.shards(num, BLOCK)
     own = shards[processes.rank]
     with processes.sharing_errors():
         nothing = torch.empty(0, *gan.config.sample.shape, device=gan.device)  # few samples for many ranks
-        part = torch.cat([nothing, *gan.stream(num, seed=seed, rows=own)]).cpu()
+        part = torch.cat([nothing, *gan.stream(num, seed=seed, texts=texts, rows=own)]).cpu()
     samples = processes.all_gather_rows(part, shards)
     if not samples.isfinite().all():
         raise EvaluationError("the samples hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
@@ -210,9 +214,17 @@ def generate(gan: GAN, num: int, seed: int, processes: Processes) -> Tensor:
 class GeneratedSamples:
     """The `MetricInputs` of one seed."""
 
-    def __init__(self, samples: Tensor, gan: GAN, real: RealSamples, extractors: Extractors) -> None:
+    def __init__(
+        self,
+        samples: Tensor,
+        gan: GAN,
+        texts: Sequence[str] | None,
+        real: RealSamples,
+        extractors: Extractors,
+    ) -> None:
         self.samples, self.sample = samples, gan.config.sample
         self.labels = gan.labels(len(samples))
+        self.texts: Sequence[str] | None = gan.texts(len(samples), texts)
         self.real, self.real_features, self.cached_real = real.samples, real.features, real.cached
         self.real_texts, self.vocabulary = real.texts, real.vocabulary
         self.cached = Cache()

@@ -10,6 +10,7 @@ from typing import Any
 
 from ganzoo.errors import GanzooError
 from ganzoo.registry import recipes
+from ganzoo.specs import SampleSpec, Schedule
 from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.weights.manifest import measured
@@ -54,7 +55,7 @@ def _metadata(facts: CardFacts) -> str:
     data = ModelCardData(
         license=facts.license,
         library_name="ganzoo",
-        pipeline_tag=None if facts.config.sample.classes is not None else "unconditional-image-generation",
+        pipeline_tag=_pipeline_tag(facts.config.sample),
         tags=["ganzoo", "gan", facts.config.architecture, facts.config.recipe],
         datasets=[facts.config.dataset],
         model_name=facts.repo_id.partition("/")[2],
@@ -63,10 +64,19 @@ def _metadata(facts: CardFacts) -> str:
     return str(data.to_yaml())
 
 
+def _pipeline_tag(sample: SampleSpec) -> str | None:
+    """Return the Hub's name of what the model does; None where the Hub has no name for it."""
+    if sample.text is not None:
+        return "text-to-image" if sample.kind == "image" else None
+    return None if sample.classes is not None else "unconditional-image-generation"
+
+
 def _text(facts: CardFacts) -> str:
     config = facts.config
     shape, latent_shape = (" × ".join(map(str, spec.shape)) for spec in (config.sample, config.latent))
-    labels = ", labels=0" if config.sample.classes is not None else ""
+    condition = ", labels=0" if config.sample.classes is not None else ""
+    if config.sample.text is not None:
+        condition = f", texts={json.dumps(config.sample.text.examples[0], ensure_ascii=False)}"
     drawn, sample = config.sample.kind != "tensor", f"ganzoo sample hf:{facts.repo_id} --num 64 --seed 0 --out"
     parts = [
         f"# {facts.repo_id.partition('/')[2]}\n",
@@ -79,7 +89,7 @@ def _text(facts: CardFacts) -> str:
         "```python",
         "import ganzoo",
         "",
-        f'samples = ganzoo.load("hf:{facts.repo_id}").sample(64, seed=0{labels})',
+        f'samples = ganzoo.load("hf:{facts.repo_id}").sample(64, seed=0{condition})',
         "```\n",
         "The weights are safetensors; nothing is unpickled. "
         + (f"The picture above is `{sample} samples.png`.\n" if drawn else f"As an array: `{sample} samples.npy`.\n"),
@@ -145,7 +155,7 @@ def _training(facts: CardFacts) -> list[str]:
 
 def retraining_command(settings: Mapping[str, Any]) -> str:
     """Return the command that trains the same model again: the recipe, the seed, and the settings that differ."""
-    trained = settings["recipe"]
+    trained = _with_schedules(settings["recipe"])
     parts = ["ganzoo train", shlex.quote(trained["name"]), f"--seed {settings['seed']}"]
     try:
         recipe = plain(recipes.get(trained["name"]))
@@ -160,6 +170,19 @@ def retraining_command(settings: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
+def _with_schedules(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a recipe as it is written today: the oldest weights come from an Adam with a `decay` of its own."""
+    optimizers = {}
+    for net, settings in recipe.get("optimizers", {}).items():
+        if "kind" not in settings:
+            fields, rate = {key: value for key, value in settings.items() if key != "decay"}, settings["learning_rate"]
+            if settings.get("decay") == "linear":
+                rate = plain(Schedule(kind="linear", start=rate, end=0.0))
+            settings = {"kind": "adam", "clip_norm": None, **fields, "learning_rate": rate}
+        optimizers[net] = settings
+    return {**recipe, "optimizers": optimizers} if optimizers else recipe
+
+
 RECIPE_TEXTS = frozenset({"summary", "source", "notes"})
 """Fields of a recipe that do not change what it trains."""
 
@@ -167,12 +190,14 @@ RECIPE_TEXTS = frozenset({"summary", "source", "notes"})
 def _assignments(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the settings, by dotted key, that change one document into the other.
 
-    --set cannot delete a key, so a table that loses one is set as a whole.
+    --set cannot delete a key, so a table that loses one is set as a whole; and so is one of another kind, because
+    setting the kind alone brings its defaults.
     """
     found: dict[str, Any] = {}
     for key, value in after.items():
         old = before.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping) and old.keys() <= value.keys():
+        tables = isinstance(value, Mapping) and isinstance(old, Mapping)
+        if tables and old.keys() <= value.keys() and old.get("kind") == value.get("kind"):
             found |= _assignments(old, value, f"{prefix}{key}.")
         elif value != old:
             found[prefix + key] = value

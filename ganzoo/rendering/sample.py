@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -54,6 +54,7 @@ def sample(
     out: str | os.PathLike[str],
     seed: int | None = None,
     label: str | int | None = None,
+    text: str | Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
     shard_size: int | None = None,
     interpolate: int | None = None,
@@ -72,6 +73,8 @@ def sample(
             that ends in a slash or has no suffix (a PNG for each sample, for tensors a .npy).
         seed: fixes the samples; None takes a random one.
         label: class-conditional models only: one class, by name or number; None goes through the classes in turn.
+        text: text-conditional models only: a text, or several that the samples take in turn; None takes the model's
+            examples.
         options: sampling options of the architecture, such as {"psi": 0.7}.
         shard_size: write tar shards of this many samples into the folder, as webdataset reads them.
         interpolate: write a loop through this many seeds, at least 2, into `x.gif` or `x.webp`.
@@ -80,14 +83,14 @@ def sample(
         progress: called with the number of samples written so far, and of all samples.
 
     Raises:
-        UsageError: a name of no known format, a folder that is not empty, options that exclude each other, a label or
-            an option that the model does not have, a picture or animation of tensors, which are not drawn, or of more
-            samples than one picture can show.
+        UsageError: a name of no known format, a folder that is not empty, options that exclude each other, a label, a
+            text or an option that the model does not have, a picture or animation of tensors, which are not drawn, or
+            of more samples than one picture can show.
         GanzooError: what loading raises, or a file that cannot be written.
     """
     write = sample_writer(os.fspath(out), shard_size=shard_size, interpolate=interpolate)
     gan = load(reference, device=device, access=access) if isinstance(reference, str | os.PathLike) else reference
-    choices: Choices = {"labels": class_index(gan, label), "options": options}
+    choices: Choices = {"labels": class_index(gan, label), "texts": text, "options": options}
     return write(gan, num, random_seed() if seed is None else seed, choices, progress)
 
 
@@ -95,6 +98,7 @@ class Choices(TypedDict):
     """What is chosen for all samples: arguments of `GAN.sample` by name."""
 
     labels: int | None
+    texts: str | Sequence[str] | None
     options: Mapping[str, Any] | None
 
 

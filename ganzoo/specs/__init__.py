@@ -24,7 +24,7 @@ from ganzoo.specs.losses import (
 )
 from ganzoo.specs.optimizers import SGD, Adam, AdamW, Optimizers, OptimizerSpec, RegisteredOptimizer, RMSprop
 from ganzoo.specs.registration import API_VERSION
-from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleKind, SampleSpec, Size
+from ganzoo.specs.samples import CurveAxes, LatentSpec, SampleKind, SampleSpec, Size, TextSpec
 from ganzoo.specs.schedules import Number, Points, Schedule
 from ganzoo.specs.training import AdaptiveProbability, Rate, Recipe, Regularization
 
@@ -67,4 +67,5 @@ __all__ = [
     "Size",
     "StreamedData",
     "SyntheticData",
+    "TextSpec",
 ]

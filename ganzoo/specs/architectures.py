@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganzoo.specs.registration import registered
 from ganzoo.specs.samples import LatentSpec, SampleSpec
@@ -31,13 +31,15 @@ class ArchitectureSpec:
     that only the discriminator reads a default: generators are imported without their discriminator."""
     build_generator: Callable[[Any, LatentSpec, SampleSpec], torch.nn.Module]
     """(config, latent, sample) -> module; module(z [batch, dim, *grid]) -> [batch, *sample.shape].
-    When `sample.classes` is given: module(z, labels), labels int64 [batch]. With `noise`: module(…, noise={name: tensor
+    When `sample.classes` is given: module(z, labels), labels int64 [batch]. When `sample.text` is given: module(z,
+    texts), texts int64 [batch, max_length] as `TextSpec.encode` gives them. With `noise`: module(…, noise={name: tensor
     [batch, *shape]})."""
     build_discriminator: Callable[[Any, SampleSpec], torch.nn.Module] | None
-    """(config, sample) -> module; module(samples [batch, *sample.shape] (, labels)) -> raw logits [batch]. None: its
-    generators can be imported and sampled, but not trained."""
-    conditional: bool = False
-    """Whether the builders understand `sample.classes`."""
+    """(config, sample) -> module; module(samples [batch, *sample.shape] (, labels or texts)) -> raw logits [batch].
+    None: its generators can be imported and sampled, but not trained."""
+    conditions: tuple[Literal["classes", "text"], ...] = ()
+    """What the networks can be conditioned on: which of `sample.classes` and `sample.text` the builders understand. A
+    model has one condition, or none; builders see only that one. Others may be added."""
     latent_grid: bool = False
     """Whether the generator takes latents with a grid, [batch, dim, *grid]."""
     noise: Callable[[Any, SampleSpec], Mapping[str, tuple[int, ...]]] | None = None

@@ -120,7 +120,10 @@ class MetricInputs(Protocol):
     sample: SampleSpec
     """What one sample is."""
     labels: torch.Tensor | None
-    """int64 [num], the classes that a conditional model was asked for; None for others."""
+    """int64 [num], the classes that a class-conditional model was asked for; None for others."""
+    texts: Sequence[str] | None
+    """[num], the texts that a text-conditional model was asked for: those of the real samples in turn, or, without real
+    texts, the examples of its `TextSpec`. None for others."""
 
     def real(self) -> torch.Tensor:
         """Return the real samples of the protocol's split, same shape and range. Raises EvaluationError without any."""

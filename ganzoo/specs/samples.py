@@ -35,6 +35,40 @@ class CurveAxes:
             raise ValueError("CurveAxes.lower must not be above CurveAxes.upper")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextSpec:
+    """The texts that a model can be conditioned on. Raises ValueError when its fields contradict each other."""
+
+    alphabet: Annotated[str, Len(1, 30_000)]
+    """Every character that a text may have; no character twice."""
+    max_length: Annotated[int, Interval(ge=1, le=1024)]
+    """Characters of the longest text."""
+    examples: Annotated[tuple[str, ...], Len(1, 1000)]
+    """Texts that samples take in turn when none are asked for: in pictures of a training, for example."""
+
+    def __post_init__(self) -> None:
+        if not self.alphabet or len(set(self.alphabet)) < len(self.alphabet):
+            raise ValueError("TextSpec.alphabet must have at least one character, and no character twice")
+        if not self.examples:
+            raise ValueError("TextSpec.examples must have at least one text")
+        for text in self.examples:
+            self.encode(text)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Return what networks get for a text: [max_length], 1 for the first character of the alphabet, 0 for padding.
+
+        Raises ValueError for a text that is too long or has a character outside of the alphabet.
+        """
+        if len(text) > self.max_length:
+            raise ValueError(f"the text {text[:100]!r} is longer than {self.max_length} characters")
+        indices = [1 + self.alphabet.find(character) for character in text]
+        if 0 in indices:
+            raise ValueError(
+                f"the text {text!r} has {text[indices.index(0)]!r}, which is not in {self.alphabet[:100]!r}"
+            )
+        return (*indices, *[0] * (self.max_length - len(indices)))
+
+
 SampleKind = Literal["curve", "image", "tensor"]
 """What `SampleSpec` says of each."""
 
@@ -59,6 +93,9 @@ class SampleSpec:
     classes: Annotated[tuple[str, ...], Len(1, 100_000)] | None = None
     """Name of each class, by label; no name twice. Builders see it only when the model is class-conditional, else
     None."""
+    text: TextSpec | None = None
+    """The texts that are on samples, or that describe them. Builders see it only when the model is conditioned on text,
+    else None."""
     axes: CurveAxes | None = None
     """Curves only: x values, and the band that contains every real curve, of every channel. Without axes, curves are
     drawn over their index."""

@@ -79,7 +79,10 @@ class Recipe:
     steps: Annotated[int, Interval(ge=1, le=1 << 40)]
     """Generator updates."""
     conditional: bool = False
-    """Whether both networks get the labels."""
+    """Whether both networks get a condition."""
+    condition: Literal["classes", "text"] = "classes"
+    """The condition of a conditional model: the class or the text of each sample. While training, generated samples get
+    random classes, or the texts of real samples."""
     loss: str = "bce"
     """Name of a registered loss."""
     discriminator_loss: Literal["sum", "mean"] = "sum"

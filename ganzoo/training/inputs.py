@@ -60,11 +60,11 @@ class GeneratorInputs(NamedTuple):
     noise: dict[str, Tensor]
     """As for the discriminator."""
     labels: Tensor | None
-    """int64 [batch], for which a conditional model generates; None for others."""
+    """int64 [batch], for which a conditional model generates, or texts int64 [batch, max_length]; None for others."""
     augment: Tensor | None
     """As for the discriminator."""
-    image_noise: Tensor | None
-    """[batch, *shape], standard normal, for regularizers; None without any."""
+    directions: Tensor | None
+    """[batch, *shape], standard normal, for regularizers of the generator; None without any."""
 
 
 class StepInputs(NamedTuple):
@@ -104,10 +104,10 @@ def materialize(state: TrainingState, prepared: PreparedInputs) -> StepInputs:
 
     # The order of these lines is the order of the random numbers.
     if recipe.update_order == "generator_first":
-        generator = _for_generator(state, real, size, prepared.regularizers)
+        generator = _for_generator(state, real, batches[-1], size, prepared.regularizers)
     discriminator = tuple(_for_discriminator(state, batch, prepared.regularizers) for batch in batches)
     if recipe.update_order == "discriminator_first":
-        generator = _for_generator(state, real, size, prepared.regularizers)
+        generator = _for_generator(state, real, batches[-1], size, prepared.regularizers)
     return StepInputs(generator, discriminator, state.schedules.scheduled(prepared.numbers, prepared.regularizers))
 
 
@@ -134,17 +134,21 @@ def is_full(state: TrainingState, prepared: PreparedInputs) -> bool:
 
 
 def _for_generator(
-    state: TrainingState, real: Batch | None, size: int, regularizers: tuple[str, ...]
+    state: TrainingState, real: Batch | None, last: Batch, size: int, regularizers: tuple[str, ...]
 ) -> GeneratorInputs:
+    """Return the generator's inputs; `last` is the discriminator's last batch of real samples."""
     classes = state.config.sample.classes
     latents, noise, labels = _latents(state, size), _noise(state, size), None
     # A paired loss compares samples of one class, so its fakes take the labels of the real samples beside them.
     if classes is not None:
         labels = _labels(state, size, len(classes)) if real is None else real.labels
+    # Random letters are not texts, so the texts of real samples are taken (Reed et al., arXiv:1605.05396, algorithm 1).
+    if state.config.sample.text is not None:
+        labels = last.labels if real is None else real.labels
     augment = _augment(state, size)
     regularized = any(state.networks.regularizers_of("generator", regularizers))
-    image_noise = _normal(state, size, *state.config.sample.shape) if regularized else None
-    return GeneratorInputs(real, latents, noise, labels, augment, image_noise)
+    directions = _normal(state, size, *state.config.sample.shape) if regularized else None
+    return GeneratorInputs(real, latents, noise, labels, augment, directions)
 
 
 def _for_discriminator(state: TrainingState, real: Batch, regularizers: tuple[str, ...]) -> DiscriminatorInputs:

@@ -237,6 +237,7 @@ def _prepare(
             processes,
             drop_last=recipe.drop_last,
             conditional=recipe.conditional,
+            text=described.sample.text,
         )
         return TrainingState(settings, described, batches, device, processes), dataset.digest
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import TrainingError
 from ganzoo.rendering import read_picture
+from ganzoo.sampling import example_condition
 from ganzoo.specs import SampleSpec
 from ganzoo.training.run import Run, expendable
 from ganzoo.training.state import TrainingState
@@ -89,8 +90,8 @@ def open_events(run: Run, state: TrainingState) -> Iterator[Events]:
 
 def _add_graphs(run: Run, state: TrainingState) -> None:
     """Write the graphs of both nets, once per run; for a net that cannot be traced, write why."""
-    sample, classes = state.config.sample, state.config.sample.classes
-    labels = () if classes is None else (torch.zeros(_BATCH, dtype=torch.int64),)
+    sample, condition = state.config.sample, example_condition(state.config.sample, _BATCH)
+    labels = () if condition is None else (condition,)
     nets: dict[str, tuple[nn.Module, Tensor]] = {
         "generator": (state.trained_generator, torch.zeros(_BATCH, *state.config.latent.shape)),
         "discriminator": (state.networks.discriminator, torch.zeros(_BATCH, *sample.shape)),

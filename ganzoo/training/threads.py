@@ -7,7 +7,7 @@ import os
 import torch
 
 from ganzoo.config import TrainingSettings
-from ganzoo.sampling import generate
+from ganzoo.sampling import example_condition, generate
 from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, noise_shapes
 from ganzoo.weights.model_config import ModelConfig
 
@@ -46,11 +46,11 @@ def _flops(settings: TrainingSettings, config: ModelConfig) -> float:
     )
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), torch.device("meta"):
-            labels = None if config.sample.classes is None else torch.empty(num, dtype=torch.int64)
+            condition = example_condition(config.sample, num)
             noise = {name: torch.empty(num, *shape) for name, shape in noise_shapes(config, source).items()}
             with FlopCounterMode(display=False) as counter:
-                samples = generate(generator, torch.empty(num, *config.latent.shape), labels, noise)
-                discriminator(samples) if labels is None else discriminator(samples, labels)
+                samples = generate(generator, torch.empty(num, *config.latent.shape), condition, noise)
+                discriminator(samples) if condition is None else discriminator(samples, condition)
     except Exception:  # a plugin's net may look at values, which do not exist on the meta device
         return float("inf")
     return float(counter.get_total_flops())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
     """Return a function that builds the generator. Raises SettingsError, UnknownNameError, PluginError."""
     spec = _architecture(config, source)
     values = architecture_config(spec, config.config, source)
-    _check_conditional(config, spec.conditional, source)
+    _check_condition(config, spec.conditions, source)
     if config.latent.grid and not spec.latent_grid:
         raise SettingsError(
             f"{source}: the architecture {config.architecture!r} takes latents of one axis, not "
@@ -59,7 +59,7 @@ def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.M
             hint="Import weights for it with `ganzoo import`, or train another architecture.",
         )
     values = architecture_config(spec, config.config, source)
-    _check_conditional(config, spec.conditional, source)
+    _check_condition(config, spec.conditions, source)
     return _guarded(config, "build_discriminator", lambda: build_discriminator(values, config.sample))
 
 
@@ -131,12 +131,13 @@ def sampling_options(config: ModelConfig, values: Mapping[str, Any] | None) -> d
     return {name: getattr(options, name) for name in names}
 
 
-def _check_conditional(config: ModelConfig, supported: bool, source: str) -> None:
-    if config.sample.classes is not None and not supported:
-        raise SettingsError(
-            f"{source}: the architecture {config.architecture!r} does not take labels.",
-            hint="Train with conditional=false, or with an architecture that takes labels.",
-        )
+def _check_condition(config: ModelConfig, conditions: Collection[str], source: str) -> None:
+    for name, what in (("classes", "labels"), ("text", "texts")):
+        if getattr(config.sample, name) is not None and name not in conditions:
+            raise SettingsError(
+                f"{source}: the architecture {config.architecture!r} does not take {what}.",
+                hint=f"Train with conditional=false, or with an architecture that takes {what}.",
+            )
 
 
 def build(builder: Callable[[], nn.Module], seed: int) -> nn.Module:

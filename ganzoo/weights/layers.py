@@ -56,17 +56,17 @@ def summaries(config: ModelConfig, source: str) -> dict[str, Summary]:
     """
     import torch
 
-    from ganzoo.sampling import generate
+    from ganzoo.sampling import example_condition, generate
 
     with torch.device("meta"):
         latents, samples = torch.zeros(_BATCH, *config.latent.shape), torch.zeros(_BATCH, *config.sample.shape)
-        labels = None if config.sample.classes is None else torch.zeros(_BATCH, dtype=torch.int64)
+        condition = example_condition(config.sample, _BATCH)
         noise = {name: torch.zeros(_BATCH, *shape) for name, shape in noise_shapes(config, source).items()}
     generator = build_on_meta(generator_builder(config, source))
-    found = {"generator": _summary(generator, lambda: generate(generator, latents, labels, noise))}
+    found = {"generator": _summary(generator, lambda: generate(generator, latents, condition, noise))}
     if architectures.get(config.architecture).build_discriminator is not None:
         net = build_on_meta(discriminator_builder(config, source))
-        found["discriminator"] = _summary(net, lambda: net(samples, *([] if labels is None else [labels])))
+        found["discriminator"] = _summary(net, lambda: net(samples, *([] if condition is None else [condition])))
     return found
 
 

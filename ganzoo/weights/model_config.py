@@ -53,7 +53,7 @@ class ModelConfig:
     latent: LatentSpec
     """The generator's input."""
     sample: SampleSpec
-    """The generator's output; `classes` only for a class-conditional model."""
+    """The generator's output; `classes` only for a class-conditional model, `text` only for a text-conditional one."""
     output_range: tuple[float, float] | None = None
     """Images only: what the architecture's output layer was trained to reach, if that is not [-1, 1]. The generator is
     then built with a last step that maps this range to [-1, 1]."""
@@ -71,12 +71,14 @@ class ModelConfig:
 def model_config(recipe: Recipe, sample: SampleSpec, dataset_config: Mapping[str, Any] | None = None) -> ModelConfig:
     """Describe the generator of a recipe, whose dataset has these samples and settings.
 
-    Raises SettingsError when it needs classes that the samples do not have.
+    Raises SettingsError when it needs classes or texts that the samples do not have.
     """
-    if recipe.conditional and sample.classes is None:
+    condition = recipe.condition if recipe.conditional else None
+    if condition is not None and getattr(sample, condition) is None:
+        what, rows = {"classes": ("classes", "labels"), "text": ("texts", "texts")}[condition]
         raise SettingsError(
-            f"recipe {recipe.name}: the dataset {recipe.dataset!r} has no classes to condition on.",
-            hint="Set conditional=false, or choose a dataset with labels.",
+            f"recipe {recipe.name}: the dataset {recipe.dataset!r} has no {what} to condition on.",
+            hint=f"Set conditional=false, or choose a dataset with {rows}.",
         )
     return ModelConfig(
         recipe=recipe.name,
@@ -85,7 +87,11 @@ def model_config(recipe: Recipe, sample: SampleSpec, dataset_config: Mapping[str
         dataset=recipe.dataset,
         dataset_config=dataset_config or None,
         latent=recipe.latent,
-        sample=sample if recipe.conditional else dataclasses.replace(sample, classes=None),
+        sample=dataclasses.replace(
+            sample,
+            classes=sample.classes if condition == "classes" else None,
+            text=sample.text if condition == "text" else None,
+        ),
         requires=recipe_requirements(recipe),
     )
 

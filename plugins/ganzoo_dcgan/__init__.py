@@ -48,11 +48,11 @@ DCGAN = ArchitectureSpec(
     summary="convolutional generator and discriminator with batch normalisation, for images whose sides halve evenly",
     paper=(
         "Radford et al. 2015, arXiv:1511.06434; layer sizes of published PyTorch tutorials for 32 × 32 images; labels "
-        "as in Miyato and Koyama 2018, arXiv:1802.05637"
+        "as in Miyato and Koyama 2018, arXiv:1802.05637, texts as in Reed et al. 2016, arXiv:1605.05396"
     ),
     license="MIT",
     config=DCGANConfig,
     build_generator=deferred("ganzoo_dcgan.networks:Generator"),
     build_discriminator=deferred("ganzoo_dcgan.networks:Discriminator"),
-    conditional=True,
+    conditions=("classes", "text"),
 )

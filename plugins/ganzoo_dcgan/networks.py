@@ -1,22 +1,31 @@
 """The two nets.
 
 With classes, every normalisation of the generator takes its scale and shift from the label, and the discriminator adds
-a readout of the label's own (Miyato and Koyama 2018, arXiv:1802.05637).
+a readout of the label's own (Miyato and Koyama 2018, arXiv:1802.05637). With texts, the generator gets features of the
+text beside the latents (Reed et al. 2016, arXiv:1605.05396, section 4.1), and the discriminator adds an inner product
+with features of its own.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import SettingsError
-from ganzoo.specs import LatentSpec, SampleSpec
+from ganzoo.specs import LatentSpec, SampleSpec, TextSpec
 from ganzoo_dcgan import DCGANConfig
+
+CHARACTER_WIDTH, TEXT_WIDTH = 32, 128
+"""Numbers that stand for a character, and for a whole text."""
 
 
 class Generator(nn.Module):
-    """z [batch, latent.dim] (, labels [batch]) -> images [batch, channels, height, width]."""
+    """z [batch, latent.dim] (, labels [batch] or texts [batch, max_length]) -> images [batch, channels, h, w].
+
+    Images are in [-1, 1], or in [0, 1] with the output `sigmoid`.
+    """
 
     def __init__(self, config: DCGANConfig, latent: LatentSpec, sample: SampleSpec) -> None:
         super().__init__()
@@ -24,7 +33,8 @@ class Generator(nn.Module):
         # [batch, 3, 32, 32].
         widths, classes = config.generator_widths, _num_classes(sample)
         layers: list[nn.Module] = []
-        units = latent.dim
+        self.text = None if sample.text is None else TextEncoder(sample.text)
+        units = latent.dim + (0 if self.text is None else TEXT_WIDTH)
         for hidden in config.generator_hidden:
             layers += [nn.Linear(units, hidden, bias=False), _normalisation(nn.BatchNorm1d, hidden, classes), nn.ReLU()]
             units = hidden
@@ -40,15 +50,15 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers)
         _initialize(self, config.weight_std)
 
-    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        images = latents
+    def forward(self, latents: Tensor, condition: Tensor | None = None) -> Tensor:
+        images = latents if self.text is None else torch.cat([latents, self.text(condition)], dim=1)
         for layer in self.layers:
-            images = layer(images, labels) if isinstance(layer, ConditionalNorm) else layer(images)
+            images = layer(images, condition) if isinstance(layer, ConditionalNorm) else layer(images)
         return images
 
 
 class Discriminator(nn.Module):
-    """images [batch, channels, height, width] (, labels [batch]) -> raw logits [batch]."""
+    """images [batch, channels, height, width] (, labels [batch] or texts [batch, max_length]) -> raw logits [batch]."""
 
     def __init__(self, config: DCGANConfig, sample: SampleSpec) -> None:
         super().__init__()
@@ -65,8 +75,10 @@ class Discriminator(nn.Module):
                 layers.append(nn.BatchNorm2d(width))
             layers.append(nn.LeakyReLU(config.negative_slope))
             before = width
-        # The last are the logits: one for all images, one for those of each class.
-        units = (*config.discriminator_hidden, 1 + _num_classes(sample))
+        self.text = None if sample.text is None else TextEncoder(sample.text)
+        # The last are the logits: one for all images, one for those of each class or for each feature of a text.
+        readouts = _num_classes(sample) if self.text is None else TEXT_WIDTH
+        units = (*config.discriminator_hidden, 1 + readouts)
         # A kernel as large as the last feature map: [batch, 256, 4, 4] -> [batch, 1] for cifar10-dcgan.
         layers.append(Readout(before, units[0], _coarsest(sample, len(config.discriminator_widths))))
         for num, following in pairwise(units):
@@ -75,15 +87,31 @@ class Discriminator(nn.Module):
         self.squashed = config.discriminator_output == "sigmoid"
         _initialize(self, config.weight_std)
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        readouts: Tensor = self.layers(images)  # [batch, 1 + classes]
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        readouts: Tensor = self.layers(images)  # [batch, 1 + classes], or [batch, 1 + TEXT_WIDTH]
         logits = readouts[:, 0]
-        if labels is not None:
+        if self.text is not None:
+            # The projection below, with the features of the text in place of a one-hot vector y.
+            logits = logits + (readouts[:, 1:] * self.text(condition)).sum(1)
+        elif condition is not None:
             # The readout of the sample's own class: [batch, classes] -> [batch]. Without hidden layers this is the
             # projection discriminator of Miyato and Koyama, yᵀ V phi(x) + psi(phi(x)), with the rows of V as class
             # readouts.
-            logits = logits + readouts[:, 1:].gather(1, labels.unsqueeze(1)).squeeze(1)
+            logits = logits + readouts[:, 1:].gather(1, condition.unsqueeze(1)).squeeze(1)
         return logits.sigmoid() if self.squashed else logits
+
+
+class TextEncoder(nn.Module):
+    """texts int64 [batch, max_length] -> features [batch, TEXT_WIDTH]."""
+
+    def __init__(self, text: TextSpec) -> None:
+        super().__init__()
+        self.characters = nn.Embedding(1 + len(text.alphabet), CHARACTER_WIDTH, padding_idx=0)
+        self.project = nn.Linear(text.max_length * CHARACTER_WIDTH, TEXT_WIDTH)
+
+    def forward(self, texts: Tensor) -> Tensor:
+        characters = self.characters(texts).flatten(1)  # [batch, max_length * CHARACTER_WIDTH], so places count
+        return nn.functional.leaky_relu(self.project(characters), 0.2)
 
 
 class ConditionalNorm(nn.Module):

@@ -47,6 +47,6 @@ MLP = ArchitectureSpec(
     config=MLPConfig,
     build_generator=deferred("ganzoo_mlp.networks:Generator"),
     build_discriminator=deferred("ganzoo_mlp.networks:Discriminator"),
-    conditional=True,
+    conditions=("classes", "text"),
     batch_independent=True,
 )

@@ -30,6 +30,20 @@ OCR_CONFIDENCE = MetricSpec(
     compute=deferred("ganzoo_ocr.metrics:confidence"),
     versions=deferred("ganzoo_ocr.recogniser:versions"),
 )
+OCR_TEXT_EXACT = MetricSpec(
+    name="ocr-text-exact",
+    summary="share of images that are read as the text that was asked for, ignoring case, 0 to 1",
+    better="higher",
+    compute=deferred("ganzoo_ocr.metrics:text_exact"),
+    versions=deferred("ganzoo_ocr.recogniser:versions"),
+)
+OCR_TEXT_CER = MetricSpec(
+    name="ocr-text-cer",
+    summary="character error rate against the texts that were asked for: edits per character, ignoring case, from 0",
+    better="lower",
+    compute=deferred("ganzoo_ocr.metrics:text_character_error_rate"),
+    versions=deferred("ganzoo_ocr.recogniser:versions"),
+)
 OCR_REAL_WORDS = MetricSpec(
     name="ocr-real-words",
     summary="ocr-words of the real images, a reference that is the same for every model",

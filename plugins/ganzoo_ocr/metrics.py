@@ -28,6 +28,16 @@ def confidence(inputs: MetricInputs) -> float:
     return fmean(reading.confidence for reading in _readings(inputs))
 
 
+def text_exact(inputs: MetricInputs) -> float:
+    """Share of generated images that are read as the text that was asked for."""
+    return fmean(found == asked for found, asked in _asked_pairs(inputs))
+
+
+def text_character_error_rate(inputs: MetricInputs) -> float:
+    """Edits between the text read and the text asked for on the generated images, per character asked for."""
+    return _character_error_rate(_asked_pairs(inputs))
+
+
 def real_words(inputs: MetricInputs) -> float:
     """Share of real images that are read as a word of the dataset."""
     return _share_of_words(inputs, _real_readings(inputs))
@@ -45,7 +55,10 @@ def real_exact(inputs: MetricInputs) -> float:
 
 def real_character_error_rate(inputs: MetricInputs) -> float:
     """Edits between the text read and the text written on the real images, per written character."""
-    pairs = _real_pairs(inputs)
+    return _character_error_rate(_real_pairs(inputs))
+
+
+def _character_error_rate(pairs: Sequence[tuple[str, str]]) -> float:
     # Edits of all images over characters of all images, the usual CER: a mean of ratios would give short words more
     # weight.
     return sum(edit_distance(found, written) for found, written in pairs) / sum(len(written) for _, written in pairs)
@@ -67,6 +80,16 @@ def _real_readings(inputs: MetricInputs) -> Sequence[Reading]:
     # Once for all seeds of a protocol: the real images do not depend on the seed.
     found: Sequence[Reading] = inputs.cached_real("ocr readings", lambda: read(inputs.real()))
     return found
+
+
+def _asked_pairs(inputs: MetricInputs) -> list[tuple[str, str]]:
+    """Return the text read and the text asked for, both in lower case, for each generated image."""
+    if inputs.texts is None:
+        raise EvaluationError(
+            "this metric compares with the texts that were asked for, but the model is not text-conditional.",
+            hint="Train with --set conditional=true --set condition=text, or choose another metric.",
+        )
+    return [(reading.text, text.lower()) for reading, text in zip(_readings(inputs), inputs.texts, strict=True)]
 
 
 def _real_pairs(inputs: MetricInputs) -> list[tuple[str, str]]:

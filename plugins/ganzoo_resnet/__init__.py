@@ -33,6 +33,6 @@ RESNET = ArchitectureSpec(
     config=ResNetConfig,
     build_generator=deferred("ganzoo_resnet.networks:Generator"),
     build_discriminator=deferred("ganzoo_resnet.networks:Discriminator"),
-    conditional=True,
+    conditions=("classes",),
     batch_independent=True,
 )

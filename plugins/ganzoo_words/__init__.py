@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganzoo.deferred import deferred
-from ganzoo.specs import DatasetSpec, EvaluationProtocol, SampleSpec, SyntheticData
+from ganzoo.specs import DatasetSpec, EvaluationProtocol, SampleSpec, SyntheticData, TextSpec
 
 
 def _load(root: Path, split: str, download: bool) -> SyntheticData:
@@ -16,12 +16,33 @@ def _load(root: Path, split: str, download: bool) -> SyntheticData:
     )
 
 
+TEXT = TextSpec(
+    alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+    max_length=14,
+    examples=(
+        "hello",
+        "world",
+        "Every",
+        "WORD",
+        "of",
+        "this",
+        "LIST",
+        "Stands",
+        "for",
+        "one",
+        "image",
+        "that",
+        "shows",
+    ),
+)
+"""The longest words of the lexicon have 14 letters."""
+
 WORDS = DatasetSpec(
     name="words",
     summary="grey 32 × 128 images of English words in twelve typefaces, drawn in the manner of MJSynth; unlimited",
     homepage="rendered on the fly; after Jaderberg et al. 2014, arXiv:1406.2227, section 2",
     license="none needed: computed, not collected; the typefaces are under the SIL Open Font License or Apache-2.0",
-    sample=SampleSpec(kind="image", shape=(1, 32, 128)),
+    sample=SampleSpec(kind="image", shape=(1, 32, 128), text=TEXT),
     splits={"train": None},
     load=_load,
     protocols=(
@@ -36,6 +57,14 @@ WORDS = DatasetSpec(
                 "ocr-real-exact",
                 "ocr-real-cer",
             ),
+            num_samples=1_000,
+            seeds=(0, 1, 2),
+            split="train",
+            num_real=1_000,
+        ),
+        EvaluationProtocol(
+            name="words-ocr-text-v1",
+            metrics=("ocr-text-exact", "ocr-text-cer", "ocr-words", "ocr-confidence", "ocr-real-exact", "ocr-real-cer"),
             num_samples=1_000,
             seeds=(0, 1, 2),
             split="train",

@@ -10,7 +10,7 @@ from torch import nn
 
 from ganzoo.errors import SettingsError
 from ganzoo.registry import recipes
-from ganzoo.specs import LatentSpec, SampleSpec
+from ganzoo.specs import LatentSpec, SampleSpec, TextSpec
 from ganzoo.weights.building import num_parameters
 from ganzoo_dcgan import DCGAN, DCGANConfig
 from ganzoo_dcgan.networks import ConditionalNorm, Projection, Readout
@@ -160,7 +160,7 @@ def test_only_without_norm_does_a_logit_depend_on_its_own_image_alone(norm: str,
 
 @pytest.mark.parametrize("shape", [(3, 28, 28), (1, 32, 36), (3, 4, 4), (15,), (32, 32)])
 def test_shapes_that_cannot_be_halved_so_often_are_one_clear_line(shape: tuple[int, ...]) -> None:
-    sample = SampleSpec(kind="image", shape=shape)
+    sample = SampleSpec(kind="image" if len(shape) == 3 else "tensor", shape=shape)
     with pytest.raises(SettingsError, match="height and width divisible by 8") as generators:
         DCGAN.build_generator(SMALL, LATENT, sample)
     with pytest.raises(SettingsError, match="height and width divisible by 8") as discriminators:
@@ -257,3 +257,22 @@ def test_labels_make_no_image_depend_on_the_others_of_its_batch() -> None:
     together = generator.eval()(latents, labels)
     apart = torch.cat([generator(latents[index, None], labels[index, None]) for index in range(4)])
     assert torch.allclose(together, apart, atol=1e-6)
+
+
+TEXTS = dataclasses.replace(COLOUR, text=TextSpec(alphabet="abc", max_length=4, examples=("ab",)))
+
+
+def test_texts_reach_both_nets_and_make_no_image_depend_on_the_others_of_its_batch() -> None:
+    torch.manual_seed(0)
+    assert TEXTS.text is not None
+    generator, discriminator = nets(dataclasses.replace(SMALL, discriminator_norm="none"), TEXTS)
+    texts = torch.tensor([TEXTS.text.encode(text) for text in ("ab", "ba", "c", "ba")])
+    latents = torch.randn(4, 100)
+    images, logits = generator.eval()(latents, texts), discriminator(torch.randn(4, 3, 32, 32), texts)
+    assert (images.shape, logits.shape) == ((4, 3, 32, 32), (4,))
+    alone = torch.cat([generator(latents[index, None], texts[index, None]) for index in range(4)])
+    assert torch.allclose(images, alone, atol=1e-6)
+    # The order of letters counts.
+    assert not torch.allclose(generator(latents[:1], texts[:1]), generator(latents[:1], texts[1:2]), atol=1e-5)
+    image = torch.randn(1, 3, 32, 32)
+    assert not torch.allclose(discriminator(image, texts[:1]), discriminator(image, texts[1:2]), atol=1e-6)

@@ -18,6 +18,8 @@ from ganzoo_ocr import (
     OCR_REAL_CONFIDENCE,
     OCR_REAL_EXACT,
     OCR_REAL_WORDS,
+    OCR_TEXT_CER,
+    OCR_TEXT_EXACT,
     OCR_WORDS,
 )
 from ganzoo_ocr.edit_distance import edit_distance
@@ -72,6 +74,17 @@ def test_words_are_read_whatever_their_case() -> None:
     assert OCR_WORDS.compute(given) >= 0.9
     assert OCR_CONFIDENCE.compute(given) > 0.9
     assert OCR_REAL_EXACT.compute(inputs(noise(1), written=[text.swapcase() for text in TEXTS])) >= 0.9
+
+
+@needs_ocr
+def test_what_is_read_is_compared_with_the_texts_that_were_asked_for() -> None:
+    asked = [*TEXTS[:4], "apples"]
+    given = inputs(rendered([*TEXTS[:4], "apple"]), texts=[text.upper() for text in asked])
+    assert OCR_TEXT_EXACT.compute(given) == 4 / 5
+    assert OCR_TEXT_CER.compute(given) == 1 / len("".join(asked))
+    for metric in (OCR_TEXT_EXACT, OCR_TEXT_CER):
+        with pytest.raises(EvaluationError, match="not text-conditional"):
+            metric.compute(inputs(rendered(TEXTS), texts=None))
 
 
 @needs_ocr

@@ -76,7 +76,7 @@ def test_shapes_and_ranges(shape: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 28, 28), (1, 32, 36), (15,), (32, 32)])
 def test_shapes_that_cannot_be_halved_so_often_are_one_clear_line(shape: tuple[int, ...]) -> None:
-    sample = SampleSpec(kind="image", shape=shape)
+    sample = SampleSpec(kind="image" if len(shape) == 3 else "tensor", shape=shape)
     config = ResNetConfig(generator_widths=(8, 6, 4, 4), discriminator_widths=(4, 6, 6), discriminator_halvings=3)
     with pytest.raises(SettingsError, match="height and width divisible by 8") as generators:
         RESNET.build_generator(config, LATENT, sample)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 import socket
 import subprocess
@@ -189,11 +190,11 @@ def test_a_few_steps_of_the_recipe_leave_a_generator_of_words(tmp_path: Path) ->
 
 
 def test_the_recipes_nets_fit_its_dataset() -> None:
-    config = DCGAN.config(**WORDS_DCGAN.config)
+    config, sample = DCGAN.config(**WORDS_DCGAN.config), dataclasses.replace(WORDS.sample, text=None)
     with torch.device("meta"):
-        generator = DCGAN.build_generator(config, WORDS_DCGAN.latent, WORDS.sample)
+        generator = DCGAN.build_generator(config, WORDS_DCGAN.latent, sample)
         images = generator(torch.empty(2, WORDS_DCGAN.latent.dim))
-        logits = DCGAN.build_discriminator(config, WORDS.sample)(images)
+        logits = DCGAN.build_discriminator(config, sample)(images)
     assert images.shape == (2, 1, 32, 128)
     assert logits.shape == (2,)
 
@@ -257,3 +258,10 @@ def test_the_fixtures_maker_writes_the_same_words_again(tmp_path: Path) -> None:
                 assert abs(new.width - old.width) <= 1
                 old_mean, new_mean = (np.asarray(image).mean() for image in (old, new))
                 assert abs(new_mean - old_mean) < 3
+
+
+def test_every_word_of_the_lexicon_is_a_text_of_the_spec() -> None:
+    assert WORDS.sample.text is not None
+    for word in lexicon():
+        for text in (word, word.capitalize(), word.upper()):
+            assert WORDS.sample.text.encode(text)[len(text) :] == (0,) * (14 - len(text))

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from ganzoo.cli.output import MAX_LINE
 from tests.hostile import (
     cifar10,
     configs,
@@ -27,7 +28,6 @@ from tests.hostile import (
     runs,
     tensors,
 )
-from ganzoo.cli.output import MAX_LINE
 from tests.hostile.case import Case
 from tests.hostile.sandbox import Sandbox
 

@@ -301,6 +301,16 @@ class GAN:
         chosen = self._chosen_texts(texts)
         return None if chosen is None else [chosen[index % len(chosen)] for index in range(num)]
 
+    def text_batches(
+        self, num: int, texts: str | Sequence[str] | None = None, size: int | None = None
+    ) -> Iterator[list[str]] | None:
+        """Return an iterator over what `texts` returns, batch by batch. Raises UsageError at once."""
+        chosen, size = self._chosen_texts(texts), size or self.batch_size
+        if chosen is None:
+            return None
+        starts = range(0, num, size)
+        return ([chosen[row % len(chosen)] for row in range(start, min(start + size, num))] for start in starts)
+
     def _chosen_texts(self, texts: str | Sequence[str] | None) -> Sequence[str] | None:
         """Return the texts that samples take in turn, None for a model without texts. Raises UsageError."""
         spec = self.config.sample.text

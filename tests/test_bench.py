@@ -90,7 +90,9 @@ def assert_the_baseline_is_ours(recipe: str, **values: Any) -> None:
 
 @pytest.mark.parametrize("recipe", OURS)
 def test_the_baseline_computes_the_same_step_for_every_recipe(recipe: str) -> None:
-    assert_the_baseline_is_ours(recipe)
+    # With its own learning rate and our eps, RMSprop hardly moves in three steps.
+    values = {"optimizers.generator.learning_rate": 1e-3} if recipe == "cifar10-wgan" else {}
+    assert_the_baseline_is_ours(recipe, **values)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,8 @@ def test_the_baseline_computes_the_same_step_for_every_recipe(recipe: str) -> No
         {"update_order": "generator_first", "share_fakes": True, "ema_decay": None},
         {"update_order": "discriminator_first", "share_fakes": True},
         {"drop_last": False, "batch_size": 100},
-        {"optimizers.generator.kind": "rmsprop", "optimizers.discriminator.kind": "sgd", "regularizers.r1.every": 2},
+        {"optimizers.generator.kind": "rmsprop", "regularizers.r1": {"weight": 1.0, "every": 2}},
+        {"optimizers.discriminator.kind": "adamw", "optimizers.discriminator.clip_norm": 0.1},
         {"augment": ["color", "translation", "cutout"], "loss": "relativistic", "regularizers.r1": 1.0},
     ],
     ids=lambda values: ",".join(values),

@@ -53,8 +53,8 @@ class Baseline:
     ) -> None:
         recipe, source = settings.recipe, f"recipe {settings.recipe.name}"
         self.recipe, self.device, self.batches = recipe, device, batches
-        self.num_classes, self.text = len(config.sample.classes or ()), config.sample.text
         _check_usual(recipe)
+        self.num_classes, self.text = len(config.sample.classes or ()), config.sample.text
         self.noise_shapes = noise_shapes(config, source)
         self.loss = registry.losses.get(recipe.loss)
         self.regularizers = [

@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ganzoo.data import OpenedDataset
+    from ganzoo.data.settings import ConfiguredDataset
     from ganzoo.specs import DatasetSpec
 
 MAX_WORKERS = 61
 """Windows cannot wait for more processes at once."""
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET` lists them."),
+]
 
 app = typer.Typer(help="List, prepare or look at datasets.", no_args_is_help=True)
 
@@ -83,10 +89,7 @@ def prepare(
         int | None,
         typer.Option(min=1, max=MAX_WORKERS, help="Number of processes that decode images; default: one per core."),
     ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET` lists them."),
-    ] = None,
+    assignments: Settings = None,
     force: Annotated[
         bool, typer.Option("--force", help="Read all files again, for example after repairing unreadable ones.")
     ] = False,
@@ -97,11 +100,7 @@ def prepare(
     After an interruption the same command continues where it stopped.
     A missing split is reported; only if all are missing, that is an error.
     """
-    from ganzoo.config import assignments_layer
-    from ganzoo.data.settings import configured
-    from ganzoo.registry import datasets
-
-    spec = configured(datasets.get(name), assignments_layer(assignments or ()).values, "--set")
+    spec = _configured(name, assignments)
     found: dict[str, OpenedDataset | MissingDatasetError] = {}
     try:
         for split in spec.splits:
@@ -128,34 +127,32 @@ def prepare(
 @app.command()
 def sample(
     name: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset, such as mnist.")],
-    target: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A .png file.")],
+    target: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A .png or .npy file.")],
     num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples, evenly spaced.")] = 64,
     split: Annotated[str | None, typer.Option(help="Split of the dataset; default: the first.")] = None,
     data_dir: DataDir = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET` lists them."),
-    ] = None,
+    assignments: Settings = None,
     json: Json = False,
 ) -> None:
-    """Draw real samples of a dataset, to compare generated ones with."""
-    from ganzoo.config import assignments_layer
-    from ganzoo.data.settings import configured
-    from ganzoo.registry import datasets
-
-    spec = configured(datasets.get(name), assignments_layer(assignments or ()).values, "--set")
+    """Draw real samples of a dataset, to compare generated ones with, or write them as an array."""
+    spec = _configured(name, assignments)
     chosen = split or next(iter(spec.splits))
     if chosen not in spec.splits:
         raise UnknownNameError("split", chosen, spec.splits)
-    if target.suffix.lower() != ".png":
-        raise UsageError(f"{target} is not a .png file.", hint="Name one: --out real.png")
+    if target.suffix.lower() not in (".png", ".npy"):
+        raise UsageError(f"{target} is not a .png file or a .npy file.", hint="Name one: --out real.png")
 
-    from ganzoo.rendering import check_drawable, save_picture
+    from ganzoo.rendering import check_drawable, save_array, save_picture
 
-    check_drawable(num, spec.sample)
+    drawn, path = target.suffix.lower() == ".png", expanded(str(target))
+    if drawn:
+        check_drawable(num, spec.sample)
     samples = _real_samples(open_dataset(spec, chosen, data_dir), num)
     try:
-        save_picture(samples, spec.sample, expanded(str(target)))
+        if drawn:
+            save_picture(samples, spec.sample, path)
+        else:
+            save_array(samples, path)
     except OSError as error:
         raise GanzooError(f"cannot write {target}: {error.strerror}.", hint=hint_for(error)) from error
     if json:
@@ -178,6 +175,15 @@ def _real_samples(opened: OpenedDataset, num: int) -> Tensor:
     total = len(opened.data.samples)
     rows = np.linspace(0, total - 1, min(num, total)).round().astype(np.int64)
     return to_float(torch.from_numpy(np.array(opened.data.samples[rows])))
+
+
+def _configured(name: str, assignments: list[str] | None) -> ConfiguredDataset:
+    """Return a dataset with the settings of --set. Raises UnknownNameError, PluginError, SettingsError."""
+    from ganzoo.config import assignments_layer
+    from ganzoo.data.settings import configured
+    from ganzoo.registry import datasets
+
+    return configured(datasets.get(name), assignments_layer(assignments or ()).values, "--set")
 
 
 def open_dataset(

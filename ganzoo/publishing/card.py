@@ -10,7 +10,7 @@ from typing import Any
 
 from ganzoo.errors import GanzooError
 from ganzoo.registry import recipes
-from ganzoo.specs import SampleSpec
+from ganzoo.specs import SampleSpec, Schedule
 from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.weights.manifest import measured
@@ -155,7 +155,7 @@ def _training(facts: CardFacts) -> list[str]:
 
 def retraining_command(settings: Mapping[str, Any]) -> str:
     """Return the command that trains the same model again: the recipe, the seed, and the settings that differ."""
-    trained = settings["recipe"]
+    trained = _with_schedules(settings["recipe"])
     parts = ["ganzoo train", shlex.quote(trained["name"]), f"--seed {settings['seed']}"]
     try:
         recipe = plain(recipes.get(trained["name"]))
@@ -170,6 +170,19 @@ def retraining_command(settings: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
+def _with_schedules(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a recipe as it is written today: the oldest weights come from an Adam with a `decay` of its own."""
+    optimizers = {}
+    for net, settings in recipe.get("optimizers", {}).items():
+        if "kind" not in settings:
+            fields, rate = {key: value for key, value in settings.items() if key != "decay"}, settings["learning_rate"]
+            if settings.get("decay") == "linear":
+                rate = plain(Schedule(kind="linear", start=rate, end=0.0))
+            settings = {"kind": "adam", "clip_norm": None, **fields, "learning_rate": rate}
+        optimizers[net] = settings
+    return {**recipe, "optimizers": optimizers} if optimizers else recipe
+
+
 RECIPE_TEXTS = frozenset({"summary", "source", "notes"})
 """Fields of a recipe that do not change what it trains."""
 
@@ -177,12 +190,14 @@ RECIPE_TEXTS = frozenset({"summary", "source", "notes"})
 def _assignments(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the settings, by dotted key, that change one document into the other.
 
-    --set cannot delete a key, so a table that loses one is set as a whole.
+    --set cannot delete a key, so a table that loses one is set as a whole; and so is one of another kind, because
+    setting the kind alone brings its defaults.
     """
     found: dict[str, Any] = {}
     for key, value in after.items():
         old = before.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping) and old.keys() <= value.keys():
+        tables = isinstance(value, Mapping) and isinstance(old, Mapping)
+        if tables and old.keys() <= value.keys() and old.get("kind") == value.get("kind"):
             found |= _assignments(old, value, f"{prefix}{key}.")
         elif value != old:
             found[prefix + key] = value

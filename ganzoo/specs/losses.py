@@ -75,7 +75,7 @@ class GeneratorRegularizerInputs:
     """Latents [batch, dim] -> fakes [batch, *shape] of the generator being updated, labels filled in."""
     latents: Tensor
     """[batch, dim], those of this update."""
-    noise: Tensor
+    directions: Tensor
     """[batch, *shape], standard normal: random directions in the space of samples."""
     state: Mapping[str, Tensor]
     """What the spec's `state` returned, to be changed in place; empty without."""

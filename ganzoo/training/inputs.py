@@ -63,8 +63,8 @@ class GeneratorInputs(NamedTuple):
     """int64 [batch], for which a conditional model generates, or texts int64 [batch, max_length]; None for others."""
     augment: Tensor | None
     """As for the discriminator."""
-    image_noise: Tensor | None
-    """[batch, *shape], standard normal, for regularizers; None without any."""
+    directions: Tensor | None
+    """[batch, *shape], standard normal, for regularizers of the generator; None without any."""
 
 
 class StepInputs(NamedTuple):
@@ -147,8 +147,8 @@ def _for_generator(
         labels = last.labels if real is None else real.labels
     augment = _augment(state, size)
     regularized = any(state.networks.regularizers_of("generator", regularizers))
-    image_noise = _normal(state, size, *state.config.sample.shape) if regularized else None
-    return GeneratorInputs(real, latents, noise, labels, augment, image_noise)
+    directions = _normal(state, size, *state.config.sample.shape) if regularized else None
+    return GeneratorInputs(real, latents, noise, labels, augment, directions)
 
 
 def _for_discriminator(state: TrainingState, real: Batch, regularizers: tuple[str, ...]) -> DiscriminatorInputs:

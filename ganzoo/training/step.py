@@ -153,11 +153,11 @@ def generator_loss(
     # For `bce`, the non-saturating -log s(D(G(z))).
     loss_g = networks.loss.generator(fake_logits, real_logits)
     for regularizer in networks.regularizers_of("generator", scheduled.regularizers):
-        assert inputs.image_noise is not None
+        assert inputs.directions is not None
         given = GeneratorRegularizerInputs(
             generate=lambda latents: generate(networks.generator, latents, inputs.labels, inputs.noise),
             latents=inputs.latents,
-            noise=inputs.image_noise,
+            directions=inputs.directions,
             state=regularizer.state,
         )
         loss_g = loss_g + regularizer.weight_in(scheduled) * regularizer.compute(given)

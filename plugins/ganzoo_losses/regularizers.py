@@ -48,7 +48,7 @@ def path_length(inputs: GeneratorRegularizerInputs) -> Tensor:
     latents = inputs.latents.detach().requires_grad_()
     fakes = inputs.generate(latents)
     # As in the official code, the size is height times width, without the channels.
-    directions = inputs.noise / math.sqrt(math.prod(fakes.shape[2:] or fakes.shape[1:]))
+    directions = inputs.directions / math.sqrt(math.prod(fakes.shape[2:] or fakes.shape[1:]))
     # J^T y is the gradient of y . G(z) by z: no Jacobian is ever formed.
     (gradient,) = torch.autograd.grad((fakes * directions).sum(), latents, create_graph=True)
     lengths = gradient.flatten(1).square().sum(1).add(1e-12).sqrt()  # 1e-12: as for the gradient penalty

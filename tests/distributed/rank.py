@@ -18,7 +18,7 @@ from ganzoo.distributed.sync_batch_norm import convert_sync_batch_norm
 from ganzoo.distributed.torchrun import init_processes
 from ganzoo.errors import DatasetError, EvaluationError, OtherProcessError, SettingsError
 from ganzoo.evaluation.measurement import Evaluator, evaluate_gan
-from ganzoo.losses import Discriminators, r1
+from ganzoo.losses import squared_gradient
 from ganzoo.registry import datasets
 from ganzoo.specs import EvaluationProtocol
 from tests.distributed.test_processes import CASES, train
@@ -58,14 +58,12 @@ def check_batch_norm(processes: Processes) -> None:
     shared = deepcopy(whole)
     convert_sync_batch_norm(shared, processes)
     assert list(shared.state_dict()) == list(whole.state_dict())
-    discriminators = [
-        Discriminators(real=lambda x, net=net: net(x).squeeze(1), fake=lambda x: x) for net in (whole, shared)
-    ]
+    discriminators = [lambda x, net=net: net(x).squeeze(1) for net in (whole, shared)]
     for _ in range(2):
         outputs = whole(samples), shared(processes.local_rows(samples))
         torch.testing.assert_close(outputs[1], processes.local_rows(outputs[0]), rtol=1e-3, atol=1e-5)
         losses = [
-            output.square().mean() + r1(function, rows, rows, rows)
+            output.square().mean() + squared_gradient(function, rows).mean() / 2
             for output, function, rows in zip(
                 outputs, discriminators, (samples, processes.local_rows(samples)), strict=True
             )

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import ganzoo
+from ganzoo.cache.contents import contents
 from ganzoo.config import Layer
 from ganzoo.data import open_dataset, packing
 from ganzoo.data.location import packed_copies
@@ -55,6 +56,8 @@ def test_packed_copies_of_different_settings_lie_side_by_side_and_never_mix(tmp_
     assert squeezed.shape == first.shape
     assert not np.array_equal(squeezed, first)
     assert np.array_equal(opened(size=8).samples, first)
+    origins = {item.origin for item in contents().items if item.copy is not None}
+    assert "downloaded, size=8 grey=true crop=0" in origins  # what `cache ls` tells them apart by
     copies = packed_copies("squares", "train")
     assert len(copies) == 3
     assert len({copy.digest for copy in copies}) == 3
@@ -184,7 +187,7 @@ def test_a_config_without_settings_is_written_as_before(tmp_path: Path) -> None:
     assert "dataset_config" not in json.loads((run.path / "config.json").read_text())
 
 
-def test_the_command_line_prepares_and_shows_settings(ganzoo: Ganzoo) -> None:
+def test_the_command_line_prepares_samples_and_shows_settings(ganzoo: Ganzoo, cwd: Path) -> None:
     result = ganzoo("data", "prepare", "squares", "--set", "size=8", "--set", "grey=true", "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["settings"] == {"size": 8, "grey": True, "crop": 0}
@@ -192,6 +195,10 @@ def test_the_command_line_prepares_and_shows_settings(ganzoo: Ganzoo) -> None:
     assert copy.digest == json.loads(result.stdout)["splits"][0]["sha256"]
     assert_two_lines(ganzoo("data", "prepare", "squares", "--set", "size=99"), 2, "size = 99", "at most 32")
     assert_two_lines(ganzoo("data", "prepare", "ring", "--set", "size=8"), 2, "'ring' has no settings")
+
+    result = ganzoo("data", "sample", "squares", "--set", "size=8", "--num", "3", "--out", "real.npy")
+    assert result.returncode == 0, result.stderr
+    assert np.load(cwd / "real.npy").shape == (3, 3, 8, 8)
 
     shown = json.loads(ganzoo("show", "squares", "--json").stdout)["dataset"]
     assert shown["config"] == {"size": "default 16", "grey": "default False", "crop": "default 0"}

@@ -98,12 +98,12 @@ def test_unknown_losses_are_refused() -> None:
 def test_the_path_length_of_a_linear_generator_is_that_of_its_rows() -> None:
     torch.manual_seed(0)
     weight, state = torch.randn(3, 4), {"mean": torch.tensor(2.0)}
-    latents, noise = torch.randn(5, 3), torch.randn(5, 4)
+    latents, directions = torch.randn(5, 3), torch.randn(5, 4)
     given = GeneratorRegularizerInputs(
-        generate=lambda latents: latents @ weight, latents=latents, noise=noise, state=state
+        generate=lambda latents: latents @ weight, latents=latents, directions=directions, state=state
     )
     # J^T y for each y; curves of 4 points, so y is divided by 2.
-    lengths = (noise / 2 @ weight.T).norm(dim=1)
+    lengths = (directions / 2 @ weight.T).norm(dim=1)
     mean = 0.99 * 2.0 + 0.01 * lengths.mean()
     assert regularizers.get("path_length").compute(given).item() == pytest.approx(
         ((lengths - mean) ** 2).mean().item(), rel=1e-5

@@ -314,6 +314,14 @@ def test_a_licence_is_an_identifier(folder: Path, license: str) -> None:
         prepare(folder, NAME, license=license)
 
 
+@pytest.mark.parametrize("name", ["quadratic-relativistic", "mnist-mlp"])
+def test_the_oldest_weights_are_trained_again_with_the_schedules_of_today(name: str) -> None:
+    (folder,) = Path(__file__).parents[2].glob(f"plugins/*/weights/{name}-v1")
+    settings = json.loads((folder / "training.json").read_text())["settings"]
+    assert "kind" not in settings["recipe"]["optimizers"]["generator"]
+    assert "optimizers" not in retraining_command(settings)
+
+
 def test_the_card_retrains_with_every_changed_setting(ganzoo: Ganzoo, tmp_path: Path) -> None:
     ganzoo("train", "quadratic-mlp", "--steps", "3", "--seed", "1", "--out", "run", "--set", "regularizers.r1=0.5")
     card = prepare(tmp_path / "cwd" / "run", NAME, license="mit").files["README.md"].decode()
@@ -336,8 +344,18 @@ def test_the_card_retrains_with_every_changed_setting(ganzoo: Ganzoo, tmp_path: 
             ],
         ),
         ("cifar10-wgan-gp", ["regularizers={}", "steps=7", "optimizers.generator.learning_rate=0.001"]),
+        ("cifar10-wgan-gp", ["optimizers.generator.kind=adamw", "optimizers.generator.betas=[0.0, 0.9]"]),
+        (
+            "cifar10-sngan",
+            [
+                "optimizers.generator.learning_rate.kind=points",
+                "optimizers.generator.learning_rate.points=[[0, 1e-3], [9, 0]]",
+                "regularizers.r1.every=16",
+                "regularizers.r1.weight=1",
+            ],
+        ),
     ],
-    ids=["another architecture", "no regularizer"],
+    ids=["another architecture", "no regularizer", "another optimizer", "another schedule"],
 )
 def test_the_command_of_the_card_gives_the_same_settings(recipe: str, options: list[str]) -> None:
     settings = resolve(recipes.get(recipe), [assignments_layer(options)], seed=3)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,15 @@ def test_an_optimizer_of_another_kind_has_its_own_defaults_and_the_same_learning
     assert resolved("optimizers.generator.kind=adam").optimizers.generator == before
 
 
+def test_a_kind_among_the_settings_of_a_plugin_is_its_own() -> None:
+    recipe = resolved("config.kind=x", "config.rate=1", "config.kind=y")
+    assert (recipe.config["kind"], recipe.config["rate"], "activation" in recipe.config) == ("y", 1, True)
+    lion = resolved("optimizers.generator.kind=lion", "optimizers.generator.options.kind=linear").optimizers.generator
+    assert (lion.kind, lion.options) == ("lion", {"kind": "linear"})
+    with pytest.raises(SettingsError, match=r"no setting 'config\.rate\.every'"):
+        resolved("config.rate=1", "config.rate.every=2")
+
+
 def test_a_number_can_become_a_schedule_and_back() -> None:
     assert resolved(f"{RATE}=1e-3").optimizers.generator.learning_rate == 1e-3
     assert resolved(f"{RATE}.kind=cosine").optimizers.generator.learning_rate == Schedule(
@@ -95,6 +106,18 @@ def test_a_number_can_become_a_schedule_and_back() -> None:
     assert (lazy["r1"].weight, lazy["r1"].every, lazy["r2"]) == (0.1, 16, 0.1)
     adaptive = resolved("augment_probability.kind=adaptive", "augment_probability.target=0.5")
     assert (adaptive.augment_probability.target, adaptive.augment_probability.every) == (0.5, 4)
+
+
+def test_the_settings_of_the_documentation_are_accepted(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\$ ganzoo train (.*)$", text, re.MULTILINE)
+    assert len(commands) == 6
+    for name, *options in map(shlex.split, commands):
+        config.resolve(recipes.get(name), [config.assignments_layer(options[1::2])], seed=0)
+    (tmp_path / "settings.toml").write_text("\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)))
+    recipe = config.resolve(recipes.get("mnist-mlp"), [config.file_layer(tmp_path / "settings.toml")], seed=0).recipe
+    assert recipe.optimizers.generator.learning_rate == Schedule(kind="linear", start=2e-4, end=0.0, warmup_steps=1000)
+    assert recipe.ema_decay == Points(points=((0, 0.9), (10_000, 0.999)))
 
 
 @dataclass(frozen=True)

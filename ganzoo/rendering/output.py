@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -223,13 +223,13 @@ def _write_shards(
 
 def _shard_pieces(
     batches: Iterable[Tensor], labels: Iterable[Tensor | list[str] | None] | None, spec: SampleSpec, shard_size: int
-) -> Iterator[tuple[int, Items, list[int | str] | None]]:
+) -> Iterator[tuple[int, Items, list[Any] | None]]:
     """Yield (number of the first sample, samples, their labels or texts); no piece crosses the border of a shard."""
     first = 0
     pairs = zip(batches, repeat(None)) if labels is None else zip(batches, labels, strict=True)
     for samples, chosen in pairs:
         items = to_items(samples, spec)
-        conditions = chosen if chosen is None or isinstance(chosen, list) else chosen.tolist()
+        conditions: list[Any] | None = chosen if chosen is None or isinstance(chosen, list) else chosen.tolist()
         start = 0
         while start < len(items):
             stop = min(len(items), start + shard_size - (first + start) % shard_size)
@@ -238,7 +238,7 @@ def _shard_pieces(
         first += len(items)
 
 
-def _fragment(spec: SampleSpec, digits: int, first: int, items: Items, conditions: list[int | str] | None) -> _Fragment:
+def _fragment(spec: SampleSpec, digits: int, first: int, items: Items, conditions: list[Any] | None) -> _Fragment:
     members = []
     for offset, item in enumerate(items):
         key = f"{first + offset:0{digits}d}"

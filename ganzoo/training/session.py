@@ -14,7 +14,7 @@ from ganzoo.config import Layer, TrainingSettings, settings_from_json
 from ganzoo.data import OpenedDataset, open_batches, open_dataset
 from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.torchrun import init_processes, may_restart, num_restarts
-from ganzoo.errors import ResumeError, TrainingError
+from ganzoo.errors import ResumeError, SettingsError, TrainingError
 from ganzoo.randomness import random_seed
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import DatasetSpec
@@ -206,6 +206,12 @@ def _prepare(
         spec = datasets.get(recipe.dataset)
         described = model_config(recipe, spec.sample)
         check_trainable(settings, described)
+        if recipe.batch_size % (processes.world_size * recipe.accumulate):
+            raise SettingsError(
+                f"batch_size {recipe.batch_size} cannot be split evenly: {processes.world_size} processes take "
+                f"{recipe.accumulate} parts each.",
+                hint="Set another batch_size or accumulate.",
+            )
     # The checks above share their errors first. A rank that failed in them would be missing here, and the others would
     # wait for it.
     dataset = processes.main_first(lambda: open_data(spec, recipe.split, data_dir))

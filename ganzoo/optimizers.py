@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -49,7 +50,12 @@ def _weight(number: float | Tensor) -> float | Tensor:
 
 adamw_by_formula = partial(adam_by_formula, decoupled=True)
 
-fused_adam: Callable[..., None] = torch_private.fused_adam() or adam_by_formula
-"""The kernel behind `torch.optim.Adam(fused=True)`, which updates all parameters in one operation."""
-fused_adamw: Callable[..., None] = torch_private.fused_adamw() or adamw_by_formula
-"""The same for AdamW."""
+
+def fused_adam(*arguments: Any, **keywords: Any) -> None:
+    """Update all parameters in one operation: the kernel behind `torch.optim.Adam(fused=True)`, else the formula."""
+    (torch_private.fused_adam() or adam_by_formula)(*arguments, **keywords)
+
+
+def fused_adamw(*arguments: Any, **keywords: Any) -> None:
+    """Do the same for AdamW."""
+    (torch_private.fused_adamw() or adamw_by_formula)(*arguments, **keywords)

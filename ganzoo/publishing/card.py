@@ -195,9 +195,13 @@ def _assignments(before: Mapping[str, Any], after: Mapping[str, Any], prefix: st
     """
     found: dict[str, Any] = {}
     for key, value in after.items():
-        old: Any = before.get(key)
-        both = isinstance(value, Mapping) and isinstance(old, Mapping)
-        if both and old.keys() <= value.keys() and old.get("kind") == value.get("kind"):
+        old = before.get(key)
+        if (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and old.keys() <= value.keys()
+            and old.get("kind") == value.get("kind")
+        ):
             found |= _assignments(old, value, f"{prefix}{key}.")
         elif value != old:
             found[prefix + key] = value

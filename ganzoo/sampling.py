@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import first_sentence
+from ganzoo.randomness import ambient_randomness
 from ganzoo.specs import SampleSpec
 from ganzoo.system.nested import map_tensors, tensors_of
 
@@ -97,7 +98,8 @@ class CapturedGenerator:
             # that was queued before and that follows.
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
+            # Warm-ups of a generator that draws random numbers must not advance the caller's.
+            with torch.cuda.stream(side), ambient_randomness(0, self._device):
                 for _ in range(_WARM_UPS):
                     run(self._inputs)
             torch.cuda.current_stream().wait_stream(side)

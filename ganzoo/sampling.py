@@ -103,9 +103,17 @@ class CapturedGenerator:
                 for _ in range(_WARM_UPS):
                     run(self._inputs)
             torch.cuda.current_stream().wait_stream(side)
-            # Forbidden calls of other threads are not errors: they may allocate memory during the capture.
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-                self._output: Tensor = run(self._inputs)
+            stream = torch.cuda.current_stream()
+            try:
+                # Forbidden calls of other threads are not errors: they may allocate memory during the capture.
+                with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                    self._output: Tensor = run(self._inputs)
+            except RuntimeError:
+                # A failed capture leaves its own stream current, and a default generator that refuses to draw.
+                torch.cuda.set_stream(stream)
+                source = torch.cuda.default_generators[torch.cuda.current_device()]
+                source.graphsafe_set_state(source.clone_state())
+                raise
 
     def __call__(self, inputs: SampleInputs) -> Tensor:
         """Return samples, cloned from the graph's output, which the next call overwrites."""

@@ -195,7 +195,7 @@ _FREE_TABLES = frozenset({"config", "dataset_config", "regularizers"})
 """Tables of a recipe whose keys are checked later: by the config of the architecture or of the dataset, and by the
 registered regularizers."""
 
-_NUMBER_KINDS = frozenset({"linear", "cosine", "points", "adaptive"})
+_NUMBER_KINDS = ("linear", "cosine", "points", "adaptive")
 """The `kind` of tables that stand where a number may stand too."""
 
 
@@ -207,19 +207,21 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
     table: Any = document if in_run else document["recipe"]
     if not in_run and top in _FIXED_FIELDS:
         raise SettingsError(f"{source}: {key!r} describes the recipe and cannot be set.", hint=SETTINGS_HINT)
+    of_plugin = (top in _FREE_TABLES and top != "regularizers") or "options" in path
     for depth, part in enumerate(path, start=1):
         inner = table.get(part)
         if not isinstance(inner, dict):
-            may_be_table = depth == len(path) and (part in table or top == "regularizers")
+            known = part in table or top == "regularizers"
+            may_be_table = depth == len(path) and known and not of_plugin
             inner = _table_for(inner, last, value) if may_be_table else None
         if inner is None:
             raise _unknown_key(key, source, document)
         table[part] = inner
         table = inner
-    if last == "kind" and "kind" in table:
+    if last == "kind" and "kind" in table and not of_plugin and isinstance(value, str):
         _change_kind(table, value, optimizer=top == "optimizers" and len(path) == 2)
         return
-    free = top in _FREE_TABLES or path[-1:] == ["options"] or _stands_for_number(table)
+    free = of_plugin or top == "regularizers" or _stands_for_number(table)
     if last not in table and not free:
         raise _unknown_key(key, source, document)
     before = table.get(last)
@@ -245,16 +247,16 @@ def _table_for(number: Any, key: str, value: Any) -> dict[str, Any] | None:
     return None
 
 
-def _change_kind(table: dict[str, Any], kind: Any, *, optimizer: bool) -> None:
+def _change_kind(table: dict[str, Any], kind: str, *, optimizer: bool) -> None:
     """Turn a table into one of another kind, with its defaults. An optimizer keeps the learning rate."""
     before = table["kind"]
-    if optimizer and isinstance(kind, str) and kind != before:
+    if optimizer and kind != before:
         learning_rate = table["learning_rate"]
         # Any learning rate: it is replaced at once.
         defaults = OPTIMIZER_KINDS[kind](learning_rate=1) if kind in OPTIMIZER_KINDS else None
         table.clear()
         table.update(plain(defaults or RegisteredOptimizer(kind=kind, learning_rate=1)), learning_rate=learning_rate)
-    elif not optimizer and {before, kind} - {"linear", "cosine"} and kind != before:
+    elif not optimizer and kind != before and not {before, kind} <= {"linear", "cosine"}:
         table.clear()  # no field in common
     table["kind"] = kind
 

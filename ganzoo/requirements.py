@@ -84,6 +84,7 @@ def recipe_requirements(recipe: Recipe) -> tuple[Requirement, ...]:
             "loss": [recipe.loss],
             "regularizer": recipe.regularizers,
             "augmentation": recipe.augment,
+            "optimizer": [recipe.optimizers.generator.kind, recipe.optimizers.discriminator.kind],
         }
     )
 

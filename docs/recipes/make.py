@@ -120,7 +120,7 @@ def data(dataset: ConfiguredDataset) -> str:
     classes = dataset.sample.classes
     lines = [
         f"`{dataset.name}`: {dataset.summary}.",
-        f"A sample is a{'n image' if dataset.sample.kind == 'image' else ' curve'} of shape {shape}",
+        f"A sample is a{'n' if dataset.sample.kind == 'image' else ''} {dataset.sample.kind} of shape {shape}",
         f"({splits}{f'; {len(classes)} classes' if classes else ''}).",
         f"Licence: {dataset.license.rstrip('.')}." if dataset.license else "",
         f"Home: {linked(dataset.homepage).rstrip('.')}." if dataset.homepage else "",

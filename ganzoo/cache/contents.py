@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -147,6 +148,8 @@ def _packed(path: Path, dataset: str, copies: Iterable[PackedCopy]) -> Item:
         origin, unneeded = "unknown", "it is damaged, or of an older version"
     else:
         origin = "downloaded" if copy.folder is None else str(copy.folder)
+        if copy.settings:
+            origin += ", " + " ".join(f"{name}={json.dumps(value)}" for name, value in copy.settings.items())
         if copy.is_changed:
             unneeded = "its files have changed since"
         elif copy.is_sourceless:

@@ -161,8 +161,14 @@ def _move_up(partial: Path, target: Path) -> None:
         inodes = {entry.name: entry.inode() for entry in entries}
     listed = "\0".join(f"{inode} {name}" for name, inode in inodes.items())
     (partial / _MOVED_NAME).write_text(listed, encoding="utf-8")
-    for name in inodes:
-        (partial / name).rename(target / name)
+    try:
+        for name in inodes:
+            (partial / name).rename(target / name)
+    except BaseException:
+        for name in inodes:
+            if not (partial / name).exists():
+                (target / name).unlink(missing_ok=True)
+        raise
 
 
 def _create_file(path: Path) -> None:

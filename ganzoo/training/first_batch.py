@@ -79,16 +79,22 @@ def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
     )
     for net in (generator, discriminator):
         net.to(state.device)
-    # With several processes this one may have a single row, which batch normalization of this process alone refuses.
     made, real = inputs.generator, inputs.discriminator[0].real
-    latents, labels = _at_least_two(made.latents), None if made.labels is None else _at_least_two(made.labels)
-    noise = {name: _at_least_two(tensor) for name, tensor in made.noise.items()}
-    real_labels = _at_least_two(real.labels) if recipe.conditional and real.labels is not None else None
+
+    def part(rows: Tensor) -> Tensor:
+        """Return what one pass of a step sees: the first of the parts whose gradients are accumulated."""
+        first = rows[: len(rows) // recipe.accumulate]
+        # With several processes it may be a single row, which batch normalization of this process alone refuses.
+        return torch.cat([first, first]) if len(first) == 1 else first
+
+    latents, labels = part(made.latents), None if made.labels is None else part(made.labels)
+    noise = {name: part(tensor) for name, tensor in made.noise.items()}
+    real_labels = part(real.labels) if recipe.conditional and real.labels is not None else None
 
     with _unchanged(recipe.architecture, "generator", [latents, *noise.values()]):
         fake = generate(generator, latents, labels, noise)
     _check_output(recipe.architecture, "generator", fake, [len(latents), *config.sample.shape])
-    for samples, of in ((_at_least_two(real.samples), real_labels), (fake, labels)):
+    for samples, of in ((part(real.samples), real_labels), (fake, labels)):
         with _unchanged(recipe.architecture, "discriminator", [samples]):
             logits = discriminator(samples) if of is None else discriminator(samples, of)
         _check_output(recipe.architecture, "discriminator", logits, [len(samples)])
@@ -117,9 +123,11 @@ def _check_output(name: str, role: str, output: Tensor, shape: Sequence[int]) ->
 
 def _fault(values: Tensor, shape: Sequence[int]) -> str:
     """Return how values differ from finite float32 of a shape; empty if they do not."""
-    found, expected = described(values), f"float32 {list(shape)}"
-    if found != expected:
-        return f"{found}, not {expected}"
+    expected = f"float32 {list(shape)}"
+    if not isinstance(values, Tensor):
+        return f"{type(values).__name__}, not a tensor {expected}"
+    if described(values) != expected:
+        return f"{described(values)}, not {expected}"
     return "" if bool(values.isfinite().all()) else "NaN or infinite values"
 
 
@@ -137,10 +145,8 @@ def _check_gradients(name: str, nets: Mapping[str, nn.Module], logits: Tensor) -
         if len(missed) == len(found):
             raise plugin_error(architectures, name, f"no gradient reaches the {role} of {name!r}.", _NO_GRADIENT[role])
         if missed:
-            owner = plugin_error(
-                architectures, name, f"no gradient reaches {_listed(missed)} of the {role} of {name!r}."
-            )
-            _log.warning("Warning: %s They are not trained.", owner)
+            what = f"no gradient reaches {_listed(missed)} of the {role} of {name!r}."
+            _log.warning("Warning: %s", plugin_error(architectures, name, what))
         for parameter, gradient in found.items():
             if gradient is not None and not bool(gradient.isfinite().all()):
                 what = f"the gradient of {parameter!r} in the {role} of {name!r} holds NaN or infinite values."
@@ -160,8 +166,3 @@ def _trainable(net: nn.Module) -> dict[str, Tensor]:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(map(repr, names[:NAMED])) + more
-
-
-def _at_least_two(rows: Tensor) -> Tensor:
-    """Return the rows, a single one twice."""
-    return torch.cat([rows, rows]) if len(rows) == 1 else rows

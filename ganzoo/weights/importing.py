@@ -89,7 +89,7 @@ def _read(path: Path) -> tuple[Any, str]:
             if path.suffix != ".safetensors":
                 content = _load_pickle(file, path)
                 file.seek(0)
-                return content, hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+                return content, hashlib.file_digest(file, "sha256").hexdigest()
         content = read_checked(path)
         return deserialize(content, path)[0], hashlib.sha256(content).hexdigest()
     except OSError as error:

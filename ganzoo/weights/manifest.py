@@ -205,7 +205,7 @@ def read_manifest(path: Path, owner: str = "", problems: list[ManifestError] | N
         raise ManifestError(f"{path} is not a weights manifest ({_reason(error)}).", hint=_REINSTALL) from error
     if is_newer:
         raise ManifestError(
-            f"{path} has schema {shortened(schema)}; this ganzoo reads {SCHEMA_VERSION}.", hint="Update ganzoo."
+            f"{path} has schema {shortened(schema, 60)}; this ganzoo reads {SCHEMA_VERSION}.", hint="Update ganzoo."
         )
     entries, broken = [], []
     for number, record in enumerate(records, start=1):

@@ -54,6 +54,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "share_fakes": False,
             "accumulate": 2,
+            "config.batch_norm": False,  # would see other parts of the batch in each process
             "augment": ["mirror", "translation"],
             "augment_probability": {"kind": "adaptive", "every": 2, "images": 500, "target": 0.1},
             "regularizers.r1": {"weight": 0.1, "every": 4},

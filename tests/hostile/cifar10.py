@@ -222,10 +222,10 @@ CASES = [
     Case("python-another-size", python_with(lambda: table(array((2, 3072), TWO))), word="images"),
     Case("python-is-an-npy", python_with(lambda: b"\x93NUMPY\x01\x00"), word=NOT_ONE),
     Case("python-of-python-3", python_with(lambda: pickle.dumps({b"data": 1, b"labels": [1]})), word=NOT_ONE),
-    *numbered("damaged-python", 8, lambda seed: Case("", python_with(lambda: damaged(sound_python(), seed)), "either")),
+    *numbered("damaged-python", 4, lambda seed: Case("", python_with(lambda: damaged(sound_python(), seed)), "either")),
     *numbered(
         "damaged-python-table",
-        6,
+        4,
         lambda seed: Case("", python_with(lambda: damaged(table(array((2, 3072), TWO)), seed))),
     ),
 ]

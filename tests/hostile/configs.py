@@ -256,5 +256,5 @@ CASES = [
     Case("evaluation-fifo", evaluation(os.mkfifo), "accepted"),
     Case("evaluation-folder", evaluation(Path.mkdir), "accepted"),
     Case("evaluation-sparse-8-GB", evaluation(lambda path: (path.touch(), os.truncate(path, 8 << 30))), "accepted"),
-    *numbered("damaged", 6, lambda seed: Case("", config(lambda: damaged(sound()[CONFIG], seed + 2000)), "either")),
+    *numbered("damaged", 4, lambda seed: Case("", config(lambda: damaged(sound()[CONFIG], seed + 2000)), "either")),
 ]

@@ -12,6 +12,8 @@ from tests.hostile.case import Case, Make, damaged, numbered, write
 from tests.hostile.tensors import ESCAPES
 
 MANIFEST = "site/theirs/weights_manifest.json"
+LIST = ["list", "[qt]*"]
+"""A part of the list takes less time to print than all of it; ours (quadratic) and theirs are in it."""
 OURS = Path(__file__).parents[2] / "weights_manifest.json"
 
 
@@ -47,7 +49,7 @@ def listed(content: bytes | Callable[[], bytes], *command: str) -> Make:
 
     def make(folder: Path) -> list[str]:
         install(folder, content if isinstance(content, bytes) else content())
-        return list(command or ("list",))
+        return list(command or LIST)
 
     return make
 
@@ -61,13 +63,13 @@ def special(place: Callable[[Path], object]) -> Make:
         install(folder, b"")
         (folder / MANIFEST).unlink()
         place(folder / MANIFEST)
-        return ["list"]
+        return LIST
 
     return make
 
 
 def pointing_to(package: str) -> Make:
-    return lambda folder: (install(folder, b"{}", package), ["list"])[1]
+    return lambda folder: (install(folder, b"{}", package), LIST)[1]
 
 
 DEEP = b"[" * 100_000
@@ -192,7 +194,8 @@ CASES = [
     Case(
         "a-bundled-name",
         holding(entry(name="quadratic-mlp", version="v1"), command=("verify", "quadratic-mlp")),
-        word="registered by",
+        "accepted",
+        "model.safetensors",
     ),
     Case(
         "bundled-in-no-package",
@@ -225,7 +228,7 @@ CASES = [
     ),
     *numbered(
         "damaged",
-        6,
+        4,
         lambda seed: Case(
             "",
             listed(lambda: damaged(json.dumps({"schema": 1, "entries": [entry()]}).encode(), seed), "verify", "theirs"),

@@ -362,18 +362,18 @@ CASES = [
         word="more than 16,777,216",
     ),
     Case("parquet-deep-schema", parquet(lambda: {"image": nested(60), "label": ["b"]}), word=NONE),
-    *numbered("damaged-list", 2, lambda seed: Case("", official(damaged(b"./1/1_word_2.jpg 2\n" * 3, seed)), "either")),
-    *numbered("damaged-image", 2, lambda seed: Case("", official(content=lambda: damaged(image(), seed)), "either")),
+    *numbered("damaged-list", 1, lambda seed: Case("", official(damaged(b"./1/1_word_2.jpg 2\n" * 3, seed)), "either")),
+    *numbered("damaged-image", 1, lambda seed: Case("", official(content=lambda: damaged(image(), seed)), "either")),
     *numbered(
-        "damaged-tar", 6, lambda seed: Case("", tar(sound_members, lambda content: damaged(content, seed)), "either")
+        "damaged-tar", 4, lambda seed: Case("", tar(sound_members, lambda content: damaged(content, seed)), "either")
     ),
     *numbered(
         "damaged-lmdb",
-        6,
+        4,
         lambda seed: Case("", lmdb_with(ONE, *word(), edit=lambda content: damaged(content, seed)), "either"),
     ),
     *numbered(
-        "damaged-parquet", 8, lambda seed: Case("", parquet(rows, lambda content: damaged(content, seed)), "either")
+        "damaged-parquet", 4, lambda seed: Case("", parquet(rows, lambda content: damaged(content, seed)), "either")
     ),
 ]
 

@@ -153,8 +153,8 @@ CASES = [
         )[2],
         word="holds more",
     ),
-    *numbered("damaged", 4, lambda seed: Case("", prepare(lambda: {IMAGES: damaged(sound()[IMAGES], seed)}), "either")),
+    *numbered("damaged", 3, lambda seed: Case("", prepare(lambda: {IMAGES: damaged(sound()[IMAGES], seed)}), "either")),
     *numbered(
-        "damaged-raw", 3, lambda seed: Case("", raw(lambda: damaged(pixels()[:16], seed) + pixels()[16:]), "either")
+        "damaged-raw", 2, lambda seed: Case("", raw(lambda: damaged(pixels()[:16], seed) + pixels()[16:]), "either")
     ),
 ]

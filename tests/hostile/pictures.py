@@ -128,5 +128,5 @@ CASES = [
         )[1],
         "accepted",
     ),
-    *numbered("damaged", 6, lambda seed: Case("", animate(lambda: damaged(sound("RGB", (90, 70)), seed)), "either")),
+    *numbered("damaged", 4, lambda seed: Case("", animate(lambda: damaged(sound("RGB", (90, 70)), seed)), "either")),
 ]

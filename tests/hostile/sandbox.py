@@ -93,7 +93,7 @@ def _serve() -> None:
             print(json.dumps(asdict(Ended(code, "", ""))), flush=True)
 
 
-COMMANDS = 16
+COMMANDS = 40
 """Commands of one process: to fork and to end it takes longer than most of them."""
 AT_END = 3
 """Exit code of a process that found no more commands."""
@@ -102,6 +102,7 @@ AT_END = 3
 def _run_some() -> NoReturn:
     """Run some commands one after the other, and end this process."""
     from ganzoo.registry import package_folder
+    from ganzoo_mjsynth import official
 
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, mapped + MEMORY))
@@ -122,7 +123,8 @@ def _run_some() -> NoReturn:
         os.environ.clear()
         os.environ.update(environment | variables)
         sys.path[:] = [str(Path(folder, "site")), *path] if Path(folder, "site").is_dir() else path
-        package_folder.cache_clear()  # packages of one name are in other folders
+        for cached in (package_folder, official._resolved):  # what a name means depends on the folder
+            cached.cache_clear()
         signal.alarm(SECONDS)  # without a handler it ends the process
         code = _command(arguments)
         signal.alarm(0)

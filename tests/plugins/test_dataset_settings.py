@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import ganzoo
+from ganzoo.cache.contents import contents
 from ganzoo.config import Layer
 from ganzoo.data import open_dataset, packing
 from ganzoo.data.location import packed_copies
@@ -55,6 +56,8 @@ def test_packed_copies_of_different_settings_lie_side_by_side_and_never_mix(tmp_
     assert squeezed.shape == first.shape
     assert not np.array_equal(squeezed, first)
     assert np.array_equal(opened(size=8).samples, first)
+    origins = {item.origin for item in contents().items if item.copy is not None}
+    assert "downloaded, size=8 grey=true crop=0" in origins  # what `cache ls` tells them apart by
     copies = packed_copies("squares", "train")
     assert len(copies) == 3
     assert len({copy.digest for copy in copies}) == 3

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 import ganzoo
 from ganzoo.data import open_batches, open_dataset
+from ganzoo.distributed.torch_processes import TorchProcesses
 from ganzoo.errors import DatasetError, EvaluationError, UsageError
 from ganzoo.registry import datasets
 from tests.conftest import Ganzoo, assert_two_lines
@@ -131,6 +132,15 @@ def test_drawn_labels_belong_to_the_drawn_samples() -> None:
         # Whether labels are drawn changes no sample.
         assert torch.equal(batch.samples, other.samples)
         assert other.labels is None
+
+
+def test_processes_share_the_drawn_samples_and_their_labels() -> None:
+    opened = open_dataset(datasets.get("ring"), "train")
+    whole = open_batches(opened, 64, 0, CPU, conditional=True).next()
+    ranks = [TorchProcesses(rank, 2, local_rank=rank, local_world_size=2) for rank in range(2)]
+    parts = [open_batches(opened, 64, 0, CPU, processes=rank, conditional=True).next() for rank in ranks]
+    for name in ("samples", "labels"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
 
 
 def test_conditional_training_on_drawn_data_without_labels_is_refused(tmp_path: Path) -> None:

@@ -96,6 +96,25 @@ def test_a_folder_that_was_killed_while_files_moved_up_counts_as_empty(tmp_path:
     assert names(tmp_path) == {"d"}, moved
 
 
+def test_an_interruption_while_files_move_up_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.name == "c":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    def write() -> None:
+        with whole_folder(tmp_path) as folder:
+            for name in "abc":
+                (folder / name).write_text(name)
+            monkeypatch.setattr(Path, "rename", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert names(tmp_path) == set()
+
+
 def test_what_the_user_puts_in_the_place_of_a_moved_file_is_kept(tmp_path: Path) -> None:
     kill_while(tmp_path, "moving")
     (moved,) = names(tmp_path) & {"a", "b", "c"}

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
-from ganzoo.specs import Adam
+from ganzoo import optimizers
 from ganzoo.system import torch_private
-from ganzoo_optimizers.adam import FusedAdam
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +54,14 @@ def tensors(seed: int) -> list[torch.Tensor]:
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> None:
     """A torch without the private functions."""
-    for name in ("_foreach_copy_", "_foreach_clamp_min_", "_foreach_clamp_max_", "_foreach_lerp_", "_fused_adam_"):
+    for name in (
+        "_foreach_copy_",
+        "_foreach_clamp_min_",
+        "_foreach_clamp_max_",
+        "_foreach_lerp_",
+        "_fused_adam_",
+        "_fused_adamw_",
+    ):
         monkeypatch.delattr(torch, name)
 
 
@@ -76,22 +82,26 @@ def test_public_functions_give_the_same_bits() -> None:
         assert torch.equal(expected, found)
 
 
-def trained() -> list[torch.Tensor]:
-    torch.manual_seed(0)
-    net = nn.Linear(3, 2)
-    parameters = list(net.parameters())
-    optimizer = FusedAdam(parameters, Adam(learning_rate=0.01, weight_decay=0.1))
-    for step in range(5):
-        gradients = [parameter.detach() * (step + 1) for parameter in parameters]
-        optimizer.update(parameters, gradients, {"learning_rate": torch.tensor(0.01, dtype=torch.float64)})
-    return [parameter.detach() for parameter in parameters]
+def updated(update: Callable[..., None]) -> list[torch.Tensor]:
+    """Parameters after five updates, whose gradients are the parameters themselves."""
+    parameters, step = tensors(5), torch.tensor(0.0)
+    means, squares = ([torch.zeros_like(parameter) for parameter in parameters] for _ in range(2))
+    options = {"beta1": 0.9, "beta2": 0.999, "weight_decay": 0.1, "eps": 1e-8, "amsgrad": False, "maximize": False}
+    for _ in range(5):
+        step += 1
+        gradients = [parameter.clone() for parameter in parameters]
+        rate = torch.tensor(0.01, dtype=torch.float64)
+        update(parameters, gradients, means, squares, [], [step] * len(parameters), lr=rate, **options)
+    return parameters
 
 
-TRAINED = trained()
+ADAM, ADAMW = updated(optimizers.fused_adam), updated(optimizers.fused_adamw)
 
 
 @pytest.mark.usefixtures("without")
 def test_adam_works_without_the_kernel() -> None:
     assert torch_private.fused_adam() is None
-    for expected, found in zip(TRAINED, trained(), strict=True):
-        torch.testing.assert_close(found, expected)
+    assert torch_private.fused_adamw() is None
+    for kernel, update in ((ADAM, optimizers.fused_adam), (ADAMW, optimizers.fused_adamw)):
+        for expected, found in zip(kernel, updated(update), strict=True):
+            torch.testing.assert_close(found, expected)

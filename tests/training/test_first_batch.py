@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import ganzoo as package
-from ganzoo.config import resolve
+from ganzoo.config import Layer, resolve
 from ganzoo.data import open_batches, open_dataset
 from ganzoo.errors import PluginError
 from ganzoo.registry import datasets, recipes
-from ganzoo.training.first_batch import _at_least_two, check_first_batch
+from ganzoo.training.first_batch import check_first_batch
 from ganzoo.training.state import TrainingState
 from ganzoo.weights.model_config import model_config
 from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
@@ -28,8 +28,9 @@ LOAD = "    return SyntheticData(draw=draw)"
 
 BROKEN_NETS = {
     "another width": (FORWARD, FORWARD + "[:, :5]", "the generator of 'strange-net' returned float32 [4, 5], not"),
-    "tuple": (FORWARD, FORWARD + ",", "the generator of 'strange-net' returned tuple, not float32 [4, 6]"),
-    "None": (FORWARD, "        pass", "the generator of 'strange-net' returned NoneType, not float32 [4, 6]"),
+    "tuple": (FORWARD, FORWARD + ",", "the generator of 'strange-net' returned tuple, not a tensor float32 [4, 6]"),
+    "numpy": (FORWARD, FORWARD + ".detach().numpy()", "returned ndarray, not a tensor float32 [4, 6]"),
+    "None": (FORWARD, "        pass", "the generator of 'strange-net' returned NoneType, not a tensor float32 [4, 6]"),
     "another axis": (FORWARD, FORWARD + "[None]", "returned float32 [1, 4, 6], not float32 [4, 6]"),
     "float64": (FORWARD, FORWARD + ".double()", "returned float64 [4, 6], not float32 [4, 6]"),
     "NaN": (FORWARD, FORWARD + " / 0 * 0", "the generator of 'strange-net' returned NaN or infinite values"),
@@ -83,6 +84,7 @@ BROKEN_DATA = {
     "another width": (DRAW, DRAW + "[:, :5]", "draw of 'strange-points' returned float32 [2, 5], not float32 [2, 6]"),
     "float64": (DRAW, DRAW + ".double()", "draw of 'strange-points' returned float64 [2, 6], not float32 [2, 6]"),
     "draws None": (DRAW, "    pass", "draw of 'strange-points' returned NoneType, not float32 [2, 6]"),
+    "draws numpy": (DRAW, DRAW + ".numpy()", "draw of 'strange-points' returned ndarray, not float32 [2, 6]"),
     "draw raises": (DRAW, "    raise KeyError('annotations')", "draw of 'strange-points' raised KeyError"),
     "NaN": (DRAW, DRAW + " * float('nan')", "the first batch of 'strange-points' has NaN or infinite values"),
     "list": (LOAD, "    return [1]", "load of 'strange-points' returned list, not ArrayData"),
@@ -210,7 +212,14 @@ def test_the_check_changes_no_stream_no_weight_and_no_statistic(
     state.batches.close()
 
 
-def test_a_process_with_one_row_checks_it_twice() -> None:
-    row = torch.ones(1, 3)
-    assert _at_least_two(row).shape == (2, 3)
-    assert _at_least_two(torch.ones(3, 3)).shape == (3, 3)
+NORMALIZED = ("nn.Linear(config.width, 6)", "nn.BatchNorm1d(config.width), nn.Linear(config.width, 6)")
+
+
+def test_one_row_for_each_pass_is_enough_for_the_check(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    # As in the eight processes of a batch of eight, where statistics are joined: the check runs without the others.
+    install_strange(install_plugin, NORMALIZED)
+    resolved = resolve(recipes.get("strange-gan"), [Layer("test", {"accumulate": 4})], seed=0)
+    data = open_dataset(datasets.get("strange-points"), "train")
+    batches = open_batches(data, resolved.recipe.batch_size, 0, torch.device("cpu"))
+    config = model_config(resolved.recipe, data.spec.sample)
+    check_first_batch(TrainingState(resolved, config, batches, torch.device("cpu")))

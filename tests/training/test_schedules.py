@@ -84,6 +84,15 @@ def test_an_optimizer_of_another_kind_has_its_own_defaults_and_the_same_learning
     assert resolved("optimizers.generator.kind=adam").optimizers.generator == before
 
 
+def test_a_kind_among_the_settings_of_a_plugin_is_its_own() -> None:
+    recipe = resolved("config.kind=x", "config.rate=1", "config.kind=y")
+    assert (recipe.config["kind"], recipe.config["rate"], "activation" in recipe.config) == ("y", 1, True)
+    lion = resolved("optimizers.generator.kind=lion", "optimizers.generator.options.kind=linear").optimizers.generator
+    assert (lion.kind, lion.options) == ("lion", {"kind": "linear"})
+    with pytest.raises(SettingsError, match=r"no setting 'config\.rate\.every'"):
+        resolved("config.rate=1", "config.rate.every=2")
+
+
 def test_a_number_can_become_a_schedule_and_back() -> None:
     assert resolved(f"{RATE}=1e-3").optimizers.generator.learning_rate == 1e-3
     assert resolved(f"{RATE}.kind=cosine").optimizers.generator.learning_rate == Schedule(

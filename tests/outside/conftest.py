@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import InstallPlugin
+from tests.hub.conftest import server  # noqa: F401
 
 PACKAGE = Path(__file__).parent / "ganzoo_outside"
 ENTRY_POINTS = {

@@ -18,8 +18,6 @@ from tests.conftest import Ganzoo
 from tests.hub.server import HubServer
 from tests.outside.conftest import ENTRY_POINTS
 
-pytest_plugins = ["tests.hub.conftest"]
-
 RECIPES = list(ENTRY_POINTS["ganzoo.recipes"])
 SETTINGS = {"seed": 3, "checkpoint_every": 5, "device": "cpu"}
 STATE = {

@@ -48,12 +48,13 @@ FOURIER_MLP = ArchitectureSpec(
     batch_independent=True,
 )
 
-PEARSON = LossSpec(
-    name="pearson",
-    summary="D: ((r - 1)^2 + (f + 1)^2) / 2; G: f^2 / 2",
-    paper="Mao et al. 2017, arXiv:1611.04076, equation 8: least squares that minimise the Pearson chi-square divergence",
-    discriminator=deferred("ganzoo_ring.losses:pearson_discriminator"),
-    generator=deferred("ganzoo_ring.losses:pearson_generator"),
+RELATIVISTIC_AVERAGE = LossSpec(
+    name="relativistic-average",
+    summary="D: (r - mean f - 1)^2 + (f - mean r + 1)^2; G: (f - mean r - 1)^2 + (r - mean f + 1)^2",
+    paper="Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.2 (RaLSGAN)",
+    discriminator=deferred("ganzoo_ring.losses:relativistic_average_discriminator"),
+    generator=deferred("ganzoo_ring.losses:relativistic_average_generator"),
+    paired=True,
 )
 
 HIGH_QUALITY = MetricSpec(
@@ -86,17 +87,17 @@ RING = DatasetSpec(
     ),
 )
 
-_ADAM = Adam(learning_rate=Schedule(kind="cosine", start=2e-3, end=0.0), betas=(0.0, 0.99))
+_ADAM = Adam(learning_rate=Schedule(kind="cosine", start=1e-3, end=0.0), betas=(0.0, 0.99))
 
 RING_GAN = Recipe(
     name="ring-gan",
-    summary="points of the Gaussian that is asked for, by least squares on Fourier features",
+    summary="points of the Gaussian that is asked for, by relativistic least squares",
     architecture="fourier-mlp",
     config={"width": 64, "frequencies": 3},
     dataset="ring",
     latent=LatentSpec(dim=4),
-    loss="pearson",
-    regularizers={"r1": 0.1},
+    loss="relativistic-average",
+    regularizers={"r1": 0.01},
     optimizers=Optimizers(generator=_ADAM, discriminator=_ADAM),
     conditional=True,
     batch_size=256,

@@ -62,8 +62,8 @@ def test_it_is_listed_shown_trained_evaluated_pushed_and_pulled(
     run("eval", "ring-gan", "--check")
 
     run("train", "ring-gan", "--seed", "0", "--steps", "20", "--out", "run")
-    run("eval", "run")
-    run("sample", "run", "--label", "NW", "--num", "5", "--seed", "0", "--out", tmp_path / "points.npy")
+    run("eval", "./run")
+    run("sample", "./run", "--label", "NW", "--num", "5", "--seed", "0", "--out", tmp_path / "points.npy")
     assert np.load(tmp_path / "points.npy").shape == (5, 2)
 
     run("push", "ring-gan@v1", "you/ring", "--yes")

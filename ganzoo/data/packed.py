@@ -47,7 +47,7 @@ from ganzoo.data.pack import (
     download_errors,
     read_errors,
 )
-from ganzoo.data.packing import ShowProgress, write_pack
+from ganzoo.data.packing import JOURNAL_NAME, ShowProgress, write_pack
 from ganzoo.data.settings import ConfiguredDataset, configured
 from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
 from ganzoo.guard import described, guarded, plugin_error
@@ -272,6 +272,8 @@ def _read_pack(packed: Path, spec: ConfiguredDataset, split: str, *, sources_may
         if not _is_whole(packed, names, record):
             return None
         num_skipped = record["skipped"]
+        with contextlib.suppress(OSError):
+            (packed / JOURNAL_NAME).unlink()  # of a packing that was killed in its last step
         return OpenedDataset(
             spec,
             split,

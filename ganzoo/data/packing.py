@@ -75,10 +75,9 @@ def write_pack(
         folder = packed.with_name(f".{packed.name}.packing")
         _write_streamed(folder, spec, data, origin, workers, progress, force)
         _move(folder, packed)
-        # An interruption before the move leaves a journal to resume from; after it the journal is not needed.
-        (packed / JOURNAL_NAME).unlink()
-        if not (packed / SKIPPED_NAME).stat().st_size:
-            (packed / SKIPPED_NAME).unlink()
+        # An interruption before the move leaves a journal to resume from; after it the journal is not needed. Whoever
+        # opens the copy removes one that was left here.
+        (packed / JOURNAL_NAME).unlink(missing_ok=True)
         return
     folder = packed.with_name(f".{packed.name}.partial")  # under the split's lock: one that is there is abandoned
     shutil.rmtree(folder, ignore_errors=True)
@@ -152,6 +151,8 @@ def _write_streamed(
             (folder / JOURNAL_NAME).unlink()  # after a repair of the files they must all be read again
             raise no_samples_error(spec, journal.skipped, files.first_skipped())
         digest = files.finish(journal)
+    if not journal.skipped:
+        (folder / SKIPPED_NAME).unlink()
     shape = [journal.num, *spec.sample.shape]
     write_record(folder, spec, origin, shape, journal.names, journal.skipped, digest, sources)
 

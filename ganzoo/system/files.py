@@ -92,7 +92,8 @@ def scratch_folder() -> Iterator[Path]:
 def check_space(path: Path, size: int) -> None:
     """Raise OSError if a file of this size cannot be written at a path for lack of space."""
     folder = next((parent for parent in path.absolute().parents if parent.is_dir()), None)
-    if folder is not None and shutil.disk_usage(folder).free < size:
+    usage = None if folder is None else shutil.disk_usage(folder)
+    if usage is not None and usage.total and usage.free < size:  # /proc and its like have no size
         raise OSError(errno.ENOSPC, f"{size:,} bytes are needed; {os.strerror(errno.ENOSPC)}", str(path))
 
 

@@ -257,10 +257,12 @@ def test_weights_without_their_final_layer_give_no_inception_score(
         INCEPTION_SCORE.compute(inputs)
 
 
-def test_without_weights_and_network_there_is_one_line_within_seconds(ganzoo: Ganzoo, tmp_path: Path) -> None:
+def test_without_weights_and_network_there_is_one_line_within_seconds(
+    ganzoo: Ganzoo, digits: Path, tmp_path: Path
+) -> None:
     make_gan(SampleSpec(kind="image", shape=(1, 28, 28))).save(tmp_path / "gan")
     started = time.monotonic()
-    result = ganzoo("eval", tmp_path / "gan", "--protocol", "mnist-fid10k-v1")
+    result = ganzoo("eval", tmp_path / "gan", "--protocol", "mnist-fid10k-v1", "--data-dir", digits)
     assert_two_lines(result, 1, "cannot be downloaded", "GANZOO_INCEPTION_WEIGHTS", weights.URL)
     assert time.monotonic() - started < 60
     assert not list(tmp_path.rglob("*.partial"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tomllib
@@ -61,9 +60,9 @@ def test_a_package_of_each_kind_passes_its_own_tests_as_an_installed_distributio
     assert result.returncode == 0, result.stdout[-3000:]
     assert "failed" not in result.stdout
     assert "skipped" not in result.stdout
+    listed = ganzoo("plugins", "list", "--check", "--json")
+    plugins = {one["name"]: one for one in json.loads(listed.stdout)["plugins"]}
     for kind, parts in KINDS.items():
-        listed = ganzoo("plugins", "list", "--check", "--json")
-        plugins = {one["name"]: one for one in json.loads(listed.stdout)["plugins"]}
         plugin = plugins[f"ganzoo-{kind}-of-mine"]
         assert plugin["status"] == "ok"
         assert {one["kind"] for one in plugin["registers"]} == set(parts)

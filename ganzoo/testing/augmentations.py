@@ -106,7 +106,7 @@ def it_leaves_its_inputs_unchanged(example: Example) -> None:
 def it_can_be_recorded(example: Example) -> None:
     """It reads no values on the host, so that steps with it can be recorded."""
     for images, numbers in _inputs(example.spec):
-        can_be_recorded(lambda: _applied(example.spec, images, numbers), [images, numbers], "apply")  # noqa: B023
+        can_be_recorded(lambda: _applied(example.spec, images, numbers), "apply")  # noqa: B023
 
 
 AUGMENTATION_CHECKS: tuple[Check, ...] = (

@@ -152,7 +152,34 @@ def centred(net: Generator, z: Tensor) -> Tensor:
     return values - values.mean(0)
 
 
+def everything(
+    net: Any, z: Tensor, labels: Tensor | None = None, *, noise: Mapping[str, Tensor], psi: float = 1.0
+) -> Tensor:
+    shift = 0 if labels is None else labels.unsqueeze(1)
+    return psi * net.layers(z) + net.strength * (noise["grain"] + shift)
+
+
+def projected(net: Discriminator, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+    return net.layers(samples).squeeze(1) * (1 if labels is None else 1 + labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    psi: Annotated[float, Interval(ge=0, le=1)] = 0.7
+
+
 PASSING.append(net())
+PASSING.append(
+    net(
+        conditions=("classes",),
+        noise=lambda config, sample: {"grain": (6,)},
+        sampling_options=Options,
+        # Zero, as StyleGAN's strength of the noise is before it is trained.
+        build_generator=generator_with(everything, strength=lambda: nn.Parameter(torch.zeros(()))),
+        build_discriminator=discriminator_with(projected),
+    )
+)
+PASSING.append(net(build_discriminator=None))
 broken(of_nets.its_config_is_bounded, net(config=Unbounded), "Unbounded.width has no bounds", "Interval")
 broken(of_nets.its_config_is_bounded, net(config=Mutable), "not a frozen dataclass", "frozen=True")
 broken(

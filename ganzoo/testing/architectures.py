@@ -143,7 +143,7 @@ def nets(example: Example) -> list[Nets]:
     candidates = [example.sample] if example.sample is not None else [dataset_of(recipe).sample] if recipe else SAMPLES
     # Builders see only the condition of the model.
     plain_ones = [replace(sample, classes=None, text=None) for sample in candidates if sample is not None]
-    bare = Nets(spec, config, latent, _first_that_builds(spec, config, latent, plain_ones))
+    bare = Nets(spec, config, latent, _first_that_works(spec, config, latent, plain_ones))
     given = next((one for one in candidates if one is not None and one.shape == bare.sample.shape), bare.sample)
     conditioned = {
         "classes": replace(bare.sample, classes=given.classes or CLASSES),
@@ -152,25 +152,20 @@ def nets(example: Example) -> list[Nets]:
     return [bare, *(replace(bare, sample=conditioned[name]) for name in spec.conditions)]
 
 
-def _first_that_builds(
-    spec: ArchitectureSpec, config: Any, latent: LatentSpec, samples: list[SampleSpec]
-) -> SampleSpec:
-    error = None
-    for sample in samples:
-        try:
-            with torch.device("meta"):
-                generator = Nets(spec, config, latent, sample).build_generator()
-                if len(samples) > 1:
-                    Nets(spec, config, latent, sample).fakes(generator, Nets(spec, config, latent, sample).inputs(2))
-        except CheckError as failure:
-            error = error or failure
-        else:
-            return sample
-    assert error is not None
+def _first_that_works(spec: ArchitectureSpec, config: Any, latent: LatentSpec, samples: list[SampleSpec]) -> SampleSpec:
+    """Return the first kind of samples that the generator makes; a single one is not tried, but left to the checks."""
     if len(samples) == 1:
-        raise error
+        return samples[0]
+    first = None
+    for sample in samples:
+        one = Nets(spec, config, latent, sample)
+        try:
+            if one.fakes(build(one.build_generator, 0), one.inputs(2)).shape[1:] == sample.shape:
+                return sample
+        except CheckError as error:
+            first = first or error
     raise CheckError(
-        f"its generator works for none of the samples that were tried; for the first one: {error.what}",
+        f"its generator makes none of the samples that were tried{'.' if first is None else f': {first.what}'}",
         "Register a recipe that uses the architecture, or pass Example(spec, sample=SampleSpec(...)).",
     )
 

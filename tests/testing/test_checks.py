@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -703,6 +704,25 @@ def test_what_is_right_passes_the_same_checks(example: Example) -> None:
     for check in checks:
         if check not in (every_spec.it_is_registered, every_spec.importing_it_loads_no_torch):
             run_check(check, example)
+
+
+def test_samples_are_found_for_an_architecture_that_no_recipe_uses() -> None:
+    def build_for(rank: int) -> Callable[..., nn.Module]:
+        def build(config: Config, latent: LatentSpec, sample: SampleSpec) -> nn.Module:
+            assert len(sample.shape) == rank
+            return nn.Sequential(nn.Linear(latent.dim, math.prod(sample.shape)), nn.Unflatten(1, sample.shape))
+
+        return build
+
+    found = {
+        rank: of_nets.nets(Example(net(build_generator=build_for(rank), build_discriminator=None).spec))[0]
+        for rank in (1, 4)
+    }
+    assert found[1].sample == SampleSpec(kind="curve", shape=(16,))
+    assert found[4].sample == SampleSpec(kind="tensor", shape=(1, 16, 16, 16))
+    assert found[4].latent.dim == 8
+    with pytest.raises(CheckError, match=r"none of the samples that were tried[\s\S]*Example\(spec, sample="):
+        of_nets.nets(Example(net(build_generator=build_for(7)).spec))
 
 
 # --- checks that need an installed plugin, a training or weights ---

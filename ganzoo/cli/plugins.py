@@ -59,7 +59,7 @@ def check(
     Recipes are trained for a few steps in a temporary folder. No dataset is downloaded: checks that need one which is
     missing are skipped.
     """
-    from ganzoo.testing import examples_of, run_checks
+    from ganzoo.testing import Result, examples_of, run_checks
 
     expected = {}
     for assignment in expect or ():
@@ -67,7 +67,7 @@ def check(
         if not (separator and reason.strip()):
             raise UsageError(f"--expect {assignment!r} has no reason.", hint="Write --expect 'CHECK=REASON'.")
         expected[key.strip()] = reason.strip()
-    results = []
+    results: list[Result] = []
     for result in run_checks(examples_of(name, data_dir, evaluate=evaluate), expected):
         if not results or (results[-1].kind, results[-1].name) != (result.kind, result.name):
             out.talk(f"Checking {result.kind} {result.name} …")

@@ -26,6 +26,7 @@ from ganzoo.weights.tensors import deserialize, serialize
 
 BATCH = 4
 CPU = torch.device("cpu")
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 TOLERANCE = 1e-3
 """Largest difference between an output alone and in a batch, relative to the largest value: the size of a batch changes
 the rounding of matrix products and convolutions, by far less."""
@@ -399,7 +400,7 @@ def batch_independent_is_true(example: Example) -> None:
     for one in _with_discriminator(example) if example.spec.batch_independent else ():
         discriminator = build(one.build_discriminator, 0)  # in training mode, where the claim is used
         for module in discriminator.modules():
-            if isinstance(module, nn.modules.dropout._DropoutNd):
+            if isinstance(module, DROPOUTS):
                 module.eval()  # which values are dropped is another question
         # Copies: a pass may change buffers, such as the vectors of spectral normalization.
         together = one.logits(deepcopy(discriminator), one.real())

@@ -50,8 +50,8 @@ class GAN:
     """A trained generator.
 
     Attributes:
-        generator: the module, in evaluation mode: z [batch, *latent.shape] (, labels [batch]) -> samples
-            [batch, *sample.shape].
+        generator: the module, in evaluation mode: z [batch, *latent.shape] (, labels [batch] or texts [batch,
+            max_length]) -> samples [batch, *sample.shape]; `generate` also passes noise and options.
         config: its description: architecture, latents, samples, dataset, recipe.
         entry: its entry in a weights manifest, or None (a folder, a run, a Hub repository).
         weights_sha256: digest of the file that the generator was loaded from, or None.
@@ -87,6 +87,14 @@ class GAN:
     def noise_shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shapes of the noise that the generator takes for a sample, by name; empty for most."""
         return noise_shapes(self.config, self.config.recipe)
+
+    @cached_property
+    def _default_options(self) -> Mapping[str, Any]:
+        return sampling_options(self.config, None)
+
+    def _options(self, options: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Return all sampling options, the given ones checked. Raises UsageError."""
+        return sampling_options(self.config, options) if options else self._default_options
 
     def to(self, device: torch.device | str) -> GAN:
         """Move the generator and return the model. Raises DeviceError when this machine has no such device."""
@@ -168,7 +176,7 @@ class GAN:
         start, stop, _ = rows.indices(num)
         # Batches of other rows are drawn and thrown away, which is cheap beside generating them.
         own = islice(enumerate(inputs), -(-start // size), -(-stop // size))
-        return self._generated(own, seed, sampling_options(self.config, options), num // size)
+        return self._generated(own, seed, self._options(options), num // size)
 
     def interpolate(
         self,
@@ -229,7 +237,7 @@ class GAN:
         num, size = len(latents), self.batch_size
         conditions = repeat(None) if condition is None else iter(condition.split(size))
         inputs = enumerate(self._inputs(iter(latents.split(size)), conditions, num, seed, size))
-        return torch.cat(list(self._generated(inputs, seed, sampling_options(self.config, options), num // size)))
+        return torch.cat(list(self._generated(inputs, seed, self._options(options), num // size)))
 
     def _inputs(
         self, latents: Iterator[Tensor], conditions: Iterator[Tensor | None], num: int, seed: int, size: int
@@ -254,8 +262,7 @@ class GAN:
             batch = cpu_inputs.to(self.device)
             # The first batch is also the example from which a CUDA graph is captured.
             if fast is None:
-                with ambient_randomness(seed, self.device):  # warm-ups of a generator that draws are not the caller's
-                    fast = accelerated(run, batch, num_full)
+                fast = accelerated(run, batch, num_full)
             # By its number, so that each batch of a seed has its own randomness wherever it is generated.
             with ambient_randomness(derive_seed(seed, "sample", "ambient", number), self.device):
                 samples = fast(batch)
@@ -300,6 +307,16 @@ class GAN:
         """Return the text of each sample that `sample` uses; None for a model without texts. Raises UsageError."""
         chosen = self._chosen_texts(texts)
         return None if chosen is None else [chosen[index % len(chosen)] for index in range(num)]
+
+    def text_batches(
+        self, num: int, texts: str | Sequence[str] | None = None, size: int | None = None
+    ) -> Iterator[list[str]] | None:
+        """Return an iterator over what `texts` returns, batch by batch. Raises UsageError at once."""
+        chosen, size = self._chosen_texts(texts), size or self.batch_size
+        if chosen is None:
+            return None
+        starts = range(0, num, size)
+        return ([chosen[row % len(chosen)] for row in range(start, min(start + size, num))] for start in starts)
 
     def _chosen_texts(self, texts: str | Sequence[str] | None) -> Sequence[str] | None:
         """Return the texts that samples take in turn, None for a model without texts. Raises UsageError."""

@@ -72,7 +72,7 @@ class Origin:
     @property
     def is_first_party(self) -> bool:
         """Whether it is ganzoo's own."""
-        return _normalized(self.distribution) == FIRST_PARTY
+        return normalized(self.distribution) == FIRST_PARTY
 
     def error(self, what: str, hint: str = "") -> PluginError:
         """Return an error of this distribution: its name and version, then `what`."""
@@ -95,8 +95,8 @@ def registrations(group: str) -> list[EntryPoint]:
 def is_allowed(distribution: str) -> bool:
     """Whether GANZOO_PLUGINS allows the plugins of a distribution."""
     choice = os.environ.get("GANZOO_PLUGINS", "").strip()
-    chosen = set() if choice.lower() == "off" else {_normalized(name) for name in choice.split(",")}
-    return not choice or _normalized(distribution) in {*chosen, FIRST_PARTY}
+    chosen = set() if choice.lower() == "off" else {normalized(name) for name in choice.split(",")}
+    return not choice or normalized(distribution) in {*chosen, FIRST_PARTY}
 
 
 def origin(entry: EntryPoint) -> Origin:
@@ -126,7 +126,7 @@ def _folders() -> tuple[tuple[str, int], ...]:
     return tuple((str(path), path.stat().st_mtime_ns) for path in paths if path.exists())
 
 
-def _normalized(distribution: str) -> str:
+def normalized(distribution: str) -> str:
     """Normalize the name of a distribution as pip does: `My_Plugin` is `my-plugin`."""
     return distribution.strip().lower().replace("_", "-").replace(".", "-")
 
@@ -136,7 +136,7 @@ class Registry(Generic[Spec]):
 
     def __init__(self, kind: str, group: str, spec_type: type[Spec]) -> None:
         self.kind, self.group = kind, group
-        self._spec_type: type[Spec] = spec_type
+        self.spec_type: type[Spec] = spec_type
 
     def origins(self) -> dict[str, list[Origin]]:
         """Return every registered name with the distributions that register it; imports nothing."""
@@ -166,7 +166,7 @@ class Registry(Generic[Spec]):
             raise UnknownNameError(self.kind, name, self.names())
         if len(entries) > 1:
             raise self._duplicate(name, entries)
-        return _load(entries[0], self.kind, self._spec_type)
+        return _load(entries[0], self.kind, self.spec_type)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.errors import first_sentence
+from ganzoo.randomness import ambient_randomness
 from ganzoo.specs import SampleSpec
 from ganzoo.system.nested import map_tensors, tensors_of
 
@@ -97,13 +98,22 @@ class CapturedGenerator:
             # that was queued before and that follows.
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
+            # Warm-ups of a generator that draws random numbers must not advance the caller's.
+            with torch.cuda.stream(side), ambient_randomness(0, self._device):
                 for _ in range(_WARM_UPS):
                     run(self._inputs)
             torch.cuda.current_stream().wait_stream(side)
-            # Forbidden calls of other threads are not errors: they may allocate memory during the capture.
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-                self._output: Tensor = run(self._inputs)
+            stream = torch.cuda.current_stream()
+            try:
+                # Forbidden calls of other threads are not errors: they may allocate memory during the capture.
+                with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                    self._output: Tensor = run(self._inputs)
+            except RuntimeError:
+                # A failed capture leaves its own stream current, and a default generator that refuses to draw.
+                torch.cuda.set_stream(stream)
+                source = torch.cuda.default_generators[torch.cuda.current_device()]
+                source.graphsafe_set_state(source.clone_state())
+                raise
 
     def __call__(self, inputs: SampleInputs) -> Tensor:
         """Return samples, cloned from the graph's output, which the next call overwrites."""

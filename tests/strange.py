@@ -21,7 +21,7 @@ class Config:
     width: Annotated[int, Interval(ge=1, le=64)] = 4
 
 NET = ArchitectureSpec(
-    name="strange-net", summary="s", paper="p", license="MIT", config=Config, conditional=True,
+    name="strange-net", summary="s", paper="p", license="MIT", config=Config,
     build_generator=deferred("ganzoo_strange.networks:Generator"),
     build_discriminator=deferred("ganzoo_strange.networks:Discriminator"),
 )

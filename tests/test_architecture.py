@@ -52,6 +52,8 @@ ROOMS = [
     "training",
     "publishing",
     "release",
+    "testing",
+    "scaffold",
     "bench",
     "cli",
     "__main__",

@@ -103,9 +103,8 @@ def test_a_latent_that_is_too_large_is_refused() -> None:
 
 
 @pytest.mark.parametrize("distribution", ["truncated_normal", "categorical"])
-@pytest.mark.parametrize("engine", ["eager", "graph"])
-def test_any_law_trains_samples_and_is_saved(tmp_path: Path, distribution: str, engine: str) -> None:
-    settings = {"latent.distribution": distribution, "engine": engine, "steps": 3, "seed": 0, "device": "cpu"}
+def test_any_law_trains_in_a_recorded_step_samples_and_is_saved(tmp_path: Path, distribution: str) -> None:
+    settings = {"latent.distribution": distribution, "engine": "graph", "steps": 3, "seed": 0, "device": "cpu"}
     run = ganzoo.train("quadratic-mlp", out=tmp_path / "run", settings=settings)
     gan = ganzoo.load(run.path)
     assert gan.config.latent == LatentSpec(dim=5, distribution=distribution)  # type: ignore[arg-type]

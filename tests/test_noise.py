@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import ganzoo as library
+from ganzoo import sampling
 from ganzoo.bench.baseline import Baseline
 from ganzoo.config import Layer, resolve
 from ganzoo.data import open_batches, open_dataset
@@ -129,6 +130,21 @@ def test_one_seed_gives_one_set_of_samples_and_leaves_the_callers_random_numbers
     # Each batch has noise of its own.
     still = gan.generate(torch.zeros(128, 5))
     assert not torch.allclose(still[:64], still[64:], atol=0.1)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["styled-curves", "ambient-curves"])
+def test_a_captured_generator_has_the_noise_of_the_seed_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    gan = make_noisy_gan(name).to("cuda")
+    num = gan.batch_size * sampling.FEWEST_BATCHES + 3
+    torch.cuda.manual_seed(0)
+    expected = torch.rand(3, device="cuda")
+    torch.cuda.manual_seed(0)
+    first, again = gan.sample(num, seed=0), gan.sample(num, seed=0)
+    assert torch.equal(torch.rand(3, device="cuda"), expected)
+    assert torch.equal(first, again)
+    monkeypatch.setattr(sampling, "FEWEST_BATCHES", num)
+    torch.testing.assert_close(gan.sample(num, seed=0), first, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["styled-curves", "ambient-curves"])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import Json
+from ganzoo.cli.options import DataDir, Json
 from ganzoo.cli.output import out
-from ganzoo.errors import PluginError, shortened
+from ganzoo.errors import PluginError, UsageError, shortened
 from ganzoo.registry import REGISTRIES, WEIGHTS_GROUP, Origin, origin, registrations
 
-app = typer.Typer(help="List plugins.", no_args_is_help=True)
+app = typer.Typer(help="List, check and write plugins.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -34,6 +36,85 @@ def list_(
     for plugin in plugins:
         for problem in dict.fromkeys((one.problem, one.hint) for one in plugin.registers if one.problem):
             out.problem(*problem)
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A plugin (distribution), or a name that it registers.")],
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK=REASON", help="A check, or SPEC/CHECK, that is expected to fail (repeatable)."),
+    ] = None,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Also measure the published numbers of its weights again.")
+    ] = False,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Check that a plugin keeps its contracts; exit 1 if it does not.
+
+    Recipes are trained for a few steps in a temporary folder. Nothing is downloaded for it: what needs missing data is
+    skipped.
+    """
+    from ganzoo.testing import examples_of, run_checks
+
+    expected = {}
+    for assignment in expect or ():
+        key, separator, reason = assignment.partition("=")
+        if not (separator and reason.strip()):
+            raise UsageError(f"--expect {assignment!r} has no reason.", hint="Write --expect 'CHECK=REASON'.")
+        expected[key.strip()] = reason.strip()
+    results = []
+    for result in run_checks(examples_of(name, data_dir, evaluate=evaluate), expected):
+        results.append(result)
+        out.talk(f"{result.name} {result.check}: {result.status}")
+    failed = [result for result in results if result.status == "failed"]
+    if json:
+        out.json({"plugin": name, "results": [asdict(result) for result in results]})
+    else:
+        columns = ["kind", "name", "check", "status", "why"]
+        rows = [
+            (result.kind, result.name, result.check, result.status, _why(result.status, result.problem, result.change))
+            for result in results
+        ]
+        out.table("", columns, rows)
+    for result in failed:
+        out.problem(f"{result.name}, {result.check}: {result.problem}", result.change)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _why(status: str, problem: str, change: str) -> str:
+    """Return the last cell of a row: what to change, or why it was expected or skipped."""
+    return {"failed": change, "expected": change, "skipped": problem}.get(status, "")
+
+
+class _Kind(StrEnum):
+    """What a new plugin registers."""
+
+    architecture = "architecture"
+    dataset = "dataset"
+    metric = "metric"
+    full = "full"
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the distribution, such as ganzoo-rings.")],
+    kind: Annotated[_Kind, typer.Option(help="What it registers; full: all of it, and a recipe.")] = _Kind.full,
+    out_dir: Annotated[Path | None, typer.Option("--out", "-o", help="An empty or new folder; default: NAME.")] = None,
+    json: Json = False,
+) -> None:
+    """Write a new plugin: a package that passes its own tests, to be changed step by step."""
+    from ganzoo.scaffold import write_plugin
+
+    folder = out_dir or Path(name)
+    paths = write_plugin(name, kind.value, folder)
+    if json:
+        out.json({"path": str(folder), "kind": kind.value, "files": [str(path) for path in paths]})
+    else:
+        out.line(folder)
+    out.talk(f"Wrote {len(paths)} files. Next: cd {folder} && pip install -e '.[dev]' && pytest")
 
 
 @dataclass

@@ -215,10 +215,11 @@ def _check_draw(spec: ConfiguredDataset, data: SyntheticData) -> None:
     import torch
 
     with guarded(datasets, spec.name, "draw"), torch.random.fork_rng(devices=[]):
-        drawn = described(data.draw(2, randomness.generator(0, "check")))
+        drawn: object = data.draw(2, randomness.generator(0, "check"))
+    found = described(drawn) if isinstance(drawn, torch.Tensor) else type(drawn).__name__
     expected = f"float32 {[2, *spec.sample.shape]}"
-    if drawn != expected:
-        raise plugin_error(datasets, spec.name, f"draw of {spec.name!r} returned {drawn}, not {expected}.")
+    if found != expected:
+        raise plugin_error(datasets, spec.name, f"draw of {spec.name!r} returned {found}, not {expected}.")
 
 
 def _load_own(

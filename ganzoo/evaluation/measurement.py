@@ -134,7 +134,7 @@ class Evaluator:
             started = time.perf_counter()
             samples = generate(gan, self.protocol.num_samples, seed, self._processes, texts)
             seconds += time.perf_counter() - started
-            inputs = GeneratedSamples(samples, gan, texts, self._real, self._extractors)
+            inputs = GeneratedSamples(samples, gan, self._real, self._extractors, texts)
             # On every rank: features were gathered, so all compute the same values.
             for metric in self._metrics:
                 value = compute(metric, inputs)
@@ -218,9 +218,9 @@ class GeneratedSamples:
         self,
         samples: Tensor,
         gan: GAN,
-        texts: Sequence[str] | None,
         real: RealSamples,
         extractors: Extractors,
+        texts: Sequence[str] | None = None,
     ) -> None:
         self.samples, self.sample = samples, gan.config.sample
         self.labels = gan.labels(len(samples))

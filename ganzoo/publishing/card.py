@@ -196,8 +196,12 @@ def _assignments(before: Mapping[str, Any], after: Mapping[str, Any], prefix: st
     found: dict[str, Any] = {}
     for key, value in after.items():
         old = before.get(key)
-        tables = isinstance(value, Mapping) and isinstance(old, Mapping)
-        if tables and old.keys() <= value.keys() and old.get("kind") == value.get("kind"):
+        if (
+            isinstance(value, Mapping)
+            and isinstance(old, Mapping)
+            and old.keys() <= value.keys()
+            and old.get("kind") == value.get("kind")
+        ):
             found |= _assignments(old, value, f"{prefix}{key}.")
         elif value != old:
             found[prefix + key] = value

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def write_samples(
     spec: SampleSpec,
     target: Target,
     *,
-    labels: Iterable[Tensor | None] | None = None,
+    labels: Iterable[Tensor | list[str] | None] | None = None,
     workers: int = 1,
     progress: ShowProgress | None = None,
 ) -> Written:
@@ -100,7 +100,7 @@ def write_samples(
         num: number of samples.
         spec: what one sample is.
         target: where to write them, and in which format.
-        labels: shards only: the classes of each batch, int64 [size], for the `.cls` members.
+        labels: shards only: the classes of each batch, int64 [size], for the `.cls` members, or its texts, for `.txt`.
         workers: folders and shards only: number of processes that encode; 1 encodes in this process.
         progress: called with the number of samples written so far, and of all samples.
 
@@ -193,7 +193,7 @@ class _Fragment(NamedTuple):
 
 def _write_shards(
     batches: Iterable[Tensor],
-    labels: Iterable[Tensor | None] | None,
+    labels: Iterable[Tensor | list[str] | None] | None,
     num: int,
     spec: SampleSpec,
     target: Target,
@@ -222,22 +222,23 @@ def _write_shards(
 
 
 def _shard_pieces(
-    batches: Iterable[Tensor], labels: Iterable[Tensor | None] | None, spec: SampleSpec, shard_size: int
-) -> Iterator[tuple[int, Items, list[int] | None]]:
-    """Yield (number of the first sample, samples, their labels); no piece crosses the border of a shard."""
+    batches: Iterable[Tensor], labels: Iterable[Tensor | list[str] | None] | None, spec: SampleSpec, shard_size: int
+) -> Iterator[tuple[int, Items, list[Any] | None]]:
+    """Yield (number of the first sample, samples, their labels or texts); no piece crosses the border of a shard."""
     first = 0
     pairs = zip(batches, repeat(None)) if labels is None else zip(batches, labels, strict=True)
     for samples, chosen in pairs:
-        items, classes = to_items(samples, spec), None if chosen is None else chosen.tolist()
+        items = to_items(samples, spec)
+        conditions: list[Any] | None = chosen if chosen is None or isinstance(chosen, list) else chosen.tolist()
         start = 0
         while start < len(items):
             stop = min(len(items), start + shard_size - (first + start) % shard_size)
-            yield first + start, items[start:stop], None if classes is None else classes[start:stop]
+            yield first + start, items[start:stop], None if conditions is None else conditions[start:stop]
             start = stop
         first += len(items)
 
 
-def _fragment(spec: SampleSpec, digits: int, first: int, items: Items, classes: list[int] | None) -> _Fragment:
+def _fragment(spec: SampleSpec, digits: int, first: int, items: Items, conditions: list[Any] | None) -> _Fragment:
     members = []
     for offset, item in enumerate(items):
         key = f"{first + offset:0{digits}d}"
@@ -245,8 +246,9 @@ def _fragment(spec: SampleSpec, digits: int, first: int, items: Items, classes: 
             members.append(_member(f"{key}.png", item_png(item, spec)))
         else:
             members.append(_member(f"{key}.npy", item_npy(item)))
-        if classes is not None:
-            members.append(_member(f"{key}.cls", str(classes[offset]).encode()))
+        if conditions is not None:
+            value = conditions[offset]
+            members.append(_member(f"{key}.{'txt' if isinstance(value, str) else 'cls'}", str(value).encode()))
     return _Fragment(first, len(items), b"".join(members))
 
 

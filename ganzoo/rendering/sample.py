@@ -122,7 +122,7 @@ def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int |
                 num,
                 gan.config.sample,
                 target,
-                labels=gan.label_batches(num, choices["labels"]),
+                labels=gan.text_batches(num, choices["texts"]) or gan.label_batches(num, choices["labels"]),
                 workers=max(1, num_cores() - 1) if num >= MANY_PICTURES else 1,  # one core generates
                 progress=progress,
             )

@@ -153,7 +153,7 @@ class OptimizerSpec:
     """Where it is from: authors, year, arXiv number."""
     config: type[Any]
     """A frozen dataclass of what can be set besides the learning rate: every field bounded and with a default. A field
-    of type `Number` accepts schedules."""
+    of type `Number` accepts schedules. (The optimizers with settings of their own have those: `Adam` and so on.)"""
     build: Callable[[Sequence[torch.Tensor], Any], torch.nn.Module]
     """(parameters, config) -> module, with a method `update(parameters, gradients, values) -> None` that changes the
     parameters in place.

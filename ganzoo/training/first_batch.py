@@ -123,9 +123,11 @@ def _check_output(name: str, role: str, output: Tensor, shape: Sequence[int]) ->
 
 def _fault(values: Tensor, shape: Sequence[int]) -> str:
     """Return how values differ from finite float32 of a shape; empty if they do not."""
-    found, expected = described(values), f"float32 {list(shape)}"
-    if found != expected:
-        return f"{found}, not {expected}"
+    expected = f"float32 {list(shape)}"
+    if not isinstance(values, Tensor):
+        return f"{type(values).__name__}, not a tensor {expected}"
+    if described(values) != expected:
+        return f"{described(values)}, not {expected}"
     return "" if bool(values.isfinite().all()) else "NaN or infinite values"
 
 
@@ -143,10 +145,8 @@ def _check_gradients(name: str, nets: Mapping[str, nn.Module], logits: Tensor) -
         if len(missed) == len(found):
             raise plugin_error(architectures, name, f"no gradient reaches the {role} of {name!r}.", _NO_GRADIENT[role])
         if missed:
-            owner = plugin_error(
-                architectures, name, f"no gradient reaches {_listed(missed)} of the {role} of {name!r}."
-            )
-            _log.warning("Warning: %s They are not trained.", owner)
+            what = f"no gradient reaches {_listed(missed)} of the {role} of {name!r}."
+            _log.warning("Warning: %s", plugin_error(architectures, name, what))
         for parameter, gradient in found.items():
             if gradient is not None and not bool(gradient.isfinite().all()):
                 what = f"the gradient of {parameter!r} in the {role} of {name!r} holds NaN or infinite values."

@@ -46,6 +46,8 @@ class Record:
     """Time spent in steps since the run began, interruptions not included."""
     steps_per_second: float
     """Over the steps since the line before."""
+    augment_probability: float | None = None
+    """Probability of augmentation after this step, 0 to 1, where it is adaptive."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Results of the evaluation after this step; empty without one."""
     protocol: str | None = None
@@ -55,6 +57,8 @@ class Record:
         """Return the line: metrics among the other numbers, and the protocol only when there are metrics."""
         document = asdict(self)
         metrics, protocol = document.pop("metrics"), document.pop("protocol")
+        if self.augment_probability is None:
+            del document["augment_probability"]
         if not metrics:
             return document
         # `document` once more: a metric with the name of a field does not replace it.
@@ -155,6 +159,7 @@ def take_record(state: TrainingState) -> Record:
     # Real logits should be positive, fake ones negative: each half of the accuracy is (1 +- mean sign) / 2.
     means["accuracy"] = (2 + means.pop("sign_real") - means.pop("sign_fake")) / 4
     speed = state.summed_steps / state.summed_seconds if state.summed_seconds else 0.0
+    augmentation = state.networks.augmentation
     state.networks.sums.zero_()
     state.summed_steps, state.summed_seconds = 0, 0.0
     return Record(
@@ -162,6 +167,7 @@ def take_record(state: TrainingState) -> Record:
         images=state.images,
         seconds=round(state.seconds, 3),
         steps_per_second=round(speed, 2),
+        augment_probability=float(augmentation.probability) if augmentation.adaptive is not None else None,
         **means,
     )
 

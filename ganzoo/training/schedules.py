@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
@@ -29,12 +30,11 @@ def value_at(number: Number[float], step: int, num_steps: int) -> float:
     return number.start * start_weight + number.end * (1 - start_weight)
 
 
-def _between(points: tuple[tuple[int, float], ...], step: int) -> float:
-    before = [point for point in points if point[0] <= step]
-    after = [point for point in points if point[0] > step]
-    if not before or not after:
-        return (before[-1] if before else after[0])[1]
-    (left, value), (right, next_value) = before[-1], after[0]
+def _between(points: Sequence[tuple[int, float]], step: int) -> float:
+    index = bisect_right(points, step, key=lambda point: point[0])  # of the first point after the step
+    if index in (0, len(points)):
+        return points[max(index - 1, 0)][1]
+    (left, value), (right, next_value) = points[index - 1], points[index]
     fraction = (step - left) / (right - left)
     return value * (1 - fraction) + next_value * fraction
 

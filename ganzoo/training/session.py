@@ -18,7 +18,7 @@ from ganzoo.data.location import remembered_folder
 from ganzoo.data.settings import dataset_of
 from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.torchrun import init_processes, may_restart, num_restarts
-from ganzoo.errors import ResumeError, TrainingError
+from ganzoo.errors import ResumeError, SettingsError, TrainingError
 from ganzoo.randomness import random_seed
 from ganzoo.registry import recipes
 from ganzoo.requirements import naming_plugins
@@ -221,6 +221,12 @@ def _prepare(
         chosen = dataset_of(recipe)
         described = model_config(recipe, chosen.sample, chosen.settings)
         check_trainable(settings, described)
+        if recipe.batch_size % (processes.world_size * recipe.accumulate):
+            raise SettingsError(
+                f"batch_size {recipe.batch_size} cannot be split evenly: {processes.world_size} processes take "
+                f"{recipe.accumulate} parts each.",
+                hint="Set another batch_size or accumulate.",
+            )
         threads = choose_threads(settings, described, device) if is_new else settings.threads
     # Every process takes the number of the main one, which is recorded.
     settings = replace(settings, threads=processes.broadcast(threads))

@@ -72,7 +72,7 @@ def update_discriminator(
     if recipe.weight_clip is not None:
         clip_weights(discriminator, recipe.weight_clip)
     if networks.augmentation.adaptive is not None:
-        networks.augmentation.observe(scores[2])
+        networks.augmentation.observe(scores[2])  # the mean sign of real logits
     return loss_d, scores
 
 

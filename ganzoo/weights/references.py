@@ -69,6 +69,8 @@ def parse_reference(text: str | os.PathLike[str]) -> Reference:
         return FolderReference(Path(text))
     if len(text) > MAX_LENGTH:
         raise BadReferenceError(f"{shortened(text)!r} is too long for a reference.", hint="Use a shorter path.")
+    if "\0" in text:
+        raise BadReferenceError(f"{shortened(text)!r} has a zero byte in it.", hint="No file has such a name.")
     if text.startswith("hf:"):
         return parse_hub_reference(text)
     if text.startswith((".", "~")) or "/" in text or os.sep in text:

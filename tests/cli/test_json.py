@@ -39,6 +39,8 @@ COMMANDS = [
     ("data list --data-dir DIR", ["data", "list", "--data-dir", str(DIGITS)]),
     ("data sample", ["data", "sample", "quadratic", "--out", "real.png", "-n", "3"]),
     ("plugins list", ["plugins", "list"]),
+    ("plugins check", ["plugins", "check", "hinge"]),
+    ("plugins new", ["plugins", "new", "ganzoo-rings", "--kind", "metric"]),
 ]
 
 

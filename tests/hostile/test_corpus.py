@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from ganzoo.cli.output import MAX_LINE
 from tests.hostile import (
     cifar10,
     configs,
@@ -64,7 +65,7 @@ def test_a_hostile_file_is_refused_and_a_sound_one_is_not(case: Case, sandbox: S
     hints = [line for line in lines if line.startswith("Hint: ")]
     assert all(len(error) <= 300 for error in errors), errors
     assert len(hints) == len(errors)
-    assert all(len(line) <= 1000 for line in lines)
+    assert all(len(line) <= MAX_LINE + len("Error: ") for line in lines)
     outcome = case.outcome
     if outcome == "either":
         outcome = "refused" if ended.code else "accepted"

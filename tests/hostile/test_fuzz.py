@@ -156,6 +156,7 @@ PIECES = st.sampled_from(["hf:", "a", "b/", "@", "v1", "..", "~", "/", "-", "//"
 
 
 @given(text=st.text(max_size=40) | st.lists(PIECES, max_size=8).map("".join))
+@example(text="~\0")
 def test_a_reference(text: str) -> None:
     with only_our_errors():
         parsed = parse_reference(text)

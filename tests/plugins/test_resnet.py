@@ -15,7 +15,7 @@ import ganzoo
 from ganzoo.config import Layer
 from ganzoo.errors import SettingsError
 from ganzoo.registry import architectures, recipes
-from ganzoo.specs import LatentSpec, SampleSpec
+from ganzoo.specs import Adam, LatentSpec, SampleSpec, Schedule
 from ganzoo.training import Training
 from ganzoo.weights.building import num_parameters
 from ganzoo.weights.tensors import deserialize, serialize
@@ -51,7 +51,7 @@ def test_the_recipe_is_the_published_one() -> None:
 
     assert (recipe.loss, recipe.discriminator_steps, recipe.batch_size, recipe.steps) == ("hinge", 5, 64, 100_000)
     for adam in (recipe.optimizers.generator, recipe.optimizers.discriminator):
-        assert (adam.learning_rate, adam.betas, adam.decay) == (2e-4, (0.0, 0.9), "linear")
+        assert adam == Adam(learning_rate=Schedule(kind="linear", start=2e-4, end=0.0), betas=(0.0, 0.9))
 
 
 def test_images_pass_the_resolutions_of_the_paper() -> None:

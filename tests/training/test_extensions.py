@@ -64,6 +64,7 @@ def test_a_step_that_keeps_state_resumes_bit_for_bit_with_any_engine(tmp_path: P
     assert {"regularizers/1.mean", "augmentation/probability", "generator_optimizer/squares.0"} <= expected.keys()
     assert expected["regularizers/1.mean"] > 0
     assert expected["augmentation/probability"] > 0
+    assert job.run.records()[-1]["augment_probability"] == float(expected["augmentation/probability"])
     assert expected.keys() == found.keys()
     assert [name for name, tensor in expected.items() if not torch.equal(tensor, found[name])] == []
 

@@ -28,8 +28,9 @@ LOAD = "    return SyntheticData(draw=draw)"
 
 BROKEN_NETS = {
     "another width": (FORWARD, FORWARD + "[:, :5]", "the generator of 'strange-net' returned float32 [4, 5], not"),
-    "tuple": (FORWARD, FORWARD + ",", "the generator of 'strange-net' returned tuple, not float32 [4, 6]"),
-    "None": (FORWARD, "        pass", "the generator of 'strange-net' returned NoneType, not float32 [4, 6]"),
+    "tuple": (FORWARD, FORWARD + ",", "the generator of 'strange-net' returned tuple, not a tensor float32 [4, 6]"),
+    "numpy": (FORWARD, FORWARD + ".detach().numpy()", "returned ndarray, not a tensor float32 [4, 6]"),
+    "None": (FORWARD, "        pass", "the generator of 'strange-net' returned NoneType, not a tensor float32 [4, 6]"),
     "another axis": (FORWARD, FORWARD + "[None]", "returned float32 [1, 4, 6], not float32 [4, 6]"),
     "float64": (FORWARD, FORWARD + ".double()", "returned float64 [4, 6], not float32 [4, 6]"),
     "NaN": (FORWARD, FORWARD + " / 0 * 0", "the generator of 'strange-net' returned NaN or infinite values"),
@@ -83,6 +84,7 @@ BROKEN_DATA = {
     "another width": (DRAW, DRAW + "[:, :5]", "draw of 'strange-points' returned float32 [2, 5], not float32 [2, 6]"),
     "float64": (DRAW, DRAW + ".double()", "draw of 'strange-points' returned float64 [2, 6], not float32 [2, 6]"),
     "draws None": (DRAW, "    pass", "draw of 'strange-points' returned NoneType, not float32 [2, 6]"),
+    "draws numpy": (DRAW, DRAW + ".numpy()", "draw of 'strange-points' returned ndarray, not float32 [2, 6]"),
     "draw raises": (DRAW, "    raise KeyError('annotations')", "draw of 'strange-points' raised KeyError"),
     "NaN": (DRAW, DRAW + " * float('nan')", "the first batch of 'strange-points' has NaN or infinite values"),
     "list": (LOAD, "    return [1]", "load of 'strange-points' returned list, not ArrayData"),

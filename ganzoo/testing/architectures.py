@@ -1,0 +1,472 @@
+"""Checks of architectures: what both nets return, that they can be trained, stored, and sampled again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.data.settings import dataset_of
+from ganzoo.errors import GanzooError, PluginError, shortened
+from ganzoo.guard import described
+from ganzoo.randomness import ambient_randomness, noise_batches, sample_latents
+from ganzoo.registry import origin, recipes, registrations
+from ganzoo.sampling import SampleInputs, generate
+from ganzoo.specs import ArchitectureSpec, LatentSpec, Recipe, SampleSpec, TextSpec
+from ganzoo.testing.checks import Check, CheckError, Example, expect
+from ganzoo.testing.every_spec import EVERY_SPEC, check_config
+from ganzoo.validation import architecture_config, plain, validated
+from ganzoo.weights.building import build, build_on_meta, build_with_weights
+from ganzoo.weights.tensors import deserialize, serialize
+
+BATCH = 4
+CPU = torch.device("cpu")
+TOLERANCE = 1e-3
+"""Largest difference between an output alone and in a batch, relative to the largest value: the size of a batch changes
+the rounding of matrix products and convolutions, by far less."""
+
+SAMPLES = (
+    SampleSpec(kind="image", shape=(3, 32, 32)),
+    SampleSpec(kind="image", shape=(1, 32, 32)),
+    SampleSpec(kind="curve", shape=(16,)),
+    SampleSpec(kind="curve", shape=(2, 16)),
+    SampleSpec(kind="tensor", shape=(16,)),
+    SampleSpec(kind="tensor", shape=(1, 16, 16, 16)),
+)
+"""Tried in turn for an architecture that no recipe uses."""
+CLASSES = ("first", "second", "third")
+TEXT = TextSpec(alphabet="ab", max_length=3, examples=("ab", "b", "baa"))
+
+
+@dataclass(frozen=True)
+class Nets:
+    """Both nets of an architecture, for one kind of condition or none."""
+
+    spec: ArchitectureSpec
+    config: Any
+    latent: LatentSpec
+    sample: SampleSpec
+
+    @property
+    def condition(self) -> str:
+        """Such as ` with classes`; empty without a condition."""
+        return " with classes" if self.sample.classes else " with texts" if self.sample.text else ""
+
+    def build_generator(self) -> nn.Module:
+        """Call the spec's builder. Raises CheckError for its exceptions, and for what is not a module."""
+        return self._built("generator", lambda: self.spec.build_generator(self.config, self.latent, self.sample))
+
+    def build_discriminator(self) -> nn.Module:
+        """Do the same for the discriminator, which must not be None."""
+        builder = self.spec.build_discriminator
+        assert builder is not None
+        return self._built("discriminator", lambda: builder(self.config, self.sample))
+
+    def _built(self, role: str, builder: Callable[[], object]) -> nn.Module:
+        with blamed(f"build_{role}{self.condition}"):
+            module = builder()
+        what = f"build_{role} returned {type(module).__name__}, not a torch.nn.Module."
+        if not isinstance(module, nn.Module):
+            raise CheckError(what, "Return the module.")
+        return module
+
+    @property
+    def builders(self) -> dict[str, Callable[[], nn.Module]]:
+        """Role -> builder; without a discriminator for architectures that have none."""
+        both = {"generator": self.build_generator, "discriminator": self.build_discriminator}
+        return both if self.spec.build_discriminator is not None else {"generator": self.build_generator}
+
+    def inputs(self, num: int = BATCH) -> SampleInputs:
+        """Return the first inputs of seed 0: latents, conditions in turn, and the noise that is declared."""
+        shapes = {} if self.spec.noise is None else dict(self.spec.noise(self.config, self.sample))
+        return SampleInputs(
+            sample_latents(self.latent, num, 0), self.conditions(num), next(noise_batches(shapes, num, 0, num))
+        )
+
+    def conditions(self, num: int) -> Tensor | None:
+        """Return labels or texts in turn; None without a condition."""
+        if self.sample.classes is not None:
+            return torch.arange(num) % len(self.sample.classes)
+        if self.sample.text is not None:
+            examples = self.sample.text.examples
+            return torch.tensor([self.sample.text.encode(examples[index % len(examples)]) for index in range(num)])
+        return None
+
+    def fakes(self, generator: nn.Module, inputs: SampleInputs, **options: Any) -> Tensor:
+        """Run the generator. Raises CheckError for its exceptions and for what is not a tensor."""
+        with blamed(f"the generator{self.condition}"), ambient_randomness(0, CPU):
+            found: object = generate(generator, *inputs, options)
+        if not isinstance(found, Tensor):
+            raise CheckError(f"the generator returned {type(found).__name__}, not a tensor.", "Return the samples.")
+        return found
+
+    def logits(self, discriminator: nn.Module, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Run the discriminator, with conditions in turn unless others are given; raises as `fakes`."""
+        condition = self.conditions(len(samples)) if condition is None else condition
+        with blamed(f"the discriminator{self.condition}"), ambient_randomness(0, CPU):
+            found: object = discriminator(samples) if condition is None else discriminator(samples, condition)
+        if not isinstance(found, Tensor):
+            raise CheckError(f"the discriminator returned {type(found).__name__}, not a tensor.", "Return the logits.")
+        return found
+
+    def real(self, num: int = BATCH) -> Tensor:
+        """Return random samples in [-1, 1]."""
+        return torch.rand(num, *self.sample.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@contextlib.contextmanager
+def blamed(function: str) -> Iterator[None]:
+    """Turn exceptions of a plugin's code into a CheckError that says what was called."""
+    try:
+        yield
+    except (CheckError, GanzooError, MemoryError):
+        raise
+    except Exception as error:
+        raise CheckError(
+            f"{function} raised {type(error).__name__}: {shortened(error).rstrip('.')}.",
+            "See the traceback (GANZOO_DEBUG=1 on the command line), and change the line that it ends with.",
+        ) from error
+
+
+def nets(example: Example) -> list[Nets]:
+    """Return the nets that are checked: without a condition, then with each that the architecture declares."""
+    spec: ArchitectureSpec = example.spec
+    recipe = _recipe_of(spec) if None in (example.config, example.sample, example.latent) else None
+    values = example.config if example.config is not None else recipe.config if recipe is not None else {}
+    config = architecture_config(spec, values, "example")
+    latent = example.latent or (recipe.latent if recipe is not None else LatentSpec(dim=8))
+    candidates = [example.sample] if example.sample is not None else [dataset_of(recipe).sample] if recipe else SAMPLES
+    # Builders see only the condition of the model.
+    plain_ones = [replace(sample, classes=None, text=None) for sample in candidates if sample is not None]
+    bare = Nets(spec, config, latent, _first_that_builds(spec, config, latent, plain_ones))
+    given = next((one for one in candidates if one is not None and one.shape == bare.sample.shape), bare.sample)
+    conditioned = {
+        "classes": replace(bare.sample, classes=given.classes or CLASSES),
+        "text": replace(bare.sample, text=given.text or TEXT),
+    }
+    return [bare, *(replace(bare, sample=conditioned[name]) for name in spec.conditions)]
+
+
+def _first_that_builds(
+    spec: ArchitectureSpec, config: Any, latent: LatentSpec, samples: list[SampleSpec]
+) -> SampleSpec:
+    error = None
+    for sample in samples:
+        try:
+            with torch.device("meta"):
+                generator = Nets(spec, config, latent, sample).build_generator()
+                if len(samples) > 1:
+                    Nets(spec, config, latent, sample).fakes(generator, Nets(spec, config, latent, sample).inputs(2))
+        except CheckError as failure:
+            error = error or failure
+        else:
+            return sample
+    assert error is not None
+    if len(samples) == 1:
+        raise error
+    raise CheckError(
+        f"its generator works for none of the samples that were tried; for the first one: {error.what}",
+        "Register a recipe that uses the architecture, or pass Example(spec, sample=SampleSpec(...)).",
+    )
+
+
+def _recipe_of(spec: ArchitectureSpec) -> Recipe | None:
+    """Return a registered recipe that uses an architecture, one of the same distribution first; None without any."""
+    owners = [str(origin(entry)) for entry in registrations("ganzoo.architectures") if entry.name == spec.name]
+    for name, found in sorted(recipes.origins().items(), key=lambda item: str(item[1][0]) not in owners):
+        if len(found) > 1:
+            continue
+        with contextlib.suppress(PluginError):
+            recipe = recipes.get(name)
+            if recipe.architecture == spec.name:
+                return recipe
+    return None
+
+
+# --- the checks ---
+
+
+def its_config_is_bounded(example: Example) -> None:
+    """Its config is a frozen dataclass whose every field has bounds, and survives JSON."""
+    check_config(example.spec.config, "config", needs_defaults=False)
+    config = nets(example)[0].config
+    again = validated(example.spec.config, plain(config), "the config")
+    expect(again == config, f"{config!r} becomes {again!r} as JSON.", "Give its fields types that JSON has.")
+
+
+def its_nets_build_on_the_meta_device(example: Example) -> None:
+    """Its builders work without memory, as a config of a stranger is measured, with the same tensors as on a CPU."""
+    for one in nets(example):
+        for role, builder in one.builders.items():
+            on_meta = {name: tensor.shape for name, tensor in build_on_meta(builder).state_dict().items()}
+            on_cpu = {name: tensor.shape for name, tensor in build(builder, 0).state_dict().items()}
+            expect(
+                on_meta == on_cpu,
+                f"the {role}{one.condition} has other tensors when it is built on the meta device.",
+                "Let tensors depend on the config alone, not on values of other tensors.",
+            )
+
+
+def its_initial_weights_follow_from_the_seed(example: Example) -> None:
+    """Its builders draw initial weights from torch's generators, which a run seeds, and from nothing else."""
+    for one in nets(example):
+        for role, builder in one.builders.items():
+            first, second = (build(builder, 7).state_dict() for _ in range(2))
+            differing = [name for name in first if not torch.equal(first[name], second[name])]
+            expect(
+                not differing,
+                f"{differing[:1]} of the {role}{one.condition} has other initial values when it is built again.",
+                "Draw initial weights with torch.nn.init, not with numpy, random or the time.",
+            )
+
+
+def its_generator_returns_samples(example: Example) -> None:
+    """Its generator returns finite float32 [batch, *sample.shape], for images in [-1, 1], in both modes."""
+    for one in nets(example):
+        generator = build(one.build_generator, 0)
+        for num in (BATCH, 2):
+            samples = one.fakes(generator, one.inputs(num))
+            _expect_output("generator", samples, [num, *one.sample.shape])
+            low, high = samples.amin().item(), samples.amax().item()
+            expect(
+                one.sample.kind != "image" or -1.001 <= low <= high <= 1.001,
+                f"the generator returned values from {low:.4g} to {high:.4g}, but images lie in [-1, 1].",
+                "End it with a tanh.",
+            )
+        generator.eval()
+        _expect_output("generator in evaluation mode", one.fakes(generator, one.inputs(1)), [1, *one.sample.shape])
+
+
+def its_discriminator_returns_logits(example: Example) -> None:
+    """Its discriminator returns finite float32 logits [batch]."""
+    for one in _with_discriminator(example):
+        for num in (BATCH, 2):
+            logits = one.logits(build(one.build_discriminator, 0), one.real(num))
+            _expect_output("discriminator", logits, [num])
+
+
+def gradients_reach_every_parameter(example: Example) -> None:
+    """Every trainable parameter of both nets gets a finite gradient, the generator's through the discriminator."""
+    for one in nets(example):
+        generator = build(one.build_generator, 0)
+        parameters = {("generator", name): value for name, value in generator.named_parameters() if value.requires_grad}
+        output = one.fakes(generator, one.inputs())
+        if one.spec.build_discriminator is not None:
+            discriminator = build(one.build_discriminator, 0)
+            for name, value in discriminator.named_parameters():
+                if value.requires_grad:
+                    parameters["discriminator", name] = value
+            output = one.logits(discriminator, output)
+        expect(parameters, "it has no trainable parameter.", "Make its weights torch.nn.Parameter.")
+        expect(
+            output.requires_grad,
+            f"no gradient passes through the output{one.condition}.",
+            "Do not detach it, and do not compute it under torch.no_grad().",
+        )
+        gradients = torch.autograd.grad(output.sum(), list(parameters.values()), allow_unused=True)
+        for (role, name), gradient in zip(parameters, gradients, strict=True):
+            expect(
+                gradient is not None,
+                f"no gradient reaches {name!r} of the {role}{one.condition}, so it would never be trained.",
+                "Use it in forward, remove it, or make it a buffer.",
+            )
+            expect(
+                gradient is None or bool(gradient.isfinite().all()),
+                f"the gradient of {name!r} of the {role}{one.condition} holds NaN or infinite values.",
+                "Look for a root or a division at zero.",
+            )
+
+
+def its_nets_leave_their_inputs_unchanged(example: Example) -> None:
+    """Neither net changes latents, noise or samples in place."""
+    for one in nets(example):
+        inputs = one.inputs()
+        before = deepcopy(inputs)
+        one.fakes(build(one.build_generator, 0), inputs)
+        given, kept = ([one.latents, *(one.noise or {}).values()] for one in (inputs, before))
+        _expect_unchanged("generator", given, kept)
+        if one.spec.build_discriminator is not None:
+            samples = one.real()
+            one.logits(build(one.build_discriminator, 0), samples)
+            _expect_unchanged("discriminator", [samples], [one.real()])
+
+
+def its_samples_follow_from_the_seed(example: Example) -> None:
+    """The same latents, condition and noise give the same samples again, bit for bit."""
+    for one in nets(example):
+        generator = build(one.build_generator, 0).eval()
+        with torch.no_grad():
+            first, second = (one.fakes(generator, one.inputs()) for _ in range(2))
+        expect(
+            torch.equal(first, second),
+            f"the generator{one.condition} returns other samples when it is given the same latents again.",
+            "Draw random numbers with torch or declare them in `noise`, and change no buffer in evaluation mode.",
+        )
+
+
+def its_samples_do_not_depend_on_their_batch(example: Example) -> None:
+    """In evaluation mode, a sample is the same alone and in a batch of others."""
+    for one in nets(example):
+        generator = build(one.build_generator, 0).eval()
+        with torch.no_grad():
+            together, alone = one.fakes(generator, one.inputs()), one.fakes(generator, one.inputs(1))
+        expect(
+            _close(alone, together[:1]),
+            f"the generator{one.condition} returns another sample when its batch holds other samples.",
+            "In evaluation mode, use running statistics; declare random numbers in `noise`.",
+        )
+
+
+def conditions_change_the_output(example: Example) -> None:
+    """Both nets use the labels or texts that the architecture declares to understand."""
+    for one in nets(example)[1:]:
+        # Conditional layers may start as if there were no condition: of random weights, each one shows.
+        for role, builder in one.builders.items():
+            net = _shaken(build(builder, 0)).eval()
+            outputs = []
+            for turn in (0, 1):
+                inputs = one.inputs()
+                assert inputs.condition is not None
+                condition = inputs.condition.roll(turn, 0)
+                with torch.no_grad():
+                    if role == "generator":
+                        outputs.append(one.fakes(net, inputs._replace(condition=condition)))
+                    else:
+                        outputs.append(one.logits(net, one.real(), condition))
+            expect(
+                not torch.equal(*outputs),
+                f"the output of the {role} is the same for every condition{one.condition}.",
+                "Use its second argument, or remove the entry from `conditions`.",
+            )
+
+
+def noise_changes_the_samples(example: Example) -> None:
+    """Its generator uses every noise that the architecture declares."""
+    for one in nets(example):
+        generator, inputs = _shaken(build(one.build_generator, 0)).eval(), one.inputs()
+        for name, tensor in (inputs.noise or {}).items():
+            with torch.no_grad():
+                before = one.fakes(generator, inputs)
+                after = one.fakes(generator, inputs._replace(noise={**(inputs.noise or {}), name: tensor + 1}))
+            expect(
+                not torch.equal(before, after),
+                f"the samples do not depend on the noise {name!r}.",
+                "Use it, or remove it from `noise`.",
+            )
+
+
+def sampling_options_are_accepted(example: Example) -> None:
+    """Its sampling options are a bounded frozen dataclass with defaults, and keyword arguments of the generator."""
+    options = example.spec.sampling_options
+    if options is not None:
+        check_config(options, "sampling_options", needs_defaults=True)
+        for one in nets(example):
+            generator = build(one.build_generator, 0).eval()
+            with torch.no_grad():
+                one.fakes(generator, one.inputs(), **vars(options()))
+
+
+def its_weights_survive_a_file(example: Example) -> None:
+    """Both nets give the same output after a way through safetensors, in which nothing but `state_dict` is kept."""
+    for one in nets(example):
+        for role, builder in one.builders.items():
+            # Of another seed than 0, with which the second one is built: a tensor that is drawn and not saved differs.
+            net = _shaken(build(builder, 1)).eval()
+            with blamed(f"state_dict of the {role}{one.condition}"):
+                content = serialize(net.state_dict(), {})
+            tensors, _ = deserialize(content, "the file")
+            again = build_with_weights(builder, tensors, "the file").eval()
+            with torch.no_grad():
+                outputs = [
+                    one.fakes(module, one.inputs()) if role == "generator" else one.logits(module, one.real())
+                    for module in (net, again)
+                ]
+            expect(
+                torch.equal(*outputs),
+                f"the {role}{one.condition} gives another output after its weights were saved and loaded.",
+                "Keep every tensor that the output depends on in a parameter or a persistent buffer.",
+            )
+
+
+def batch_independent_is_true(example: Example) -> None:
+    """If the architecture claims `batch_independent`, the logit of a sample does not depend on the batch's others."""
+    for one in _with_discriminator(example) if example.spec.batch_independent else ():
+        discriminator = build(one.build_discriminator, 0)  # in training mode, where the claim is used
+        for module in discriminator.modules():
+            if isinstance(module, nn.modules.dropout._DropoutNd):
+                module.eval()  # which values are dropped is another question
+        # Copies: a pass may change buffers, such as the vectors of spectral normalization.
+        together = one.logits(deepcopy(discriminator), one.real())
+        halves = [
+            one.logits(deepcopy(discriminator), part, None if labels is None else labels)
+            for part, labels in zip(one.real().split(2), _split(one.conditions(BATCH), 2), strict=True)
+        ]
+        expect(
+            _close(torch.cat(halves), together),
+            f"batch_independent=True, but a logit{one.condition} changes with the other samples of the batch.",
+            "Leave batch_independent out, or remove batch statistics from the discriminator.",
+        )
+
+
+ARCHITECTURE_CHECKS: tuple[Check, ...] = (
+    *EVERY_SPEC,
+    its_config_is_bounded,
+    its_nets_build_on_the_meta_device,
+    its_initial_weights_follow_from_the_seed,
+    its_generator_returns_samples,
+    its_discriminator_returns_logits,
+    gradients_reach_every_parameter,
+    its_nets_leave_their_inputs_unchanged,
+    its_samples_follow_from_the_seed,
+    its_samples_do_not_depend_on_their_batch,
+    conditions_change_the_output,
+    noise_changes_the_samples,
+    sampling_options_are_accepted,
+    its_weights_survive_a_file,
+    batch_independent_is_true,
+)
+
+
+def _with_discriminator(example: Example) -> list[Nets]:
+    return nets(example) if example.spec.build_discriminator is not None else []
+
+
+def _expect_output(role: str, output: Tensor, shape: list[int]) -> None:
+    expected = f"float32 {shape}"
+    expect(
+        described(output) == expected,
+        f"the {role} returned {described(output)}, not {expected}.",
+        "Return one value for each entry of the sample's shape, in float32."
+        if len(shape) > 1
+        else "Return one raw logit for each sample: logits.squeeze(1), for example, in float32.",
+    )
+    expect(
+        output.isfinite().all(), f"the {role} returned NaN or infinite values.", "Look for a division or root at zero."
+    )
+
+
+def _expect_unchanged(role: str, given: list[Tensor], before: list[Tensor]) -> None:
+    same = all(map(torch.equal, given, before))
+    expect(same, f"the {role} changes its input in place.", "Use operations without a trailing _, and no inplace=True.")
+
+
+def _shaken(net: nn.Module) -> nn.Module:
+    """Add random numbers to all parameters, so that nothing depends on special initial values."""
+    source = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=source), alpha=0.1)
+    return net
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    return bool((found - expected).abs().amax() <= TOLERANCE * expected.abs().amax())
+
+
+def _split(condition: Tensor | None, size: int) -> tuple[Tensor | None, ...]:
+    return (None,) * (BATCH // size) if condition is None else condition.split(size)

@@ -100,6 +100,13 @@ def test_a_sampling_option_truncates_towards_the_mean_that_training_kept(tmp_pat
     assert torch.equal(gan.sample(4, seed=0, options={"psi": 1.0}), gan.sample(4, seed=0))
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("outside")
+def test_the_kit_finds_nothing_to_change(ganzoo: Ganzoo) -> None:
+    result = ganzoo("plugins", "check", "ganzoo-outside")
+    assert result.returncode == 0, result.stderr
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -122,7 +129,7 @@ for recipe in recipes:
 @pytest.mark.slow
 @pytest.mark.usefixtures("outside")
 def test_trainings_that_were_killed_resume_bit_for_bit(tmp_path: Path) -> None:
-    settings = {**SETTINGS, "engine": "eager", "log_every": 1}
+    settings = {**SETTINGS, "engine": "eager", "log_every": 13}
     code = KILLED.replace("SETTINGS", repr(settings))
     subprocess.run([sys.executable, "-c", code, tmp_path, *RECIPES], check=True, timeout=250)
     for recipe in RECIPES:

@@ -208,7 +208,7 @@ def documents(path: Path) -> list[str]:
     return text.splitlines() if path.suffix == ".jsonl" else [text]
 
 
-TIMES = {"created", "resumed", "seconds", "steps_per_second", "files", "at"}
+TIMES = {"created", "resumed", "seconds", "steps_per_second", "files", "at", "time"}
 """Keys whose values differ between two runs; `files` of a packed copy holds modification times."""
 
 

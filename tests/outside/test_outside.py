@@ -101,10 +101,12 @@ def test_a_sampling_option_truncates_towards_the_mean_that_training_kept(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("outside")
-def test_the_kit_finds_nothing_to_change(ganzoo: Ganzoo) -> None:
-    result = ganzoo("plugins", "check", "ganzoo-outside")
+def test_the_kit_finds_nothing_to_change(outside: Path, ganzoo: Ganzoo, tmp_path: Path) -> None:
+    run = library.train("outside-volume-gan", out=tmp_path / "run", settings=SETTINGS)
+    ganzoo("zoo", "bundle", run.path, outside, "--version", "v1", "--license", "MIT")
+    result = ganzoo("plugins", "check", "ganzoo-outside", "--evaluate")
     assert result.returncode == 0, result.stderr
+    assert "published_numbers_are_reproduced  ok" in result.stdout
 
 
 KILLED = """

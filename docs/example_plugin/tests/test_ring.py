@@ -1,4 +1,4 @@
-"""The plugin alone: its law, its nets and its loss."""
+"""Its contracts, its law, its nets and its loss."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from ganzoo_ring import FOURIER_MLP, RELATIVISTIC_AVERAGE, RING
 from ganzoo_ring.data import centres
 
 import ganzoo
+from ganzoo.testing import parametrize_with_checks
+
+
+@parametrize_with_checks("ganzoo-ring")
+def test_contracts(spec, check) -> None:
+    check(spec)
 
 
 def test_labels_are_those_of_the_points_of_the_same_state() -> None:

@@ -119,14 +119,16 @@ LION = OptimizerSpec(
 )
 MEAN = MetricSpec(
     name="outside-mean",
-    summary="mean of all values of the samples",
+    summary="difference of means and of standard deviations of all values",
     better="lower",
     compute=of("functions:mean"),
 )
 
 
 def dataset(name: str, sample: SampleSpec, load: str) -> DatasetSpec:
-    protocol = EvaluationProtocol(name=f"{name}-v1", metrics=("outside-mean",), num_samples=70, seeds=(0, 1))
+    protocol = EvaluationProtocol(
+        name=f"{name}-v1", metrics=("outside-mean",), num_samples=70, seeds=(0, 1), split="train", num_real=100
+    )
     return DatasetSpec(
         name=name,
         summary="drawn",

@@ -34,11 +34,13 @@ class Lion(nn.Module):
 
     @torch.no_grad()
     def update(self, parameters, gradients, values):
+        first, second = self.config.betas[0], values.get("betas.1", self.config.betas[1])
         for parameter, gradient, mean in zip(parameters, gradients, self.buffers(), strict=True):
-            step = torch.lerp(gradient, mean, self.config.betas[0]).sign()
+            step = torch.lerp(gradient, mean, first).sign()
             parameter.sub_(values["learning_rate"].float() * step)
-            mean.lerp_(gradient, 1 - values["betas.1"].float())
+            mean.lerp_(gradient, torch.as_tensor(1 - second).float())
 
 
 def mean(inputs):
-    return float(inputs.samples.mean())
+    fake, real = inputs.samples, inputs.real()
+    return float((fake.mean() - real.mean()).abs() + (fake.std() - real.std()).abs())

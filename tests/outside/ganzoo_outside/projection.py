@@ -1,5 +1,6 @@
 """Conditional batch norm in the generator, a projection of the label in the discriminator."""
 
+import torch
 from torch import nn
 
 
@@ -12,6 +13,7 @@ class ConditionalBatchNorm(nn.Module):
         nn.init.zeros_(self.shift.weight)
 
     def forward(self, images, labels):
+        labels = images.new_zeros(len(images), dtype=torch.long) if labels is None else labels
         return self.norm(images) * self.scale(labels)[:, :, None, None] + self.shift(labels)[:, :, None, None]
 
 
@@ -23,10 +25,10 @@ class Generator(nn.Module):
             nn.Linear(latent.dim, config.width * height * width // 4),
             nn.Unflatten(1, (config.width, height // 2, width // 2)),
         )
-        self.norm = ConditionalBatchNorm(config.width, len(sample.classes))
+        self.norm = ConditionalBatchNorm(config.width, len(sample.classes or (None,)))
         self.last = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(config.width, channels, 4, 2, 1), nn.Tanh())
 
-    def forward(self, z, labels):
+    def forward(self, z, labels=None):
         return self.last(self.norm(self.first(z), labels))
 
 
@@ -35,8 +37,9 @@ class Discriminator(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(nn.Conv2d(sample.shape[0], config.width, 4, 2, 1), nn.LeakyReLU(0.2))
         self.readout = nn.Linear(config.width, 1)
-        self.embedding = nn.Embedding(len(sample.classes), config.width)
+        self.embedding = nn.Embedding(len(sample.classes), config.width) if sample.classes else None
 
-    def forward(self, images, labels):
+    def forward(self, images, labels=None):
         features = self.layers(images).sum((2, 3))  # [batch, width]
-        return self.readout(features)[:, 0] + (self.embedding(labels) * features).sum(1)
+        logits = self.readout(features)[:, 0]
+        return logits if labels is None else logits + (self.embedding(labels) * features).sum(1)

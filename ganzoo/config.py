@@ -175,7 +175,7 @@ def _parsed(text: str) -> Any:
     """Return the value of a JSON text (numbers, lists, true, null); any other text is a string."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # GANZOO_ variables may be others', with any text
         return text
 
 

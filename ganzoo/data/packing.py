@@ -40,7 +40,7 @@ from ganzoo.errors import DatasetError, StoreError
 from ganzoo.guard import blamed
 from ganzoo.registry import datasets
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import read_json, write_atomically
 from ganzoo.system.workers import ordered
 
 if TYPE_CHECKING:
@@ -178,9 +178,9 @@ def _read(
 def _read_journal(folder: Path, identity: dict[str, Any]) -> Journal | None:
     """Return the journal of an interrupted packing of the same data, or None if there is none."""
     try:
-        document = json.loads((folder / JOURNAL_NAME).read_text(encoding="utf-8"))
+        document = read_json(folder / JOURNAL_NAME)
         journal = Journal(**{**document, "names": tuple(document["names"])})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return journal if journal.identity == identity else None
 

@@ -36,10 +36,7 @@ def write_json(target: Path, document: Any) -> None:
 
 def read_json(path: Path, limit: int = 8 << 20) -> Any:
     """Read a JSON file of at most `limit` bytes. Raises OSError, ValueError, RecursionError."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
-        raise OSError(errno.EINVAL, f"Not a regular file of at most {limit:,} bytes", str(path))
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(read_regular(path, limit).decode())
 
 
 @contextmanager

@@ -214,9 +214,10 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
             known = part in table or top == "regularizers"
             may_be_table = depth == len(path) and known and not of_plugin
             if may_be_table and last == "kind" and value not in _NUMBER_KINDS and not isinstance(inner, str | list):
+                kinds = _NUMBER_KINDS if part == "augment_probability" else _NUMBER_KINDS[:-1]
                 raise SettingsError(
                     f"{source}: {key} = {json.dumps(value)} is not valid.",
-                    hint=f"A number may become a schedule, whose kind is one of {', '.join(_NUMBER_KINDS)}.",
+                    hint=f"A number may become a schedule, whose kind is one of {', '.join(kinds)}.",
                 )
             inner = _table_for(inner, last, value) if may_be_table else None
         if inner is None:

@@ -142,6 +142,10 @@ class Registry(Generic[Spec]):
         """Return every registered name with the distributions that register it; imports nothing."""
         return {name: [origin(entry) for entry in entries] for name, entries in self._entries()[0].items()}
 
+    def owners(self, name: str) -> list[Origin]:
+        """Return the distributions that register a name; reads no other's metadata, and imports nothing."""
+        return [origin(entry) for entry in self._entries()[0].get(name, ())]
+
     def names(self) -> list[str]:
         """Return every registered name, sorted; imports nothing."""
         return list(self._entries()[0])

@@ -14,7 +14,6 @@ from ganzoo.registry import REGISTRIES
 from ganzoo.sources import location
 from ganzoo.weights.manifest import WeightsEntry, Zoo
 
-
 MAIN_KINDS = ("recipe", "dataset", "architecture", "protocol")
 """What commands and settings name most; it is always listed. The others are parts of these."""
 

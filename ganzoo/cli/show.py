@@ -64,7 +64,7 @@ def _sections(name: str) -> list[_Section]:
         if name in registry.names():
             spec = registry.get(name)
             document = _recipe(spec) if isinstance(spec, Recipe) else _plain(spec)
-            (owner,) = registry.origins()[name]  # `get` refuses a name of two owners
+            (owner,) = registry.owners(name)  # `get` refuses a name of two owners
             sections.append(_Section(registry.kind, f"{registry.kind} {name} ({owner})", document))
     zoo = Zoo()
     for entry in zoo.entries:

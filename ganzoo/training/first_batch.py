@@ -38,9 +38,9 @@ _log = logging.getLogger("ganzoo")
 def check_first_batch(state: TrainingState) -> None:
     """Run both networks once on the first batch, forwards and backwards, and what the recipe names beside them.
 
-    Raises PluginError, which names the distribution, the function, and what was expected and found. A parameter that gets no
-    gradient is a warning, because some nets have parameters that only other settings use; a net of which no parameter
-    gets one is refused, because it would not be trained at all.
+    Raises PluginError, which names the distribution, the function, and what was expected and found. A parameter that
+    gets no gradient is a warning, because some nets have parameters that only other settings use; a net of which no
+    parameter gets one is refused, because it would not be trained at all.
     """
     # The caller's random state comes back at the end; the run's own is not touched.
     with randomness.ambient_randomness(state.settings.seed, state.device):
@@ -220,8 +220,8 @@ def _check_gradients(name: str, nets: Mapping[str, nn.Module], logits: Tensor) -
     all_parameters = [parameter for trainable in named.values() for parameter in trainable.values()]
     with blamed(architectures, name, "the gradient"):
         gradients = iter(torch.autograd.grad(logits.mean(), all_parameters, allow_unused=True))
-    for role, trainable in named.items():
-        found = {parameter: next(gradients) for parameter in trainable}
+    for role, parameters in named.items():
+        found = {parameter: next(gradients) for parameter in parameters}
         missed = [parameter for parameter, gradient in found.items() if gradient is None]
         if len(missed) == len(found):
             raise plugin_error(architectures, name, f"no gradient reaches the {role} of {name!r}.", _NO_GRADIENT[role])

@@ -33,9 +33,10 @@ def list_(
         for plugin in plugins
     ]
     out.table("", ["plugin", "version", "status", "registers"], rows)
-    for plugin in plugins:
-        for problem in dict.fromkeys((one.problem, one.hint) for one in plugin.registers if one.problem):
-            out.problem(*problem)
+    # A name of two plugins is a problem of both.
+    registered = (one for plugin in plugins for one in plugin.registers)
+    for problem in dict.fromkeys((one.problem, one.hint) for one in registered if one.problem):
+        out.problem(*problem)
 
 
 @app.command()

@@ -46,6 +46,8 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
     was_finished = training.finished
     if training.state.step and not was_finished:
         out.talk(f"resuming from step {training.state.step}")
+    if settings.engine == "compile" and not was_finished:
+        out.talk("torch's compiler prepares the first steps, which may take minutes")
     named = ""
     with _interruption(training) as interruption, _display(training, live) as display:
         training.should_stop = interruption.requested

@@ -49,7 +49,7 @@ from ganzoo.data.pack import (
 )
 from ganzoo.data.packing import JOURNAL_NAME, ShowProgress, write_pack
 from ganzoo.data.settings import ConfiguredDataset, configured
-from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
+from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError, shortened
 from ganzoo.guard import described, guarded, plugin_error
 from ganzoo.hub.endpoint import is_offline
 from ganzoo.registry import datasets
@@ -203,24 +203,31 @@ def _loaded(
 def _synthetic(spec: ConfiguredDataset, split: str, download: bool) -> SyntheticData:
     data = _loaded(spec, home() / "datasets" / spec.name, split, download and not is_offline())
     if not isinstance(data, SyntheticData):
-        raise DatasetError(
-            f"{spec.name} declares split {split} as unlimited, but loads {type(data).__name__}.",
-            hint="Report this to the plugin's author.",
-        )
+        what = f"{spec.name!r} declares split {split!r} as unlimited, but load returned {type(data).__name__}."
+        raise plugin_error(datasets, spec.name, what)
     _check_draw(spec, data)
     return data
 
 
 def _check_draw(spec: ConfiguredDataset, data: SyntheticData) -> None:
-    """Draw two samples, so that a `draw` that breaks its contract is named before anything relies on it."""
+    """Draw two samples, so that functions that break their contract are named before anything relies on them."""
     import torch
 
-    with guarded(datasets, spec.name, "draw"), torch.random.fork_rng(devices=[]):
-        drawn: object = data.draw(2, randomness.generator(0, "check"))
-    found = described(drawn) if isinstance(drawn, torch.Tensor) else type(drawn).__name__
-    expected = f"float32 {[2, *spec.sample.shape]}"
-    if found != expected:
-        raise plugin_error(datasets, spec.name, f"draw of {spec.name!r} returned {found}, not {expected}.")
+    checks = [("draw", data.draw, f"float32 {[2, *spec.sample.shape]}")]
+    if data.draw_labels is not None:
+        checks.append(("draw_labels", data.draw_labels, "int64 [2]"))
+    for function, draw, expected in checks:
+        with guarded(datasets, spec.name, function), torch.random.fork_rng(devices=[]):
+            drawn: object = draw(2, randomness.generator(0, "check"))
+        found = described(drawn) if isinstance(drawn, torch.Tensor) else type(drawn).__name__
+        if found != expected:
+            raise plugin_error(datasets, spec.name, f"{function} of {spec.name!r} returned {found}, not {expected}.")
+    if data.draw_texts is not None:
+        with guarded(datasets, spec.name, "draw_texts"), torch.random.fork_rng(devices=[]):
+            texts: object = data.draw_texts(2, randomness.generator(0, "check"))
+        if not isinstance(texts, list) or [type(text) for text in texts] != [str, str]:
+            what = f"draw_texts of {spec.name!r} returned {shortened(repr(texts), 60)}, not a list of 2 texts."
+            raise plugin_error(datasets, spec.name, what)
 
 
 def _load_own(

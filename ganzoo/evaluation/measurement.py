@@ -261,7 +261,10 @@ def find_protocol(dataset: DatasetSpec, name: str | None) -> EvaluationProtocol:
     if name is not None:
         raise UnknownNameError(f"protocol of {dataset.name}", name, [*own, *added])
     if not added:
-        raise EvaluationError(f"the dataset {dataset.name!r} has no protocol.", hint="Its plugin must define one.")
+        raise EvaluationError(
+            f"the dataset {dataset.name!r} has no protocol.",
+            hint="A plugin must define one: that of the dataset, or any other, under ganzoo.protocols.",
+        )
     return next(iter(added.values()))
 
 

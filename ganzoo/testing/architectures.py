@@ -196,7 +196,7 @@ def its_config_is_bounded(example: Example) -> None:
 
 
 def its_nets_build_on_the_meta_device(example: Example) -> None:
-    """Its builders work without memory, as a config of a stranger is measured, with the same tensors as on a CPU."""
+    """Its builders work on the meta device, where the size of an untrusted config is found, with the same tensors."""
     for one in nets(example):
         for role, builder in one.builders.items():
             on_meta = {name: tensor.shape for name, tensor in build_on_meta(builder).state_dict().items()}

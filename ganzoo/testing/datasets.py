@@ -99,7 +99,7 @@ def missing_files_are_reported(example: Example) -> None:
             try:
                 dataset.load(Path(folder), split, False)
             except MissingDatasetError as error:
-                change = "Say in `hint` where the files are to be had, and where to put them."
+                change = "Say in `hint` how to get the files, and where to put them."
                 expect(error.hint, "its MissingDatasetError has no hint.", change)
             except Exception as error:
                 raise CheckError(

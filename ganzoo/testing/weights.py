@@ -53,7 +53,7 @@ def samples_follow_from_the_seed(example: Example) -> None:
 
 
 def published_numbers_are_reproduced(example: Example) -> None:
-    """Metrics in the manifest are measured again, where that was asked for (it may take long)."""
+    """Measured again, its metrics are those in the manifest, within their tolerances; only if that was asked for."""
     if not example.evaluate:
         raise CheckSkippedError("published numbers are measured with --evaluate, or Example(evaluate=True)")
     for entry, evaluation in evaluate_entries([example.spec], data_dir=example.data_dir):

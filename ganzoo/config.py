@@ -175,7 +175,7 @@ def _parsed(text: str) -> Any:
     """Return the value of a JSON text (numbers, lists, true, null); any other text is a string."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # GANZOO_ variables may be others', with any text
         return text
 
 
@@ -213,6 +213,12 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
         if not isinstance(inner, dict):
             known = part in table or top == "regularizers"
             may_be_table = depth == len(path) and known and not of_plugin
+            if may_be_table and last == "kind" and value not in _NUMBER_KINDS and not isinstance(inner, str | list):
+                kinds = _NUMBER_KINDS if part == "augment_probability" else _NUMBER_KINDS[:-1]
+                raise SettingsError(
+                    f"{source}: {key} = {json.dumps(value)} is not valid.",
+                    hint=f"A number may become a schedule, whose kind is one of {', '.join(kinds)}.",
+                )
             inner = _table_for(inner, last, value) if may_be_table else None
         if inner is None:
             raise _unknown_key(key, source, document)
@@ -299,6 +305,10 @@ def _resembles_setting(key: str, document: Mapping[str, Any]) -> bool:
 def _checked(settings: TrainingSettings) -> TrainingSettings:
     """Check the rules that concern several fields."""
     recipe = settings.recipe
+    if recipe.condition != "classes" and not recipe.conditional:
+        raise SettingsError(
+            f"condition={recipe.condition} needs conditional=true.", hint="Set conditional=true, or condition=classes."
+        )
     if recipe.share_fakes and recipe.discriminator_steps != 1:
         raise SettingsError(
             "share_fakes needs discriminator_steps=1.", hint="Set share_fakes=false, or discriminator_steps=1."

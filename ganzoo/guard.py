@@ -84,7 +84,7 @@ def described(value: object) -> str:
 
 def _owner(registry: Registry[Any], name: str) -> Origin | None:
     """Return who registers a name; None for a spec that was passed as an object and is not registered."""
-    return next(iter(registry.origins().get(name, ())), None)
+    return next(iter(registry.owners(name)), None)
 
 
 def third_party_origin(error: BaseException) -> Origin | None:

@@ -142,6 +142,10 @@ class Registry(Generic[Spec]):
         """Return every registered name with the distributions that register it; imports nothing."""
         return {name: [origin(entry) for entry in entries] for name, entries in self._entries()[0].items()}
 
+    def owners(self, name: str) -> list[Origin]:
+        """Return the distributions that register a name; reads no other's metadata, and imports nothing."""
+        return [origin(entry) for entry in self._entries()[0].get(name, ())]
+
     def names(self) -> list[str]:
         """Return every registered name, sorted; imports nothing."""
         return list(self._entries()[0])
@@ -215,6 +219,8 @@ class Problem:
 def _load(entry: EntryPoint, kind: str, spec_type: type[Spec]) -> Spec:
     """Import one entry point and check the contract."""
     source, name = origin(entry), entry.name
+    if entry.pattern.match(entry.value) is None:
+        raise source.error(f"registers {kind} {name!r} as {entry.value!r}, not as 'module:attribute'.")
     try:
         # What a plugin prints must not get into the data on stdout, such as the document of --json.
         with redirect_stdout(sys.stderr):
@@ -241,10 +247,11 @@ def _load(entry: EntryPoint, kind: str, spec_type: type[Spec]) -> Spec:
 
 def _fault(spec: object) -> str:
     """Return which rule of the contract a spec breaks that types do not express; empty if it breaks none."""
-    if isinstance(spec, ArchitectureSpec) and not (
-        isinstance(spec.config, type) and dataclasses.is_dataclass(spec.config)
-    ):
-        return f"whose config is {shortened(repr(spec.config), 60)}, not a frozen dataclass"
+    for field in ("config", "sampling_options"):
+        kind = None if isinstance(spec, Recipe | DatasetSpec) else getattr(spec, field, None)
+        required = field == "config" and isinstance(spec, ArchitectureSpec | OptimizerSpec)
+        if (kind is not None or required) and not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+            return f"whose {field} is {shortened(repr(kind), 60)}, not a frozen dataclass"
     if isinstance(spec, DatasetSpec):
         for split in spec.splits:
             if NAME.fullmatch(str(split)) is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 SETTINGS_HINT = "`ganzoo show RECIPE` lists every setting and its value."
+
+
+def hint_to_show(name: str) -> str:
+    """Return where the settings of a plugin are listed."""
+    return f"`ganzoo show {name}` lists its settings."
+
 
 Data = TypeVar("Data")
 
@@ -44,8 +51,10 @@ def parse_json(content: bytes) -> Any:
     return json.loads(content.decode("utf-8"), object_pairs_hook=unique)
 
 
-def validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Data:
+def validated(kind: type[Data], document: Mapping[str, Any], source: str, hint: str = SETTINGS_HINT) -> Data:
     """Build a dataclass from plain data of a file or a user; errors start with `source`.
+
+    `hint` says where the keys are listed, for one that does not exist.
 
     Raises SettingsError.
     """
@@ -66,7 +75,9 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str) -> Dat
         ) from error
     stray = _stray_key(document, plain(result))
     if stray is not None:
-        raise SettingsError(f"{source}: there is no setting {shortened(stray)!r}.", hint=SETTINGS_HINT)
+        close = difflib.get_close_matches(stray, _dotted_keys(plain(result)), n=1)
+        guess = f" Did you mean {close[0]!r}?" if close else ""
+        raise SettingsError(f"{source}: there is no setting {shortened(stray)!r}.{guess}", hint=hint)
     return result
 
 
@@ -122,6 +133,8 @@ def _expected(kind: type[Any], error: ErrorDetails) -> str:
         if "minItems" in schema:
             fixed = schema["minItems"] == schema.get("maxItems")
             return f"a list of {'' if fixed else 'at least '}{schema['minItems']} values"
+        if schema.get("items") == {"type": "string"}:
+            return 'a list, such as ["a", "b"]'
         bounds = " and ".join(
             f"{words} {_number(schema[bound])}" for bound, words in _BOUNDS.items() if bound in schema
         )
@@ -166,6 +179,14 @@ def _schema_at(schema: Mapping[str, Any], location: Iterable[int | str]) -> Mapp
     return chosen(found)
 
 
+def _dotted_keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from _dotted_keys(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
 def _stray_key(given: Mapping[str, Any], understood: Mapping[str, Any], prefix: str = "") -> str | None:
     """Return the dotted key of a value that no field took: pydantic silently drops unknown keys of dataclasses."""
     for key, value in given.items():
@@ -181,4 +202,4 @@ def _stray_key(given: Mapping[str, Any], understood: Mapping[str, Any], prefix: 
 
 def architecture_config(spec: ArchitectureSpec, values: Mapping[str, Any], source: str) -> Any:
     """Build an architecture's config from plain data. Raises SettingsError."""
-    return validated(spec.config, values, f"{source}: config of {spec.name!r}")
+    return validated(spec.config, values, f"{source}: config of {spec.name!r}", hint_to_show(spec.name))

@@ -125,7 +125,12 @@ def test_the_environment_sets_what_the_program_itself_does_not_use() -> None:
 
 
 def test_variables_of_others_are_ignored_and_misspelled_settings_are_not() -> None:
-    others = {"GANZOO_VERBOSE": "1", "GANZOO_INCEPTION_WEIGHTS": "file.pth", "GANZOO_MY__PLUGIN": "x"}
+    others = {
+        "GANZOO_VERBOSE": "1",
+        "GANZOO_INCEPTION_WEIGHTS": "file.pth",
+        "GANZOO_MY__PLUGIN": "x",
+        "GANZOO_DEEP": "[" * 100_000,
+    }
     assert resolved(environment_layer(others)).to_json() == resolved().to_json()
     for name in ("GANZOO_BATCH_SIZ", "GANZOO_STEPZ"):
         with pytest.raises(SettingsError, match="Did you mean"):

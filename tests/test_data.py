@@ -7,6 +7,7 @@ import gc
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.request import build_opener
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ import torch
 from huggingface_hub import constants
 
 from ganzoo.data import batches as batches_module
-from ganzoo.data import open_batches, open_dataset, packed, packing, to_float
+from ganzoo.data import open_batches, open_dataset, pack, packed, packing, to_float
 from ganzoo.data.batches import Batches
 from ganzoo.errors import DatasetError, MissingDatasetError, StoreError, UnknownNameError, hint_for
 from ganzoo.registry import datasets
@@ -420,7 +422,7 @@ def test_another_split_does_not_wait_for_a_packing(home: Path, small_pieces: Non
     opened = []
 
     def open_other(done: int, total: int) -> None:
-        opened.append(open_dataset(spec, "test", waiting=lambda: pytest.fail("it waits")))
+        opened.append(open_dataset(spec, "test", waiting=lambda _: pytest.fail("it waits")))
 
     open_dataset(spec, "train", progress=open_other)
     assert [found.split for found in opened] == ["test", "test", "test"]
@@ -429,7 +431,7 @@ def test_another_split_does_not_wait_for_a_packing(home: Path, small_pieces: Non
 def test_whoever_needs_what_another_packs_says_once_that_it_waits(home: Path, small_pieces: None) -> None:
     spec, waits, said = streamed(numbered(9)), threading.Event(), []
 
-    def wait() -> None:
+    def wait(who: str) -> None:
         said.append("waiting")
         waits.set()
 
@@ -725,3 +727,19 @@ def test_two_processes_may_pack_at_once(digits: Path, home: Path) -> None:
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
     (packed,) = (home / "datasets" / "mnist" / "packed").iterdir()
     assert not packed.name.startswith(".")
+
+
+def test_a_download_from_a_silent_server_ends(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pack, "SERVER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and never answers
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def load(root: Path, split: str, download: bool) -> ArrayData:
+            if download:
+                build_opener().open(url)
+            raise MissingDatasetError("no files")
+
+        spec = dataclasses.replace(streamed(numbered(9)), load=load)
+        with pytest.raises(MissingDatasetError, match="the download failed: .*timed out"):
+            open_dataset(spec, "train")
+    assert socket.getdefaulttimeout() is None

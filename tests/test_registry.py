@@ -125,6 +125,43 @@ def test_something_else_than_a_spec_is_refused(install_plugin: InstallPlugin) ->
         registry.architectures.get("odd")
 
 
+def test_an_entry_point_without_a_value_is_refused(install_plugin: InstallPlugin) -> None:
+    install_plugin("hollow", {ARCHITECTURES: {"hollow": ""}}, {})
+    with pytest.raises(PluginError, match=r"hollow 1\.0 registers architecture 'hollow' as '', not as 'module:attrib"):
+        registry.architectures.get("hollow")
+
+
+SWARM = """
+from ganzoo.specs import OptimizerSpec
+X = OptimizerSpec(name="swarm", summary="s", paper="p", config={config}, build=print)
+"""
+
+
+@pytest.mark.parametrize("config", ["dict", "None", "{}"])
+def test_an_optimizer_without_a_dataclass_is_refused(install_plugin: InstallPlugin, config: str) -> None:
+    install_plugin("swarm", {"ganzoo.optimizers": {"swarm": "swarm:X"}}, {"swarm.py": SWARM.format(config=config)})
+    with pytest.raises(PluginError, match=r"whose config is .*, not a frozen dataclass"):
+        registry.optimizers.get("swarm")
+
+
+def test_list_is_short_unless_more_is_asked_for(ganzoo: Ganzoo) -> None:
+    listed = ganzoo("list")
+    assert "\nmlp " in listed.stdout
+    assert "\nhinge " not in listed.stdout
+    assert "`ganzoo list --all` lists more: metric" in listed.stderr
+    for arguments in (["list", "--all"], ["list", "hing*"]):
+        asked = ganzoo(*arguments)
+        assert "\nhinge " in asked.stdout
+        assert "list --all" not in asked.stderr
+
+
+def test_show_names_the_plugin_and_writes_values_as_settings(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
+    install_stripes(install_plugin)
+    assert "architecture stripes (ganzoo-stripes 1.0)" in ganzoo("show", "stripes").stdout
+    rows = ganzoo("show", "quadratic-mlp").stdout.splitlines()
+    assert {"conditional  false", "weight_clip  null", "latent.grid  []", "regularizers  {}"} <= set(rows)
+
+
 def test_a_spec_under_another_name_is_refused(install_plugin: InstallPlugin) -> None:
     install_plugin("alias", {ARCHITECTURES: {"lines": "alias:STRIPES"}}, {"alias.py": STRIPES.format(extra="")})
     with pytest.raises(PluginError, match="'stripes' under the name 'lines'"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from ganzoo.errors import GanzooError
 from ganzoo.hub.records import rebuild_record
 from ganzoo.registry import datasets
 from ganzoo.system.files import open_regular, read_json
+from ganzoo.system.shell import quoted
 from ganzoo.system.workers import num_cores
 from ganzoo.weights.store import Store, store_errors
 
@@ -114,7 +114,7 @@ def _pull(reference: str) -> str | None:
 def _damaged_record(item: Item, store: Store, repair: bool) -> Damage:
     """Rebuild the record of a repository, or ask the Hub again."""
     reference = f"hf:{item.path.stem.replace('--', '/', 1)}"
-    hint = f"ganzoo pull {shlex.quote(reference)}; or, to forget the repository: ganzoo cache rm {item.name}"
+    hint = f"ganzoo pull {quoted(reference)}; or, to forget the repository: ganzoo cache rm {item.name}"
     problem, repaired = "it cannot be read, or is not the record of a pull", None
     if repair:
         with store_errors(store.root), held(item.lock) as is_held:
@@ -165,7 +165,7 @@ def _problem_of_features(path: Path) -> str | None:
 
 def _remade(item: Item, problem: str, repair: bool) -> Damage:
     """Pack data again, and delete what is computed again when it is needed."""
-    hint, repaired = f"ganzoo cache rm {shlex.quote(item.name)}", None
+    hint, repaired = f"ganzoo cache rm {quoted(item.name)}", None
     if item.copy is not None and item.copy.folder is not None:
         hint = f"Check the files in {item.copy.folder}, and run this with --repair; or: {hint}"
         failure = _pack_again(item.copy) if repair else None

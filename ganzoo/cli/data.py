@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +13,7 @@ from ganzoo.cli.output import out
 from ganzoo.cli.progress import counting_bar
 from ganzoo.errors import GanzooError, MissingDatasetError, UnknownNameError, UsageError, hint_for
 from ganzoo.system.files import expanded
+from ganzoo.system.shell import quoted
 from ganzoo.system.workers import num_cores
 
 if TYPE_CHECKING:
@@ -192,8 +192,8 @@ def open_dataset(
     """Open a split as `ganzoo.data.open_dataset` does, with a bar while it is packed; `workers` None: one per core."""
     from ganzoo import data
 
-    def waiting() -> None:
-        out.talk(f"Waiting for another process that is downloading or packing {spec.name} {split}.")
+    def waiting(who: str) -> None:
+        out.talk(f"Waiting for {who}, which is downloading or packing {spec.name} {split}.")
 
     with counting_bar(f"{spec.name} {split}") as progress:
         opened = data.open_dataset(
@@ -201,7 +201,7 @@ def open_dataset(
         )
     if opened.skipped_file is not None:
         num = opened.num_skipped + len(opened.data.samples)  # type: ignore[union-attr]  # only files are skipped
-        where = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
+        where = "" if data_dir is None else f" --data-dir {quoted(data_dir)}"
         out.talk(
             f"{split}: {opened.num_skipped:,} of {num:,} could not be read; see {opened.skipped_file}. "
             f"After repairing them: ganzoo data prepare {spec.name}{where} --force"

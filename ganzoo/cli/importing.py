@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 from ganzoo.cli.options import Assignments, Json
 from ganzoo.cli.output import out
 from ganzoo.errors import UsageError
+from ganzoo.system.shell import quoted
 
 if TYPE_CHECKING:
     from ganzoo.specs import Recipe
@@ -85,10 +85,10 @@ def import_(
         nets = sorted({name.partition(".")[0] for name in imported.left_out})
         out.talk(f"{len(imported.left_out)} tensors of other nets were left out: {', '.join(nets[:6])}.")
     out.line(path)
-    quoted = shlex.quote(path)
+    word = quoted(path)
     out.talk(
         "Shapes do not tell activations, the eps of batch normalisation, the distribution of latents or the range of "
-        f"images. Look at samples. Next: ganzoo sample {quoted} --out {quoted}.png"
+        f"images. Look at samples. Next: ganzoo sample {word} --out {quoted(f'{path}.png')}"
     )
 
 

@@ -14,9 +14,15 @@ from ganzoo.registry import REGISTRIES
 from ganzoo.sources import location
 from ganzoo.weights.manifest import WeightsEntry, Zoo
 
+MAIN_KINDS = ("recipe", "dataset", "architecture", "protocol")
+"""What commands and settings name most; it is always listed. The others are parts of these."""
+
 
 def list_(
     pattern: Annotated[str, typer.Argument(help="Shell pattern, such as 'mnist-*'.")] = "*",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Include metrics, losses, optimizers and other parts of recipes.")
+    ] = False,
     hub: Annotated[bool, typer.Option("--hub", help="Search the Hub for repositories tagged ganzoo.")] = False,
     json: Json = False,
 ) -> None:
@@ -46,12 +52,17 @@ def list_(
         if weights:
             columns = ["weights", "dataset", "parameters", "size", "quality", "from"]
             out.table("", columns, [_weights_row(entry) for entry in weights])
+        # A pattern asks for whatever has such a name; without one, only the main kinds.
+        brief = pattern == "*" and not everything
         for kind, names in specs.items():
-            if names:
+            if names and (kind in MAIN_KINDS or not brief):
                 out.line("")
                 out.table("", [kind, "plugin"], [(name, " and ".join(plugins)) for name, plugins in names.items()])
         if not weights and not any(specs.values()):
             out.talk(f"Nothing matches {pattern!r}.")
+        others = [f"{kind} {len(names)}" for kind, names in specs.items() if names and kind not in MAIN_KINDS]
+        if brief and others:
+            out.talk(f"`ganzoo list --all` lists more: {', '.join(others)}.")
     for problem in zoo.problems:
         out.error(problem)
     reported = set()

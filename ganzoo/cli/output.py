@@ -161,13 +161,18 @@ def flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, objec
     """Flatten nested data to rows (dotted key, value), without empty strings."""
     rows: list[tuple[str, object]] = []
     for key, value in document.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             rows += flat(value, f"{prefix}{key}.")
-        elif value is None:
-            rows.append((prefix + key, "null"))
         elif value != "":
-            rows.append((prefix + key, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value))
+            rows.append((prefix + key, as_setting(value)))
     return rows
+
+
+def as_setting(value: object) -> object:
+    """Return how a value is written on the command line, except that a list of several is without its brackets."""
+    if value is None or isinstance(value, bool) or (isinstance(value, list | tuple | Mapping) and not value):
+        return json.dumps(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def human_size(num_bytes: int) -> str:

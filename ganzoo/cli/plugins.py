@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import DataDir, Json
+from ganzoo.cli.options import Json
 from ganzoo.cli.output import out
 from ganzoo.errors import PluginError, UsageError, shortened
 from ganzoo.registry import REGISTRIES, WEIGHTS_GROUP, Origin, origin, registrations
@@ -33,9 +33,10 @@ def list_(
         for plugin in plugins
     ]
     out.table("", ["plugin", "version", "status", "registers"], rows)
-    for plugin in plugins:
-        for problem in dict.fromkeys((one.problem, one.hint) for one in plugin.registers if one.problem):
-            out.problem(*problem)
+    # A name of two plugins is a problem of both.
+    registered = (one for plugin in plugins for one in plugin.registers)
+    for problem in dict.fromkeys((one.problem, one.hint) for one in registered if one.problem):
+        out.problem(*problem)
 
 
 @app.command()
@@ -48,15 +49,18 @@ def check(
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Also measure the published numbers of its weights again.")
     ] = False,
-    data_dir: DataDir = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with files of datasets; default: what is in the store."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check that a plugin keeps its contracts; exit 1 if it does not.
 
-    Recipes are trained for a few steps in a temporary folder. Nothing is downloaded for it: what needs missing data is
-    skipped.
+    Recipes are trained for a few steps in a temporary folder. No dataset is downloaded: checks that need one which is
+    missing are skipped.
     """
-    from ganzoo.testing import examples_of, run_checks
+    from ganzoo.testing import Result, examples_of, run_checks
 
     expected = {}
     for assignment in expect or ():
@@ -64,10 +68,11 @@ def check(
         if not (separator and reason.strip()):
             raise UsageError(f"--expect {assignment!r} has no reason.", hint="Write --expect 'CHECK=REASON'.")
         expected[key.strip()] = reason.strip()
-    results = []
+    results: list[Result] = []
     for result in run_checks(examples_of(name, data_dir, evaluate=evaluate), expected):
+        if not results or (results[-1].kind, results[-1].name) != (result.kind, result.name):
+            out.talk(f"Checking {result.kind} {result.name} …")
         results.append(result)
-        out.talk(f"{result.name} {result.check}: {result.status}")
     failed = [result for result in results if result.status == "failed"]
     if json:
         out.json({"plugin": name, "results": [asdict(result) for result in results]})
@@ -78,6 +83,8 @@ def check(
             for result in results
         ]
         out.table("", columns, rows)
+    counts = Counter(result.status for result in results)
+    out.talk(", ".join(f"{count} {status}" for status, count in counts.items()) + ".")
     for result in failed:
         out.problem(f"{result.name}, {result.check}: {result.problem}", result.change)
     if failed:

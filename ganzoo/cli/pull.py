@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from ganzoo.cli.options import Json, References
 from ganzoo.cli.output import human_size, out
 from ganzoo.cli.progress import download_bars
+from ganzoo.system.shell import quoted
 
 
 def pull(
@@ -40,4 +40,4 @@ def pull(
     if json:
         out.json({"weights": [asdict(one) for one in pulled]})
     if pulled:
-        out.talk(f"Next: ganzoo sample {shlex.quote(references[0])} --out samples.png")
+        out.talk(f"Next: ganzoo sample {quoted(references[0])} --out samples.png")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ganzoo.cli.options import Json
-from ganzoo.cli.output import flat, out
+from ganzoo.cli.output import as_setting, flat, out
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
 from ganzoo.registry import REGISTRIES, recipes
 from ganzoo.sources import location, resolve
@@ -64,7 +64,8 @@ def _sections(name: str) -> list[_Section]:
         if name in registry.names():
             spec = registry.get(name)
             document = _recipe(spec) if isinstance(spec, Recipe) else _plain(spec)
-            sections.append(_Section(registry.kind, f"{registry.kind} {name}", document))
+            (owner,) = registry.owners(name)  # `get` refuses a name of two owners
+            sections.append(_Section(registry.kind, f"{registry.kind} {name} ({owner})", document))
     zoo = Zoo()
     for entry in zoo.entries:
         if name in (entry.name, str(entry.reference)):
@@ -185,4 +186,7 @@ def _plain(spec: Any) -> dict[str, Any]:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
-    return "required" if field.default is dataclasses.MISSING else f"default {field.default}"
+    if field.default is not dataclasses.MISSING:
+        return f"default {as_setting(field.default)}"
+    made = field.default_factory
+    return "required" if made is dataclasses.MISSING else f"default {as_setting(made())}"

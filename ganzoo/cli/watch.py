@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from ganzoo.cli.live import LiveView, large_enough
 from ganzoo.cli.output import out
 from ganzoo.cli.progress import TrainingBar, loss, speed
+from ganzoo.system.shell import quoted
 from ganzoo.training.interruption import Interruption
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
     was_finished = training.finished
     if training.state.step and not was_finished:
         out.talk(f"resuming from step {training.state.step}")
+    if settings.engine == "compile" and not was_finished:
+        out.talk("torch's compiler prepares the first steps, which may take minutes")
     named = ""
     with _interruption(training) as interruption, _display(training, live) as display:
         training.should_stop = interruption.requested
@@ -68,16 +70,16 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
         )
     else:
         out.line(path)
-    quoted = shlex.quote(path)
+    word = quoted(path)
     if not training.finished:
-        out.talk(f"Stopped after step {training.state.step}; the run is saved. Continue: ganzoo resume {quoted}")
+        out.talk(f"Stopped after step {training.state.step}; the run is saved. Continue: ganzoo resume {word}")
         raise typer.Exit(130)
     if was_finished:
-        done = f"The run was already finished. Train further: ganzoo resume {quoted} --steps {2 * training.state.step}"
+        done = f"The run was already finished. Train further: ganzoo resume {word} --steps {2 * training.state.step}"
     else:
         done = f"Done in {training.state.seconds:.1f} s"
     file = "samples.npy" if training.state.config.sample.kind == "tensor" else "samples.png"
-    out.talk(f"{done}. Next: ganzoo sample {quoted} --out {file}")
+    out.talk(f"{done}. Next: ganzoo sample {word} --out {file}")
 
 
 def _follow(training: Training) -> None:

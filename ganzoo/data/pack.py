@@ -12,7 +12,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
+import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +36,8 @@ ARRAYS = ("samples", "labels", "texts")
 """In the order in which the digest covers them."""
 SKIPPED_NAME = "skipped.txt"
 
+_log = logging.getLogger("ganzoo")
+
 _BLOCK = 1 << 20
 """Bytes hashed at a time."""
 
@@ -49,9 +54,21 @@ def read_errors(spec: DatasetSpec) -> Iterator[None]:
         ) from error
 
 
+SERVER_SECONDS = 30.0
+"""How long a server may be silent while a dataset is downloaded."""
+
+
 @contextmanager
 def download_errors(spec: DatasetSpec, store: Path) -> Iterator[None]:
-    """Turn an OSError of a plugin's download into a MissingDatasetError, unless the store could not be written."""
+    """Turn an OSError of a plugin's download into a MissingDatasetError, unless the store could not be written.
+
+    A server that falls silent ends the download too: urllib, with which torchvision downloads, would wait for ever.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(before or SERVER_SECONDS)
+    notice = threading.Timer(5, _log.warning, ("Downloading %s ...", spec.name))
+    notice.daemon = True
+    notice.start()
     try:
         yield
     except OSError as error:
@@ -62,6 +79,9 @@ def download_errors(spec: DatasetSpec, store: Path) -> Iterator[None]:
             f"{spec.name}: the download failed: {error.strerror or error}.",
             hint="Check the network, or pass your own copy with --data-dir FOLDER.",
         ) from error
+    finally:
+        notice.cancel()
+        socket.setdefaulttimeout(before)
 
 
 def check(spec: ConfiguredDataset, data: ArrayData) -> None:

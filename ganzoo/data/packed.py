@@ -47,14 +47,15 @@ from ganzoo.data.pack import (
     download_errors,
     read_errors,
 )
-from ganzoo.data.packing import ShowProgress, write_pack
+from ganzoo.data.packing import JOURNAL_NAME, ShowProgress, write_pack
 from ganzoo.data.settings import ConfiguredDataset, configured
-from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError
+from ganzoo.errors import DatasetError, MissingDatasetError, UnknownNameError, shortened
 from ganzoo.guard import described, guarded, plugin_error
 from ganzoo.hub.endpoint import is_offline
 from ganzoo.registry import datasets
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import read_json, write_atomically
+from ganzoo.system.locks import holder
 from ganzoo.weights.store import home, store_errors
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def open_dataset(
     download: bool = True,
     workers: int = 1,
     progress: ShowProgress | None = None,
-    waiting: Callable[[], None] | None = None,
+    waiting: Callable[[str], None] | None = None,
     force: bool = False,
 ) -> OpenedDataset:
     """Open a split from its packed copy; if there is none, or it is out of date, pack the official files first.
@@ -97,7 +98,7 @@ def open_dataset(
         download: whether to download missing files into the store (never into `data_dir`).
         workers: processes that read the files of a streamed dataset; 1 for this process alone.
         progress: called with (done, total) items while a streamed dataset is packed.
-        waiting: called once if another process is downloading or packing the same split.
+        waiting: called once with the process that is downloading or packing the same split.
         force: read and pack the files again, even if the packed copy looks current. Needed after repairing files whose
             size and time are not watched, such as the single images of a large folder.
 
@@ -168,7 +169,7 @@ def _say(message: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
+def _locked(path: Path, waiting: Callable[[str], None] | None) -> Iterator[None]:
     """Hold a file lock, so that other processes wait for our download or packing instead of repeating it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -176,7 +177,7 @@ def _locked(path: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         if waiting is not None:
-            waiting()
+            waiting(holder(path))
         lock.acquire()
     try:
         yield
@@ -202,28 +203,35 @@ def _loaded(
 def _synthetic(spec: ConfiguredDataset, split: str, download: bool) -> SyntheticData:
     data = _loaded(spec, home() / "datasets" / spec.name, split, download and not is_offline())
     if not isinstance(data, SyntheticData):
-        raise DatasetError(
-            f"{spec.name} declares split {split} as unlimited, but loads {type(data).__name__}.",
-            hint="Report this to the plugin's author.",
-        )
+        what = f"{spec.name!r} declares split {split!r} as unlimited, but load returned {type(data).__name__}."
+        raise plugin_error(datasets, spec.name, what)
     _check_draw(spec, data)
     return data
 
 
 def _check_draw(spec: ConfiguredDataset, data: SyntheticData) -> None:
-    """Draw two samples, so that a `draw` that breaks its contract is named before anything relies on it."""
+    """Draw two samples, so that functions that break their contract are named before anything relies on them."""
     import torch
 
-    with guarded(datasets, spec.name, "draw"), torch.random.fork_rng(devices=[]):
-        drawn: object = data.draw(2, randomness.generator(0, "check"))
-    found = described(drawn) if isinstance(drawn, torch.Tensor) else type(drawn).__name__
-    expected = f"float32 {[2, *spec.sample.shape]}"
-    if found != expected:
-        raise plugin_error(datasets, spec.name, f"draw of {spec.name!r} returned {found}, not {expected}.")
+    checks = [("draw", data.draw, f"float32 {[2, *spec.sample.shape]}")]
+    if data.draw_labels is not None:
+        checks.append(("draw_labels", data.draw_labels, "int64 [2]"))
+    for function, draw, expected in checks:
+        with guarded(datasets, spec.name, function), torch.random.fork_rng(devices=[]):
+            drawn: object = draw(2, randomness.generator(0, "check"))
+        found = described(drawn) if isinstance(drawn, torch.Tensor) else type(drawn).__name__
+        if found != expected:
+            raise plugin_error(datasets, spec.name, f"{function} of {spec.name!r} returned {found}, not {expected}.")
+    if data.draw_texts is not None:
+        with guarded(datasets, spec.name, "draw_texts"), torch.random.fork_rng(devices=[]):
+            texts: object = data.draw_texts(2, randomness.generator(0, "check"))
+        if not isinstance(texts, list) or [type(text) for text in texts] != [str, str]:
+            what = f"draw_texts of {spec.name!r} returned {shortened(repr(texts), 60)}, not a list of 2 texts."
+            raise plugin_error(datasets, spec.name, what)
 
 
 def _load_own(
-    spec: ConfiguredDataset, split: str, root: Path, download: bool, waiting: Callable[[], None] | None
+    spec: ConfiguredDataset, split: str, root: Path, download: bool, waiting: Callable[[str], None] | None
 ) -> ArrayData | StreamedData:
     """Load a split from the store's own files. Raises OSError if the store cannot be written, DatasetError."""
     with _locked(root / ".lock", waiting):
@@ -257,7 +265,7 @@ def _load(spec: ConfiguredDataset, split: str, files: Path, *, download: bool = 
 def _read_pack(packed: Path, spec: ConfiguredDataset, split: str, *, sources_may_be_gone: bool) -> OpenedDataset | None:
     """Return the memory-mapped arrays, or None if the copy is missing, out of date, damaged or incomplete."""
     try:
-        record = json.loads((packed / "pack.json").read_text(encoding="utf-8"))
+        record = read_json(packed / "pack.json")
         if record["format"] != FORMAT or record["dataset"] != spec.name:
             return None
         if record.get("settings", {}) != spec.settings:
@@ -272,6 +280,8 @@ def _read_pack(packed: Path, spec: ConfiguredDataset, split: str, *, sources_may
         if not _is_whole(packed, names, record):
             return None
         num_skipped = record["skipped"]
+        with contextlib.suppress(OSError):
+            (packed / JOURNAL_NAME).unlink()  # of a packing that was killed in its last step
         return OpenedDataset(
             spec,
             split,
@@ -280,7 +290,7 @@ def _read_pack(packed: Path, spec: ConfiguredDataset, split: str, *, sources_may
             num_skipped,
             packed / SKIPPED_NAME if num_skipped else None,
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

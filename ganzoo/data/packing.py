@@ -40,7 +40,7 @@ from ganzoo.errors import DatasetError, StoreError
 from ganzoo.guard import blamed
 from ganzoo.registry import datasets
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import read_json, write_atomically
 from ganzoo.system.workers import ordered
 
 if TYPE_CHECKING:
@@ -75,10 +75,9 @@ def write_pack(
         folder = packed.with_name(f".{packed.name}.packing")
         _write_streamed(folder, spec, data, origin, workers, progress, force)
         _move(folder, packed)
-        # An interruption before the move leaves a journal to resume from; after it the journal is not needed.
-        (packed / JOURNAL_NAME).unlink()
-        if not (packed / SKIPPED_NAME).stat().st_size:
-            (packed / SKIPPED_NAME).unlink()
+        # An interruption before the move leaves a journal to resume from; after it the journal is not needed. Whoever
+        # opens the copy removes one that was left here.
+        (packed / JOURNAL_NAME).unlink(missing_ok=True)
         return
     folder = packed.with_name(f".{packed.name}.partial")  # under the split's lock: one that is there is abandoned
     shutil.rmtree(folder, ignore_errors=True)
@@ -152,6 +151,8 @@ def _write_streamed(
             (folder / JOURNAL_NAME).unlink()  # after a repair of the files they must all be read again
             raise no_samples_error(spec, journal.skipped, files.first_skipped())
         digest = files.finish(journal)
+    if not journal.skipped:
+        (folder / SKIPPED_NAME).unlink()
     shape = [journal.num, *spec.sample.shape]
     write_record(folder, spec, origin, shape, journal.names, journal.skipped, digest, sources)
 
@@ -177,9 +178,9 @@ def _read(
 def _read_journal(folder: Path, identity: dict[str, Any]) -> Journal | None:
     """Return the journal of an interrupted packing of the same data, or None if there is none."""
     try:
-        document = json.loads((folder / JOURNAL_NAME).read_text(encoding="utf-8"))
+        document = read_json(folder / JOURNAL_NAME)
         journal = Journal(**{**document, "names": tuple(document["names"])})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return journal if journal.identity == identity else None
 

@@ -11,7 +11,7 @@ from typing import Any
 from ganzoo.errors import DatasetError, SettingsError
 from ganzoo.registry import datasets
 from ganzoo.specs import ArrayData, DatasetSpec, Recipe, SampleSpec, StreamedData, SyntheticData
-from ganzoo.validation import plain, validated
+from ganzoo.validation import hint_to_show, plain, validated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def configured(
             sample = spec.sample(config)
         except ValueError as error:  # such as a crop that is larger than the image
             raise SettingsError(
-                f"{source}: settings of {spec.name!r}: {error}.", hint=f"`ganzoo show {spec.name}` lists its settings."
+                f"{source}: settings of {spec.name!r}: {error}.", hint=hint_to_show(spec.name)
             ) from error
         if not isinstance(sample, SampleSpec):
             raise DatasetError(
@@ -68,7 +68,7 @@ def settings_of(spec: DatasetSpec, values: Mapping[str, Any], source: str) -> Ma
 
 def _config(spec: DatasetSpec, values: Mapping[str, Any], source: str) -> Any:
     if spec.config is not None:
-        return validated(spec.config, values, f"{source}: settings of {spec.name!r}")
+        return validated(spec.config, values, f"{source}: settings of {spec.name!r}", hint_to_show(spec.name))
     if values:
         raise SettingsError(f"{source}: the dataset {spec.name!r} has no settings.", hint="Leave them out.")
     return None

@@ -29,7 +29,7 @@ from ganzoo.distances import gaussian
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import EvaluationError
 from ganzoo.specs import Extractor, ExtractorSpec
-from ganzoo.system.files import whole_folder, write_atomically, write_json
+from ganzoo.system.files import read_json, whole_folder, write_atomically, write_json
 from ganzoo.weights.store import home
 
 _log = logging.getLogger("ganzoo")
@@ -130,7 +130,7 @@ class StoredFeatures:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._digests: dict[str, str] = json.loads((folder / "record.json").read_text(encoding="utf-8"))["files"]
+        self._digests: dict[str, str] = read_json(folder / "record.json")["files"]
         # A record without them is treated like one that is not JSON; logits are optional.
         if not {"values", "mean", "covariance"} <= self._digests.keys():
             raise KeyError("files")
@@ -191,7 +191,7 @@ def read_stored(folder: Path) -> StoredFeatures | None:
         return None
     try:
         return StoredFeatures(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EvaluationError(
             f"{folder}/record.json is damaged.", hint=f"Delete {folder} and evaluate again."
         ) from error

@@ -30,6 +30,7 @@ from ganzoo.model import GAN
 from ganzoo.requirements import naming_plugins
 from ganzoo.sources import load
 from ganzoo.specs import DatasetSpec, EvaluationProtocol, Features, MetricInputs, MetricSpec
+from ganzoo.system.files import read_json
 from ganzoo.version import __version__
 from ganzoo.weights.references import FolderReference, parse_reference
 
@@ -69,9 +70,9 @@ def _data_dir_of_run(reference: str | os.PathLike[str]) -> Path | None:
         return None
     run = parsed.path.parent if parsed.path.name == "best" else parsed.path  # best/ lies in its run
     try:
-        data_dir = json.loads((run / "run.json").read_text(encoding="utf-8"))["data_dir"]
+        data_dir = read_json(run / "run.json")["data_dir"]
         return None if data_dir is None else Path(data_dir)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -260,7 +261,10 @@ def find_protocol(dataset: DatasetSpec, name: str | None) -> EvaluationProtocol:
     if name is not None:
         raise UnknownNameError(f"protocol of {dataset.name}", name, [*own, *added])
     if not added:
-        raise EvaluationError(f"the dataset {dataset.name!r} has no protocol.", hint="Its plugin must define one.")
+        raise EvaluationError(
+            f"the dataset {dataset.name!r} has no protocol.",
+            hint="A plugin must define one: that of the dataset, or any other, under ganzoo.protocols.",
+        )
     return next(iter(added.values()))
 
 

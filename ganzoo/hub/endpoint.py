@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import os
+from types import ModuleType
+from urllib.parse import SplitResult, urlsplit
 
 from ganzoo.errors import UsageError
 
@@ -11,10 +13,8 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 def endpoint() -> str:
     """Return the Hub's address, or that of a mirror in HF_ENDPOINT. Raises UsageError for an address not to trust."""
-    from huggingface_hub import constants
-
-    address = str(constants.ENDPOINT)
-    parts = urlsplit(address)
+    address = str(_constants().ENDPOINT)
+    parts = _split(address, "HF_ENDPOINT")
     if parts.username or parts.password:
         raise UsageError("HF_ENDPOINT holds a user name or password.", hint="Use HF_TOKEN or `hf auth login` instead.")
     if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
@@ -22,11 +22,31 @@ def endpoint() -> str:
     return address
 
 
+def _split(address: str, source: str) -> SplitResult:
+    """Take an address apart. Raises UsageError for one that is malformed."""
+    try:
+        parts = urlsplit(address)
+        is_whole = bool(parts.hostname) and parts.port != 0  # reading the port parses it
+    except ValueError:
+        is_whole = False
+    if not is_whole or not address.isprintable():
+        # Not repeated, because it may hold a password.
+        raise UsageError(f"{source} is not an address.", hint="Write one such as https://name:8080.")
+    return parts
+
+
 def is_offline() -> bool:
-    """Whether HF_HUB_OFFLINE forbids all requests."""
+    """Whether HF_HUB_OFFLINE forbids all requests. Raises UsageError for a malformed HF_ENDPOINT."""
+    return bool(_constants().HF_HUB_OFFLINE)
+
+
+def _constants() -> ModuleType:
+    # The client takes the address apart while it is imported; what it then raises looks like a broken installation.
+    if address := os.environ.get("HF_ENDPOINT"):
+        _split(address, "HF_ENDPOINT")
     from huggingface_hub import constants
 
-    return bool(constants.HF_HUB_OFFLINE)
+    return constants
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
@@ -48,4 +68,6 @@ def proxy() -> str | None:
         raise UsageError(
             f"a proxy would see your token on its way to {endpoint()}.", hint=f"Set NO_PROXY={target.hostname}."
         )
-    return proxy if "://" in proxy else f"http://{proxy}"
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    _split(address, f"the proxy for {target.scheme}")
+    return address

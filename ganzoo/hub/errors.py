@@ -6,7 +6,6 @@ of `huggingface_hub.errors` and by status, never by those of the transport.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -70,8 +69,12 @@ def to_ganzoo_error(error: Exception, repo_id: str) -> GanzooError:
         return HubError(f"the Hub answered with status {status}: {shortened(error)}", hint="Try again in a while.")
     if is_network(error):
         return unreachable()
-    if isinstance(error, json.JSONDecodeError):
-        return not_a_hub()
+    if isinstance(error, TransientError):
+        return HubError(f"{repo_id}: {shortened(error)}.", hint="Try again in a while.")
+    if isinstance(error, UnicodeEncodeError):  # headers are ASCII, and all others are ours
+        return HubError("the token holds letters that no token has.", hint="Check HF_TOKEN, or: hf auth login")
+    if isinstance(error, (LookupError, TypeError, AttributeError, ValueError, RecursionError)):
+        return not_a_hub()  # JSON of another form, for which the client has no errors of its own
     if isinstance(error, OSError) and error.errno is not None:
         return HubError(f"{repo_id}: {error.strerror}.", hint=hint_for(error))
     return HubError(f"{repo_id}: {type(error).__name__}: {shortened(error)}", hint="Try again.")

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from ganzoo.errors import HubError, StoreError, shortened
 from ganzoo.hub.client import SILENCE_SECONDS, allowed_seconds, logger
 from ganzoo.system.files import read_json, write_json
+from ganzoo.system.locks import holder
 from ganzoo.weights.layout import NEEDED_ROLES
 from ganzoo.weights.manifest import COMMIT, WeightsFile
 from ganzoo.weights.references import HubReference
@@ -150,11 +151,11 @@ def repository_lock(store: Store, reference: HubReference) -> Iterator[None]:
             try:
                 lock.acquire(timeout=min(seconds, SILENCE_SECONDS))
             except Timeout:
-                logger.warning("Waiting for another process that downloads %s ...", reference.repo_id)
+                logger.warning("Waiting for %s, which downloads %s ...", holder(path), reference.repo_id)
                 lock.acquire(timeout=max(0, seconds - SILENCE_SECONDS))
         except Timeout:
             raise HubError(
-                f"another process has been downloading {reference.repo_id} for too long.",
+                f"{holder(path)} has been downloading {reference.repo_id} for too long.",
                 hint="Stop it, and try again.",
             ) from None
     try:

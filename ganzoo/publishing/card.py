@@ -42,7 +42,8 @@ def _metadata(facts: CardFacts) -> str:
 
     results = [
         EvalResult(
-            task_type="unconditional-image-generation",
+            # Required, and free text: the Hub has no name for generating images of a class, or what is no image.
+            task_type=_pipeline_tag(facts.config.sample) or "other",
             dataset_type=facts.config.dataset,
             dataset_name=facts.config.dataset,
             metric_type=metric["name"],
@@ -68,7 +69,8 @@ def _pipeline_tag(sample: SampleSpec) -> str | None:
     """Return the Hub's name of what the model does; None where the Hub has no name for it."""
     if sample.text is not None:
         return "text-to-image" if sample.kind == "image" else None
-    return None if sample.classes is not None else "unconditional-image-generation"
+    is_plain_image = sample.kind == "image" and sample.classes is None
+    return "unconditional-image-generation" if is_plain_image else None
 
 
 def _text(facts: CardFacts) -> str:

@@ -25,7 +25,7 @@ from ganzoo.hub import client
 from ganzoo.hub.client import Access, Deadline, Result
 from ganzoo.hub.download import RemoteFile, list_files
 from ganzoo.hub.endpoint import endpoint, is_offline
-from ganzoo.hub.errors import hub_errors, is_transient, status_of
+from ganzoo.hub.errors import TransientError, hub_errors, is_transient, status_of
 from ganzoo.hub.signing import sign
 from ganzoo.model import GAN, discriminator_from_bytes, gan_from_bytes
 from ganzoo.publishing.card import CardFacts, model_card
@@ -205,7 +205,7 @@ def send(
         is_new = _ask(seconds, "creating the repository", lambda: _create(api, repo_id, private))
         if not is_new and tag is not None:
             _check_tag(api, repo_id, tag, seconds)
-        head = _ask(seconds, "asking for the repository", lambda: api.model_info(repo_id))
+        head = _ask(seconds, "asking for the repository", lambda: _head(api, repo_id, is_new))
         text = message or f"Upload {package.gan.config.recipe} with ganzoo"
         try:
             if private:
@@ -252,6 +252,16 @@ def _create(api: HfApi, repo_id: str, private: bool) -> bool:
             return False
         raise
     return True
+
+
+def _head(api: HfApi, repo_id: str, is_new: bool) -> ModelInfo:
+    """Return what the Hub knows of a repository. One that we just created may not have reached all of its servers."""
+    try:
+        return api.model_info(repo_id)
+    except Exception as error:
+        if is_new and status_of(error) == 404:
+            raise TransientError(f"the Hub created {repo_id}, but does not find it") from error
+        raise
 
 
 def _delete_unchanged(api: HfApi, head: ModelInfo) -> None:
@@ -302,9 +312,10 @@ def _commit(
             )
             return str(info.oid), str(info.commit_url)
         except Exception as error:
-            if create_pr or not is_transient(error):
+            # Perhaps only the answer was lost or is odd; after a lost one, the Hub refuses a second commit on the same
+            # parent (412).
+            if create_pr or not (is_transient(error) or status_of(error) in (None, 412)):
                 raise
-            # Perhaps only the answer was lost; the Hub would refuse a second commit on the same parent.
             commit = _standing_commit(package, token)
             if commit is None:
                 raise

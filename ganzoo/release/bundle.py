@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ from ganzoo.registry import recipes
 from ganzoo.requirements import Requirement, merged, requirements
 from ganzoo.sources import load
 from ganzoo.specs.registration import NAME
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import read_json, write_atomically
+from ganzoo.system.shell import quoted
 from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.weights.building import num_parameters
@@ -87,16 +87,14 @@ def bundle(
 def _training_record(run: Path) -> dict[str, Any]:
     """Return the record of a finished run, trained as its recipe says. Raises UsageError for any other run."""
     try:
-        training: dict[str, Any] = json.loads((run / TRAINING_NAME).read_text(encoding="utf-8"))
+        training: dict[str, Any] = read_json(run / TRAINING_NAME)
         # Read as settings: fields that recipes have got since then take their defaults, as they did in effect.
         trained, steps = plain(settings_from_json(training["settings"], str(run)).recipe), training["steps"]
         recipe = plain(recipes.get(trained["name"]))
-    except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SettingsError) as error:
         raise UsageError(f"{run} is not a run with weights.", hint="Name a folder that `ganzoo train` made.") from error
     if steps != trained["steps"]:
-        raise UsageError(
-            f"{run} stopped at step {steps} of {trained['steps']}.", hint=f"ganzoo resume {shlex.quote(str(run))}"
-        )
+        raise UsageError(f"{run} stopped at step {steps} of {trained['steps']}.", hint=f"ganzoo resume {quoted(run)}")
     changed = [key for key in differences(recipe, trained) if key not in RECIPE_TEXTS]
     if changed:
         raise UsageError(

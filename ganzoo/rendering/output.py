@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +24,7 @@ from ganzoo.errors import GanzooError, UsageError, hint_for
 from ganzoo.rendering.picture import Items, check_drawable, item_npy, item_png, save_picture, to_items
 from ganzoo.specs import SampleSpec
 from ganzoo.system.files import check_space, contents, expanded, whole_file, whole_folder
+from ganzoo.system.shell import quoted
 from ganzoo.system.workers import ordered
 from ganzoo.weights.tensors import header_bytes
 
@@ -71,7 +71,7 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
             raise UsageError(f"{path} already exists.", hint="Choose a new or empty folder.")
         return Target(path, "folder" if shard_size is None else "shards", shard_size)
     if shard_size is not None:
-        folder = shlex.quote(f"{path}/")
+        folder = quoted(f"{path}/")
         raise UsageError(f"{path} is a file, but shards need a folder.", hint=f"End it with a slash: --out {folder}")
     if suffix == ".png":
         return Target(path, "picture")

@@ -88,13 +88,13 @@ def _names(name: str) -> tuple[str, str]:
             f"{name!r} is not a name for a plugin.",
             hint=f"Use lower-case words joined by hyphens, such as ganzoo-rings; at most {_MAX_LENGTH} characters.",
         )
-    package = name.replace("-", "_")
+    package, short = name.replace("-", "_"), name.removeprefix("ganzoo-")
     if keyword.iskeyword(package) or find_spec(package) is not None:
         raise UsageError(
             f"the package {package!r} would hide another module of that name.",
-            hint=f"Choose another name, such as ganzoo-{name}.",
+            hint=f"Choose another name, such as ganzoo-my-{short}.",
         )
-    return package, name.removeprefix("ganzoo-")
+    return package, short
 
 
 def _files(kind: str, values: Mapping[str, str]) -> dict[str, str]:
@@ -153,11 +153,7 @@ def _imports(parts: tuple[str, ...]) -> str:
     lines = ["from __future__ import annotations\n"]
     if {"architecture", "dataset"} & set(parts):  # those with a config
         lines += ["from dataclasses import dataclass", "from typing import Annotated\n"]
-        lines += [
-            "from annotated_types import Interval, Len\n"
-            if "architecture" in parts
-            else "from annotated_types import Interval\n"
-        ]
+        lines.append(f"from annotated_types import Interval{', Len' if 'architecture' in parts else ''}\n")
     lines.append("from ganzoo.deferred import deferred")
     on_one_line = f"from ganzoo.specs import {', '.join(sorted(names))}"
     if len(on_one_line) <= _LINE:
@@ -166,4 +162,4 @@ def _imports(parts: tuple[str, ...]) -> str:
 
 
 def _read(path: str, values: Mapping[str, str]) -> str:
-    return Template((_TEMPLATES / path).read_text(encoding="utf-8")).safe_substitute(values)
+    return Template((_TEMPLATES / path).read_text(encoding="utf-8")).substitute(values)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import ManifestError, MissingWeightsError, StoreError, WeightsFormatError
 from ganzoo.system.files import read_regular
+from ganzoo.system.shell import quoted
 from ganzoo.weights.layout import FILES, NAMES, NEEDED_ROLES
 from ganzoo.weights.manifest import WeightsEntry, WeightsFile
 from ganzoo.weights.references import HubReference, parse_hub_reference
@@ -76,7 +76,7 @@ class FolderSource(Source):
             if not self.folder.exists():
                 raise MissingWeightsError(f"{self.folder} does not exist.", hint=_FOLDER_HINT) from None
             if (self.folder / "run.json").is_file():
-                problem, hint = "the run has no checkpoint yet", f"ganzoo resume {shlex.quote(str(self.folder))}"
+                problem, hint = "the run has no checkpoint yet", f"ganzoo resume {quoted(self.folder)}"
             else:
                 problem, hint = "it is not a weights folder", _FOLDER_HINT
             raise MissingWeightsError(f"{self.folder} has no {path.name}: {problem}.", hint=hint) from None

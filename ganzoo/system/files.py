@@ -36,10 +36,7 @@ def write_json(target: Path, document: Any) -> None:
 
 def read_json(path: Path, limit: int = 8 << 20) -> Any:
     """Read a JSON file of at most `limit` bytes. Raises OSError, ValueError, RecursionError."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
-        raise OSError(errno.EINVAL, f"Not a regular file of at most {limit:,} bytes", str(path))
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(read_regular(path, limit).decode())
 
 
 @contextmanager
@@ -92,7 +89,8 @@ def scratch_folder() -> Iterator[Path]:
 def check_space(path: Path, size: int) -> None:
     """Raise OSError if a file of this size cannot be written at a path for lack of space."""
     folder = next((parent for parent in path.absolute().parents if parent.is_dir()), None)
-    if folder is not None and shutil.disk_usage(folder).free < size:
+    usage = None if folder is None else shutil.disk_usage(folder)
+    if usage is not None and usage.total and usage.free < size:  # /proc and its like have no size
         raise OSError(errno.ENOSPC, f"{size:,} bytes are needed; {os.strerror(errno.ENOSPC)}", str(path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -105,8 +106,8 @@ def it_leaves_its_inputs_unchanged(example: Example) -> None:
 
 def it_can_be_recorded(example: Example) -> None:
     """It reads no values on the host, so that steps with it can be recorded."""
-    for images, numbers in _inputs(example.spec):
-        can_be_recorded(lambda: _applied(example.spec, images, numbers), [images, numbers], "apply")  # noqa: B023
+    for given in _inputs(example.spec):
+        can_be_recorded("apply", partial(_applied, example.spec), *given)
 
 
 AUGMENTATION_CHECKS: tuple[Check, ...] = (

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from ganzoo.guard import described
 from ganzoo.specs import Discriminators, GeneratorRegularizerInputs, LossSpec, RegularizerInputs, RegularizerSpec
@@ -222,24 +223,24 @@ def its_state_is_float32_and_changed_in_place(example: Example) -> None:
 def it_can_be_recorded(example: Example) -> None:
     """It reads no values on the host, so that steps with it can be recorded."""
     term = _Term(example.spec)
-    can_be_recorded(term.compute, [*term.net.parameters(), *term.state.values()], "compute")
+    given = term.tensors()
+
+    def compute(*tensors: Tensor) -> Tensor:
+        vars(term).update(zip(given, tensors, strict=True))
+        return term.compute()
+
+    can_be_recorded("compute", compute, *given.values())
 
 
-def can_be_recorded(function: Callable[[], object], tensors: list[Tensor], name: str) -> None:
-    """Trace a function, which reads the given tensors among others, with tensors that have no contents.
-
-    Raises CheckError when it reads their values.
-    """
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        try:
-            function()
-        except CheckError as error:
-            raise CheckError(
-                f"{name} cannot be recorded: {error.what}",
-                "Do not read values on the host (no .item(), float(), bool() or if on a tensor): use torch.where.",
-            ) from error
+def can_be_recorded(name: str, function: Callable[..., Tensor], *tensors: Tensor) -> None:
+    """Trace a function of tensors, as the engine `graph` does. Raises CheckError when it reads their values."""
+    try:
+        make_fx(function)(*tensors)
+    except CheckError as error:
+        raise CheckError(
+            f"{name} cannot be recorded: {error.what}",
+            "Do not read values on the host (no .item(), float(), bool() or if on a tensor): use torch.where.",
+        ) from error
 
 
 REGULARIZER_CHECKS: tuple[Check, ...] = (

@@ -28,10 +28,10 @@ def examples_of(name: str, data_dir: Path | None = None, *, evaluate: bool = Fal
         distributions.add(owner)
         if normalized(owner) == normalized(name):
             found += [Example(entry, data_dir=data_dir, evaluate=evaluate) for entry in _entries(point)]
-    named = {id(one.spec) for one in found}
     for entry in Zoo().matching():
-        if name in (entry.name, str(entry.reference)) and id(entry) not in named:
-            found.append(Example(entry, data_dir=data_dir, evaluate=evaluate))
+        example = Example(entry, data_dir=data_dir, evaluate=evaluate)
+        if name in (entry.name, str(entry.reference)) and example not in found:
+            found.append(example)
     if not found:
         names = {spec for registry in REGISTRIES for spec in registry.names()}
         raise UnknownNameError("plugin or name", name, distributions | names)

@@ -23,7 +23,7 @@ from ganzoo.specs import (
 )
 from ganzoo.testing.architectures import ARCHITECTURE_CHECKS
 from ganzoo.testing.augmentations import AUGMENTATION_CHECKS
-from ganzoo.testing.checks import Check, CheckError, CheckSkippedError, Example
+from ganzoo.testing.checks import Check, CheckError, CheckSkippedError, Example, registry_of
 from ganzoo.testing.datasets import DATASET_CHECKS
 from ganzoo.testing.evaluation import EXTRACTOR_CHECKS, METRIC_CHECKS, PROTOCOL_CHECKS
 from ganzoo.testing.losses import LOSS_CHECKS, REGULARIZER_CHECKS
@@ -68,7 +68,9 @@ class Result:
 
 
 def checks_of(example: Example) -> tuple[Check, ...]:
-    """Return the checks of a spec's kind."""
+    """Return the checks of a spec's kind. Raises TypeError for what is not a spec."""
+    if not isinstance(example.spec, WeightsEntry):
+        registry_of(example.spec)
     return next(checks for kind, checks in CHECKS.items() if isinstance(example.spec, kind))
 
 

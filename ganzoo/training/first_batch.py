@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,13 @@ from torch import Tensor, nn
 from ganzoo import randomness
 from ganzoo.data import Batch
 from ganzoo.guard import blamed, described, plugin_error
-from ganzoo.registry import architectures, datasets
+from ganzoo.registry import Registry, architectures, augmentations, datasets, losses, optimizers, regularizers
 from ganzoo.sampling import generate
+from ganzoo.specs import Discriminators, GeneratorRegularizerInputs, RegularizerInputs
+from ganzoo.specs.optimizers import Optimizer
 from ganzoo.training.inputs import StepInputs, materialize, prepare_on_host
+from ganzoo.training.optimizers import build_optimizer, trainable
+from ganzoo.training.regularizers import initial_state
 from ganzoo.training.state import TrainingState
 from ganzoo.weights.building import build, discriminator_builder, generator_builder
 
@@ -31,11 +36,11 @@ _log = logging.getLogger("ganzoo")
 
 
 def check_first_batch(state: TrainingState) -> None:
-    """Run both networks once on the first batch, forwards and backwards.
+    """Run both networks once on the first batch, forwards and backwards, and what the recipe names beside them.
 
-    Raises PluginError, which names the distribution, the net, and what was expected and found. A parameter that gets no
-    gradient is a warning, because some nets have parameters that only other settings use; a net of which no parameter
-    gets one is refused, because it would not be trained at all.
+    Raises PluginError, which names the distribution, the function, and what was expected and found. A parameter that
+    gets no gradient is a warning, because some nets have parameters that only other settings use; a net of which no
+    parameter gets one is refused, because it would not be trained at all.
     """
     # The caller's random state comes back at the end; the run's own is not touched.
     with randomness.ambient_randomness(state.settings.seed, state.device):
@@ -91,25 +96,101 @@ def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
     noise = {name: part(tensor) for name, tensor in made.noise.items()}
     real_labels = part(real.labels) if recipe.conditional and real.labels is not None else None
 
-    with _unchanged(recipe.architecture, "generator", [latents, *noise.values()]):
+    with _unchanged(architectures, recipe.architecture, "the generator", [latents, *noise.values()]):
         fake = generate(generator, latents, labels, noise)
     _check_output(recipe.architecture, "generator", fake, [len(latents), *config.sample.shape])
-    for samples, of in ((part(real.samples), real_labels), (fake, labels)):
-        with _unchanged(recipe.architecture, "discriminator", [samples]):
+    real_samples = part(real.samples)
+    for samples, of in ((real_samples, real_labels), (fake, labels)):
+        with _unchanged(architectures, recipe.architecture, "the discriminator", [samples]):
             logits = discriminator(samples) if of is None else discriminator(samples, of)
         _check_output(recipe.architecture, "discriminator", logits, [len(samples)])
     # Of the fakes, the last ones: this gradient passes through both nets, as in the generator's update.
     _check_gradients(recipe.architecture, {"generator": generator, "discriminator": discriminator}, logits)
 
+    for name in recipe.augment:
+        _check_augmentation(name, real_samples)
+    smoothing = inputs.scheduled.number("label_smoothing", recipe.label_smoothing)
+    _check_loss(recipe.loss, logits.detach(), smoothing)
+    discriminators = Discriminators(
+        real=lambda samples: discriminator(samples) if real_labels is None else discriminator(samples, real_labels),
+        fake=lambda samples: discriminator(samples) if labels is None else discriminator(samples, labels),
+    )
+    for name in recipe.regularizers:
+        spec, memory = regularizers.get(name), initial_state(name, state.device)
+        given: RegularizerInputs | GeneratorRegularizerInputs
+        if spec.of == "discriminator":
+            assert inputs.discriminator[0].epsilon is not None
+            epsilon = part(inputs.discriminator[0].epsilon)
+            given = RegularizerInputs(
+                discriminators=discriminators, real=real_samples, fake=fake.detach(), epsilon=epsilon, state=memory
+            )
+        else:
+            assert made.directions is not None
+            given = GeneratorRegularizerInputs(
+                generate=lambda latents: generate(generator, latents, labels, noise),
+                latents=latents,
+                directions=part(made.directions),
+                state=memory,
+            )
+        with blamed(regularizers, name, "compute"):
+            term = spec.compute(given)
+        _check_scalar(regularizers, name, "compute", term)
+    # The last check, because it changes the nets.
+    _check_optimizer(generator, recipe.optimizers.generator, inputs.scheduled.generator)
+    _check_optimizer(discriminator, recipe.optimizers.discriminator, inputs.scheduled.discriminator)
+
+
+def _check_augmentation(name: str, real: Tensor) -> None:
+    spec, images = augmentations.get(name), real.clone().requires_grad_() * 1  # augmented fakes are no leaves either
+    numbers = torch.rand(len(images), spec.num_numbers, device=images.device)
+    with _unchanged(augmentations, name, "apply", [images, numbers]):
+        changed = spec.apply(images, numbers)
+    fault = _fault(changed, images.shape)
+    if fault:
+        raise plugin_error(augmentations, name, f"apply of {name!r} returned {fault}.")
+    if not changed.requires_grad:
+        what = f"no gradient passes through {name!r}, so the generator would not learn from augmented images."
+        raise plugin_error(augmentations, name, what)
+
+
+def _check_loss(name: str, logits: Tensor, smoothing: float | Tensor) -> None:
+    spec = losses.get(name)
+    real, fake = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    with blamed(losses, name, "the discriminator's half"):
+        loss_d = spec.discriminator(real, fake, smoothing)
+    _check_scalar(losses, name, "the discriminator's half", loss_d)
+    with blamed(losses, name, "the generator's half"):
+        loss_g = spec.generator(fake, real.detach() if spec.paired else None)
+    _check_scalar(losses, name, "the generator's half", loss_g)
+
+
+def _check_scalar(registry: Registry[Any], name: str, function: str, value: Tensor) -> None:
+    """Check what a loss or regularizer returned."""
+    fault = _fault(value, [])
+    if fault:
+        raise plugin_error(registry, name, f"{function} of {name!r} returned {fault}.")
+    if not value.requires_grad:
+        what = f"{function} of {name!r} returned a constant, through which no gradient passes."
+        raise plugin_error(registry, name, what)
+
+
+def _check_optimizer(net: nn.Module, settings: Optimizer, values: dict[str, Tensor]) -> None:
+    parameters, optimizer = trainable(net), build_optimizer(net, settings)
+    with blamed(optimizers, settings.kind, "update"):
+        optimizer.update(parameters, [torch.randn_like(parameter) for parameter in parameters], values)
+    if not all(bool(parameter.isfinite().all()) for parameter in parameters):
+        what = f"update of {settings.kind!r} makes parameters NaN or infinite."
+        raise plugin_error(optimizers, settings.kind, what)
+
 
 @contextmanager
-def _unchanged(name: str, role: str, given: Sequence[Tensor]) -> Iterator[None]:
-    """Run a net; it must leave its inputs as they are."""
+def _unchanged(registry: Registry[Any], name: str, function: str, given: Sequence[Tensor]) -> Iterator[None]:
+    """Run a function of a plugin; it must leave its inputs as they are."""
     before = [tensor.detach().clone() for tensor in given]
-    with blamed(architectures, name, f"the {role}"):
+    with blamed(registry, name, function):
         yield
     if not all(map(torch.equal, given, before)):
-        raise plugin_error(architectures, name, f"the {role} of {name!r} changes its input in place.")
+        raise plugin_error(registry, name, f"{function} of {name!r} changes its input in place.")
 
 
 def _check_output(name: str, role: str, output: Tensor, shape: Sequence[int]) -> None:
@@ -139,8 +220,8 @@ def _check_gradients(name: str, nets: Mapping[str, nn.Module], logits: Tensor) -
     all_parameters = [parameter for trainable in named.values() for parameter in trainable.values()]
     with blamed(architectures, name, "the gradient"):
         gradients = iter(torch.autograd.grad(logits.mean(), all_parameters, allow_unused=True))
-    for role, trainable in named.items():
-        found = {parameter: next(gradients) for parameter in trainable}
+    for role, parameters in named.items():
+        found = {parameter: next(gradients) for parameter in parameters}
         missed = [parameter for parameter, gradient in found.items() if gradient is None]
         if len(missed) == len(found):
             raise plugin_error(architectures, name, f"no gradient reaches the {role} of {name!r}.", _NO_GRADIENT[role])

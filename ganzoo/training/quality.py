@@ -18,7 +18,7 @@ from ganzoo.errors import SettingsError
 from ganzoo.evaluation.measurement import Evaluator, find_protocol
 from ganzoo.model import GAN
 from ganzoo.specs import EvaluationProtocol
-from ganzoo.system.files import write_atomically
+from ganzoo.system.files import read_json, write_atomically
 from ganzoo.training.run import Run, writing
 from ganzoo.training.state import TrainingState
 
@@ -116,8 +116,8 @@ class BestWeights:
     def _read_kept(self) -> dict[str, Any] | None:
         """Return what best.json says; None without one, or for one that is damaged."""
         try:
-            kept = json.loads((self._run.best_path / "best.json").read_text(encoding="utf-8"))
+            kept = read_json(self._run.best_path / "best.json")
             number = math.isfinite(kept["value"]) and type(kept["step"]) is int
             return kept if number and {"metric", "protocol"} <= kept.keys() else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return None

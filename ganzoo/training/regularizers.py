@@ -9,8 +9,19 @@ from torch import Tensor, nn
 
 from ganzoo import registry
 from ganzoo.distributed.processes import Processes
+from ganzoo.guard import described, guarded, plugin_error
 from ganzoo.specs import GeneratorRegularizerInputs, Number, Regularization, RegularizerInputs
 from ganzoo.training.schedules import Scheduled, as_regularization
+
+
+def initial_state(name: str, device: torch.device) -> dict[str, Tensor]:
+    """Return what a regularizer remembers before the first step, as tensors of one's own. Raises PluginError."""
+    with guarded(registry.regularizers, name, "state"):
+        state = registry.regularizers.get(name).state()
+    if not isinstance(state, Mapping) or any(described(value)[:7] != "float32" for value in state.values()):
+        what = f"state of {name!r} returned {state!r:.200}, not float32 tensors by name."
+        raise plugin_error(registry.regularizers, name, what)
+    return {key: tensor.to(device, copy=True) for key, tensor in state.items()}
 
 
 class Regularizer(nn.Module):
@@ -24,8 +35,8 @@ class Regularizer(nn.Module):
         self.name, self.spec = name, registry.regularizers.get(name)
         regularization = as_regularization(value)
         self.weight, self.every = regularization.weight, regularization.every
-        for key, tensor in self.spec.state().items():
-            self.register_buffer(key, tensor.to(device))
+        for key, tensor in initial_state(name, device).items():
+            self.register_buffer(key, tensor)
 
     def compute(self, inputs: RegularizerInputs | GeneratorRegularizerInputs) -> Tensor:
         """Return the term [] without its factor."""

@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import logging
 import platform
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +42,8 @@ from ganzoo.requirements import (
     requirements,
 )
 from ganzoo.system.files import contents, open_regular, read_regular, write_atomically
+from ganzoo.system.locks import holder
+from ganzoo.system.shell import quoted
 from ganzoo.training.checkpoints import Checkpoints
 from ganzoo.training.state import TrainingState
 from ganzoo.validation import plain
@@ -148,7 +149,7 @@ class Run:
                 self._lock.acquire(blocking=False)
             except Timeout:
                 raise TrainingError(
-                    f"another process is training into {self.path}.",
+                    f"{holder(self.path / LOCK_NAME)} is training into {self.path}.",
                     hint="Wait for it, stop it, or choose another folder.",
                 ) from None
 
@@ -312,7 +313,7 @@ def check_free(path: Path) -> None:
         is_run = "run.json" in held
         raise TrainingError(
             f"{path} already holds " + ("a run." if is_run else "something else."),
-            hint=f"Continue it with ganzoo resume {shlex.quote(str(path))}, or choose another --out."
+            hint=f"Continue it with ganzoo resume {quoted(path)}, or choose another --out."
             if is_run
             else "Choose another --out.",
         )

@@ -131,7 +131,8 @@ class Training:
                     resolved = replace(resolved, precision=run.settings.precision)
                 if resolved.threads is None:
                     resolved = replace(resolved, threads=run.settings.threads)
-                _refuse_changes(path, run.settings, resolved)
+                with naming_plugins(run.requires, path):  # an optimizer's config says which numbers have schedules
+                    _refuse_changes(path, run.settings, resolved)
                 processes.check_batch(resolved.recipe.batch_size)
                 request = {"document": run.document, "settings": resolved.to_json()}
         # The only broadcast: other machines may not see the run's folder.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from ganzoo.errors import UsageError, WeightsFormatError
 from ganzoo.system.files import open_regular
+from ganzoo.system.shell import quoted
 from ganzoo.validation import validated
 from ganzoo.weights.building import build_on_meta, build_with_weights, generator_builder
 from ganzoo.weights.matching import find_generator
@@ -81,7 +81,7 @@ def import_weights(
 def _read(path: Path) -> tuple[Any, str]:
     """Return what a file holds, and its sha256."""
     if address := re.fullmatch(r"(https?):/+(.+)", str(path)):  # Path made one slash of two
-        url = shlex.quote(f"{address[1]}://{address[2]}")
+        url = quoted(f"{address[1]}://{address[2]}")
         raise UsageError(f"{url} is an address, not a file.", hint=f"Download it first: curl -L -O {url}")
     try:
         with open_regular(path) as file:

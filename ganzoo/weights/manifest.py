@@ -267,9 +267,10 @@ def read_registered(point: EntryPoint) -> tuple[list[WeightsEntry], list[Manifes
         return [], [ManifestError(problem, hint=hint)]
     problems: list[ManifestError] = []
     try:
-        return read_manifest(path, str(owner), problems), problems
+        entries = read_manifest(path, str(owner), problems)
     except ManifestError as error:
-        return [], [error]
+        entries, problems = [], [error]
+    return entries, [ManifestError(f"{owner}: {problem}", hint=problem.hint) for problem in problems]
 
 
 class Zoo:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import UsageError, WeightsFormatError
+from ganzoo.system.shell import quoted
 
 MAX_DEPTH = 16
 """Levels of names, a.b.c, that are looked at."""
@@ -82,7 +82,7 @@ def find_generator(content: Any, ours: StateDict, path: Path, key: str | None, p
 
 def _options(key: str, prefix: str) -> str:
     options = {"--key": key, "--prefix": prefix}
-    return " ".join(f"{option} {shlex.quote(value)}" for option, value in options.items() if value)
+    return " ".join(f"{option} {quoted(value)}" for option, value in options.items() if value)
 
 
 # --- state dicts in nested content ---

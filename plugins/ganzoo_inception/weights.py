@@ -10,6 +10,7 @@ import io
 import os
 import secrets
 import sys
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ CONTENT_SHA256 = "c9ce7f36d5ee9536ecde7e5b5b679a59d152a85abff7981e0d6c0e5d706e35
 
 SECONDS = 20.0
 """Timeout of each read of the download."""
+TOTAL_SECONDS = 3600.0
+"""Time limit of the whole download."""
 MAX_BYTES = 200_000_000
 """Limit of the file; the official one has less than half of it."""
 
@@ -152,11 +155,14 @@ def download(url: str, path: Path, *, sha256: str = FILE_SHA256) -> None:
         )
     print(f"Downloading the Inception weights (95 MB) into {path.parent}.", file=sys.stderr)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
-    digest, size = hashlib.sha256(), 0
+    digest, size, end = hashlib.sha256(), 0, time.monotonic() + TOTAL_SECONDS
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with urlopen(url, timeout=SECONDS) as answer, partial.open("xb") as file:
-            while (block := answer.read(1 << 20)) and size <= MAX_BYTES:
+            # read1 returns what has arrived: a whole block of a server that sends a byte now and then takes days.
+            while (block := answer.read1(1 << 20)) and size <= MAX_BYTES:
+                if time.monotonic() > end:
+                    raise TimeoutError(f"it takes longer than {TOTAL_SECONDS:,.0f} s")
                 digest.update(block)
                 size += len(block)
                 file.write(block)

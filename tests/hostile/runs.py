@@ -17,6 +17,8 @@ from tests.hostile.tensors import ESCAPES
 RUN, METRICS, CHECKPOINT = "run/run.json", "run/metrics.jsonl", "run/checkpoints/step-00000004.safetensors"
 BEST = "run/best/best.json"
 RESUME = ["resume", "./run"]
+EVALUATED = ["--steps", "5", "--set", "eval_every=5"]
+"""Options with which best.json is read."""
 
 
 @functools.cache
@@ -67,13 +69,13 @@ def checkpoint(content: Callable[[bytes], bytes]) -> Make:
     return resumed(CHECKPOINT, lambda: content(sound()[CHECKPOINT]))
 
 
-def special(name: str, place: Callable[[Path], object]) -> Make:
+def special(name: str, place: Callable[[Path], object], *options: str) -> Make:
     def make(folder: Path) -> list[str]:
         write(folder, sound())
         (folder / name).unlink(missing_ok=True)
         (folder / name).parent.mkdir(exist_ok=True)
         place(folder / name)
-        return RESUME
+        return [*RESUME, *options]
 
     return make
 
@@ -172,8 +174,17 @@ CASES = [
     Case("metrics-folder", special(METRICS, Path.mkdir)),
     # --- the best evaluation ---
     *(
-        Case(f"best-{name}", resumed(BEST, lambda content=content: content), "accepted")
+        Case(f"best-{name}", resumed(BEST, lambda content=content: content, *EVALUATED), "accepted", "Done")
         for name, content in {"empty": b"", "list": b"[]", "deep": DEEP, "step-text": b'{"step":"1","value":1}'}.items()
+    ),
+    *(
+        Case(f"best-{name}", special(BEST, place, *EVALUATED), "accepted", "Done")
+        for name, place in {
+            "fifo": os.mkfifo,
+            "link-to-dev-zero": lambda path: path.symlink_to("/dev/zero"),
+            "link-to-itself": lambda path: path.symlink_to(path),
+            "sparse-8-GB": lambda path: (path.touch(), os.truncate(path, 8 << 30)),
+        }.items()
     ),
     # --- checkpoints ---
     Case("checkpoint-empty", checkpoint(lambda content: b""), word="cannot load the checkpoint"),

@@ -214,6 +214,16 @@ class VerifyAt(Fault):
 
 
 @dataclass(frozen=True)
+class Changed(Fault):
+    """Keys of the JSON that the Hub answers have other values."""
+
+    values: Mapping[str, object]
+
+    def change(self, request: Request, reply: Reply) -> Reply:
+        return replace(reply, body=json.dumps({**json.loads(reply.body), **self.values}).encode())
+
+
+@dataclass(frozen=True)
 class Header(Fault):
     name: str
     value: str

@@ -246,6 +246,43 @@ def test_an_endpoint_not_to_trust_is_refused(address: str, monkeypatch: pytest.M
     assert "secret" not in str(caught.value) + caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("variable", "address"),
+    [
+        *(
+            ("HF_ENDPOINT", address)
+            for address in ("http://[::1", "https://x:99999", "https://", "x", "https://secret@x:y")
+        ),
+        *(("https_proxy", address) for address in ("http://[::1", "https://x:99999", "http://u:secret@x:y")),
+    ],
+)
+def test_a_malformed_address_is_said_to_be_one(variable: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "https://example.org")
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(UsageError, match="is not an address") as caught:
+        pull(REFERENCE)
+    assert "secret" not in str(caught.value) + caught.value.hint
+
+
+def test_whoever_downloads_the_same_is_named(
+    published: str, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GANZOO_HUB_SECONDS", "0.3")
+    monkeypatch.setattr(records, "SILENCE_SECONDS", 0.1)
+    (home / "hub").mkdir(parents=True)
+    code = "import sys, filelock; filelock.FileLock(sys.argv[1]).acquire(); print(flush=True); input()"
+    path = home / "hub" / "you--my-gan.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(HubError, match=f"process {process.pid} .* has been downloading {NAME} for too long"):
+            pull(REFERENCE)
+        process.communicate(b"\n")
+    assert f"Waiting for process {process.pid}" in caplog.text
+
+
 # --- misbehaviour: the right bytes, or one line and an empty store ---
 
 FILE, OBJECT = "GET */resolve/*/config.json", "GET /objects/*"

@@ -359,7 +359,7 @@ def test_a_resumed_runs_moments_lie_in_memory_as_their_parameters_do(photographs
         (networks.generator, networks.generator_optimizer),
         (networks.discriminator, networks.discriminator_optimizer),
     ):
-        moments = optimizer.tensors()
+        moments = dict(optimizer.named_buffers())
         assert float(moments["step"]) == 3
         for index, parameter in enumerate(net.parameters()):
             strides = {moments[f"{index}/{name}"].stride() for name in ("exp_avg", "exp_avg_sq")}

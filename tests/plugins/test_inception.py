@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import pickle
+import socket
 import threading
 import time
 import zipfile
@@ -257,10 +258,12 @@ def test_weights_without_their_final_layer_give_no_inception_score(
         INCEPTION_SCORE.compute(inputs)
 
 
-def test_without_weights_and_network_there_is_one_line_within_seconds(ganzoo: Ganzoo, tmp_path: Path) -> None:
+def test_without_weights_and_network_there_is_one_line_within_seconds(
+    ganzoo: Ganzoo, digits: Path, tmp_path: Path
+) -> None:
     make_gan(SampleSpec(kind="image", shape=(1, 28, 28))).save(tmp_path / "gan")
     started = time.monotonic()
-    result = ganzoo("eval", tmp_path / "gan", "--protocol", "mnist-fid10k-v1")
+    result = ganzoo("eval", tmp_path / "gan", "--protocol", "mnist-fid10k-v1", "--data-dir", digits)
     assert_two_lines(result, 1, "cannot be downloaded", "GANZOO_INCEPTION_WEIGHTS", weights.URL)
     assert time.monotonic() - started < 60
     assert not list(tmp_path.rglob("*.partial"))
@@ -469,3 +472,25 @@ def test_a_thousand_cifar10_images_of_each_split_are_46_0644_apart(real_extracto
     fid = FID.compute(inputs_of(real_extractor, to_float(train), to_float(test)))
     print(f"FID {fid}")
     assert fid == pytest.approx(46.0644, abs=1e-3)
+
+
+def test_a_download_that_drips_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "TOTAL_SECONDS", 0.3)
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+            for _ in range(100):  # ten seconds
+                connection.sendall(b"x")
+                time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        started = time.monotonic()
+        with pytest.raises(EvaluationError, match="takes longer than 0 s"):
+            weights.download(f"http://127.0.0.1:{server.getsockname()[1]}", tmp_path / "x.pth")
+        assert time.monotonic() - started < 5
+        thread.join()
+    assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub
@@ -239,6 +240,69 @@ def test_a_commit_that_fails_for_a_moment_is_made_once(user: HubServer, package:
     user.misbehave(COMMIT, fault, times=1)
     assert send(package).commit == user.repo(NAME).head().id
     assert len(user.repo(NAME).history()) == 2
+
+
+@pytest.mark.parametrize("values", [{"commitUrl": None}, {"commitUrl": "\x1b[31m"}, {"commitUrl": {}}])
+def test_a_commit_whose_answer_is_odd_is_found_by_its_files(
+    user: HubServer, package: Package, values: dict[str, object]
+) -> None:
+    user.misbehave(COMMIT, faults.Changed(values), times=None)
+    pushed = send(package)
+    assert pushed.commit == user.repo(NAME).head().id
+    assert pushed.url == f"{user.url}/{NAME}/commit/{pushed.commit}"
+    assert len(user.repo(NAME).history()) == 2
+
+
+def test_a_commit_is_found_although_the_listing_lagged_behind_its_lost_answer(
+    user: HubServer, package: Package
+) -> None:
+    user.add_repo(NAME, {})
+    user.misbehave(COMMIT, faults.LostAnswer())
+    looked: list[int] = []
+
+    class Lag(faults.Fault):
+        def change(self, request: faults.Request, reply: faults.Reply) -> faults.Reply | None:
+            looked.append(1)
+            return faults.Reply(404) if len(looked) == 2 else None  # first before the commit, then after it
+
+    class OldFiles(faults.Fault):
+        def change(self, request: faults.Request, reply: faults.Reply) -> faults.Reply:
+            rows = [{**row, "oid": None} for row in json.loads(reply.body)["files"]]
+            return replace(reply, body=json.dumps({"files": rows}).encode())
+
+    user.misbehave("GET /api/models/*", Lag(), times=None)
+    user.misbehave(PREUPLOAD, OldFiles(), times=None)
+    assert send(package).commit == user.repo(NAME).head().id
+    assert len(user.requested(COMMIT)) == 2
+    assert len(user.repo(NAME).history()) == 3
+
+
+def test_a_new_repository_that_is_not_found_at_once_is_asked_for_again(user: HubServer, package: Package) -> None:
+    user.misbehave(f"GET /api/models/{NAME}", faults.Status(404, {"X-Error-Code": "RepoNotFound"}))
+    assert send(package).commit == user.repo(NAME).head().id
+
+
+def test_a_new_repository_that_is_never_found_is_said_so(user: HubServer, package: Package) -> None:
+    user.misbehave(f"GET /api/models/{NAME}", faults.Status(404, {"X-Error-Code": "RepoNotFound"}), times=None)
+    with pytest.raises(HubError, match=f"the Hub created {NAME}, but does not find it"):
+        send(package)
+    assert files_of(user) == {".gitattributes"}
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"5", b"{}", b"[" * 100_000])
+@pytest.mark.parametrize("pattern", [CREATE, "GET /api/models/*", PREUPLOAD, BATCH])
+def test_json_of_another_form_is_not_a_hubs(user: HubServer, package: Package, pattern: str, body: bytes) -> None:
+    user.misbehave(pattern, faults.Content(body))
+    with pytest.raises(HubError, match="does not answer as a Hub does"):
+        send(package)
+
+
+def test_a_token_with_odd_letters_is_said_to_have_them(
+    user: HubServer, package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_sécret")
+    with pytest.raises(HubError, match="token holds letters"):
+        send(package)
 
 
 @pytest.mark.parametrize("pattern", [CREATE, "GET /api/models/*", COMMIT])

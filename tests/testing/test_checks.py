@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -134,7 +135,7 @@ class Mutable:
     width: Annotated[int, Interval(ge=1, le=4)] = 2
 
 
-def tanh_images(net: Generator, z: Tensor) -> Tensor:
+def wide_images(net: Generator, z: Tensor) -> Tensor:
     return torch.nn.functional.pad(net.layers(z), (0, 10)).tanh().view(-1, 1, 4, 4) * 2
 
 
@@ -152,7 +153,34 @@ def centred(net: Generator, z: Tensor) -> Tensor:
     return values - values.mean(0)
 
 
+def everything(
+    net: Any, z: Tensor, labels: Tensor | None = None, *, noise: Mapping[str, Tensor], psi: float = 1.0
+) -> Tensor:
+    shift = 0 if labels is None else labels.unsqueeze(1)
+    return psi * net.layers(z) + net.strength * (noise["grain"] + shift)
+
+
+def projected(net: Discriminator, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+    return net.layers(samples).squeeze(1) * (1 if labels is None else 1 + labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    psi: Annotated[float, Interval(ge=0, le=1)] = 0.7
+
+
 PASSING.append(net())
+PASSING.append(
+    net(
+        conditions=("classes",),
+        noise=lambda config, sample: {"grain": (6,)},
+        sampling_options=Options,
+        # Zero, as StyleGAN's strength of the noise is before it is trained.
+        build_generator=generator_with(everything, strength=lambda: nn.Parameter(torch.zeros(()))),
+        build_discriminator=discriminator_with(projected),
+    )
+)
+PASSING.append(net(build_discriminator=None))
 broken(of_nets.its_config_is_bounded, net(config=Unbounded), "Unbounded.width has no bounds", "Interval")
 broken(of_nets.its_config_is_bounded, net(config=Mutable), "not a frozen dataclass", "frozen=True")
 broken(
@@ -192,7 +220,10 @@ broken(
     "NaN or infinite",
 )
 broken(
-    of_nets.its_generator_returns_samples, net(IMAGE, build_generator=generator_with(tanh_images)), "[-1, 1]", "tanh"
+    of_nets.its_images_lie_between_minus_one_and_one,
+    net(IMAGE, build_generator=generator_with(wide_images)),
+    "lie in [-1, 1]",
+    "tanh",
 )
 broken(
     of_nets.its_generator_returns_samples,
@@ -675,6 +706,25 @@ def test_what_is_right_passes_the_same_checks(example: Example) -> None:
             run_check(check, example)
 
 
+def test_samples_are_found_for_an_architecture_that_no_recipe_uses() -> None:
+    def build_for(rank: int) -> Callable[..., nn.Module]:
+        def build(config: Config, latent: LatentSpec, sample: SampleSpec) -> nn.Module:
+            assert len(sample.shape) == rank
+            return nn.Sequential(nn.Linear(latent.dim, math.prod(sample.shape)), nn.Unflatten(1, sample.shape))
+
+        return build
+
+    found = {
+        rank: of_nets.nets(Example(net(build_generator=build_for(rank), build_discriminator=None).spec))[0]
+        for rank in (1, 4)
+    }
+    assert found[1].sample == SampleSpec(kind="curve", shape=(16,))
+    assert found[4].sample == SampleSpec(kind="tensor", shape=(1, 16, 16, 16))
+    assert found[4].latent.dim == 8
+    with pytest.raises(CheckError, match=r"none of the samples that were tried[\s\S]*Example\(spec, sample="):
+        of_nets.nets(Example(net(build_generator=build_for(7)).spec))
+
+
 # --- checks that need an installed plugin, a training or weights ---
 
 
@@ -779,6 +829,7 @@ def test_weights_whose_samples_change_are_found(weights: Example, monkeypatch: p
         run_check(of_weights.samples_follow_from_the_seed, weights)
 
 
+@pytest.mark.slow
 def test_published_numbers_are_measured_again_only_if_that_is_asked_for(
     weights: Example, monkeypatch: pytest.MonkeyPatch
 ) -> None:

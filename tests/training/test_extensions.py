@@ -272,7 +272,10 @@ def test_what_others_register_is_listed_and_shown_like_ours(ganzoo: Ganzoo) -> N
     ("settings", "error", "message"),
     [
         ({"optimizers.generator.options.betas": [2, 0.5]}, SettingsError, "'odd-lion': betas.0 = 2 is not valid"),
-        ({"optimizers.generator.options.beta": 1}, SettingsError, "there is no setting 'beta'"),
+        ({"optimizers.generator.options.beta": 1}, SettingsError, "no setting 'beta'. Did you mean 'betas'?"),
+        ({"condition": "text"}, SettingsError, "condition=text needs conditional=true"),
+        ({"optimizers.discriminator.learning_rate.kind": "cosin"}, SettingsError, 'kind = "cosin" is not valid'),
+        ({"ema_decay.kind": "adaptive"}, SettingsError, "ema_decay"),
         ({"optimizers.generator.kind": "rmsprob"}, UnknownNameError, "no optimizer named 'rmsprob'. Did you mean 'rms"),
         ({"loss": "wasserstein"}, SettingsError, "no targets to smooth"),
     ],

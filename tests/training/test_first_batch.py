@@ -86,6 +86,26 @@ BROKEN_DATA = {
     "draws None": (DRAW, "    pass", "draw of 'strange-points' returned NoneType, not float32 [2, 6]"),
     "draws numpy": (DRAW, DRAW + ".numpy()", "draw of 'strange-points' returned ndarray, not float32 [2, 6]"),
     "draw raises": (DRAW, "    raise KeyError('annotations')", "draw of 'strange-points' raised KeyError"),
+    "labels raise": (
+        LOAD,
+        LOAD[:-1] + ", draw_labels=lambda *_: 1 / 0)",
+        "draw_labels of 'strange-points' raised Z",
+    ),
+    "labels of floats": (
+        LOAD,
+        LOAD[:-1] + ", draw_labels=lambda *_: torch.zeros(2))",
+        "draw_labels of 'strange-points' returned float32 [2], not int64 [2]",
+    ),
+    "texts of bytes": (
+        LOAD,
+        LOAD[:-1] + ", draw_texts=lambda *_: [b'a', b'b'])",
+        "draw_texts of 'strange-points' returned [b'a', b'b'], not a list of 2 texts",
+    ),
+    "arrays for an unlimited split": (
+        LOAD,
+        "    import numpy\n    return ArrayData(samples=numpy.zeros((4, 6)))",
+        "'strange-points' declares split 'train' as unlimited, but load returned ArrayData",
+    ),
     "NaN": (DRAW, DRAW + " * float('nan')", "the first batch of 'strange-points' has NaN or infinite values"),
     "list": (LOAD, "    return [1]", "load of 'strange-points' returned list, not ArrayData"),
     "None": (LOAD, "    return None", "load of 'strange-points' returned NoneType, not ArrayData"),
@@ -114,6 +134,138 @@ def test_what_breaks_its_contract_is_named_before_anything_is_written(
     assert_two_lines(result, 1, "ganzoo-strange 0.3.1: ", message)
     assert "bug in ganzoo" not in result.stderr
     assert not list(cwd.iterdir())
+
+
+PARTS = """
+from dataclasses import dataclass
+from ganzoo.deferred import deferred
+from ganzoo.specs import *
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    pass
+
+LOSS = LossSpec(
+    name="parts-loss", summary="s", paper="p",
+    discriminator=deferred("parts.functions:loss_d"), generator=deferred("parts.functions:loss_g"),
+)
+TERM = RegularizerSpec(
+    name="parts-term", summary="s", paper="p",
+    compute=deferred("parts.functions:term"), state=deferred("parts.functions:state"),
+)
+PATH = RegularizerSpec(
+    name="parts-path", summary="s", paper="p", of="generator", compute=deferred("parts.functions:path"),
+)
+DARK = AugmentationSpec(name="parts-dark", summary="s", paper="p", apply=deferred("parts.functions:dark"))
+PLAIN = OptimizerSpec(
+    name="parts-plain", summary="s", paper="p", config=Config, build=deferred("parts.functions:Plain")
+)
+"""
+FUNCTIONS = """
+import torch
+from torch import nn
+
+def loss_d(real, fake, smoothing):
+    return fake.mean() - real.mean()
+
+def loss_g(fake, real):
+    return -fake.mean()
+
+def state():
+    return {"mean": torch.zeros(())}
+
+def term(inputs):
+    return inputs.discriminators.real(inputs.real).square().mean()
+
+def path(inputs):
+    return inputs.generate(inputs.latents).square().mean()
+
+def dark(images, numbers):
+    return images * numbers[:, 0].view(-1, 1, 1, 1)
+
+class Plain(nn.Module):
+    def __init__(self, parameters, config):
+        super().__init__()
+
+    @torch.no_grad()
+    def update(self, parameters, gradients, values):
+        for parameter, gradient in zip(parameters, gradients):
+            parameter.sub_(values["learning_rate"] * gradient)
+"""
+PARTS_ENTRIES = {
+    "ganzoo.losses": {"parts-loss": "parts:LOSS"},
+    "ganzoo.regularizers": {"parts-term": "parts:TERM", "parts-path": "parts:PATH"},
+    "ganzoo.augmentations": {"parts-dark": "parts:DARK"},
+    "ganzoo.optimizers": {"parts-plain": "parts:PLAIN"},
+}
+PARTS_SETTINGS = {
+    "seed": 0,
+    "steps": 1,
+    "batch_size": 8,
+    "loss": "parts-loss",
+    "label_smoothing": 0,
+    "augment": ["parts-dark"],
+    "regularizers": {"parts-term": 1.0, "parts-path": 1.0},
+    "optimizers.generator.kind": "parts-plain",
+}
+BROKEN_PARTS = {
+    "loss of another shape": (
+        "-fake.mean()",
+        "-fake",
+        "the generator's half of 'parts-loss' returned float32 [8], ",
+    ),
+    "loss is a number": ("fake.mean() - real.mean()", "1.0", "'parts-loss' returned float, not a tensor float32 []"),
+    "loss is detached": ("-fake.mean()", "-fake.mean().detach()", "'parts-loss' returned a constant"),
+    "loss raises": ("-fake.mean()", "{}['a']", "the generator's half of 'parts-loss' raised KeyError: 'a'"),
+    "NaN term": ("square().mean()", "log().mean() * 0 / 0", "compute of 'parts-term' returned NaN or infinite values"),
+    "constant term": ("inputs.generate(", "torch.relu(", "compute of 'parts-path' returned a constant"),
+    "no state": (
+        '{"mean": torch.zeros(())}',
+        "None",
+        "state of 'parts-term' returned None, not float32 tensors",
+    ),
+    "smaller images": ("images * numbers[:, 0]", "images[..., 1:] * numbers[:, 0]", "not float32 [8, 1, 28, 28]"),
+    "detached images": ("return images *", "return images.detach() *", "no gradient passes through 'parts-dark'"),
+    "images in place": ("images * numb", "images.mul_(0.5) * numb", "apply of 'parts-dark' changes its input in place"),
+    "no update": (
+        "def update",
+        "def step",
+        "build of 'parts-plain' returned Plain, not a module with a method",
+    ),
+    "build raises": (
+        "        super().__init__()",
+        "        raise ValueError('no')",
+        "build of 'parts-plain' raised V",
+    ),
+    "update raises": ('values["learning_rate"]', 'values["lr"]', "update of 'parts-plain' raised KeyError: 'lr'"),
+    "NaN update": ("* gradient)", "* gradient / 0 * 0)", "update of 'parts-plain' makes parameters NaN or infinite"),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "message"), BROKEN_PARTS.values(), ids=BROKEN_PARTS)
+def test_parts_of_recipes_that_break_their_contract_are_named_before_anything_is_written(
+    install_plugin: InstallPlugin, tmp_path: Path, digits: Path, before: str, after: str, message: str
+) -> None:
+    assert before in FUNCTIONS
+    functions = FUNCTIONS.replace(before, after)
+    install_plugin("gan-parts", PARTS_ENTRIES, {"parts/__init__.py": PARTS, "parts/functions.py": functions})
+    with pytest.raises(PluginError) as caught:
+        package.train("mnist-mlp", out=tmp_path / "run", data_dir=digits, settings=PARTS_SETTINGS)
+    assert str(caught.value).startswith("gan-parts 1.0: ")
+    assert message in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_parts_that_keep_their_contract_are_trained(
+    install_plugin: InstallPlugin, tmp_path: Path, digits: Path, ganzoo: Ganzoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_plugin("gan-parts", PARTS_ENTRIES, {"parts/__init__.py": PARTS, "parts/functions.py": FUNCTIONS})
+    run = package.train("mnist-mlp", out=tmp_path / "run", data_dir=digits, settings=PARTS_SETTINGS)
+    assert run.records()[-1]["step"] == 1
+    assert "optimizer parts-plain (gan-parts 1.0)" in ganzoo("show", "parts-plain").stdout
+    monkeypatch.setenv("GANZOO_PLUGINS", "off")
+    result = ganzoo("resume", tmp_path / "run", "--set", "steps=2")
+    assert_two_lines(result, 1, "needs the plugin gan-parts (1.0 when trained)", "GANZOO_PLUGINS leaves it out")
 
 
 def test_images_out_of_range_are_refused(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:

@@ -104,6 +104,7 @@ def install_first_plugin(install: InstallPlugin) -> Path:
     return install(project["name"], project["entry-points"], files, version=project["version"])
 
 
+@pytest.mark.slow
 def test_the_first_plugin_works_as_printed(
     ganzoo: Ganzoo, install_plugin: InstallPlugin, cwd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

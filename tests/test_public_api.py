@@ -13,7 +13,7 @@ import pytest
 
 import ganzoo
 from ganzoo import specs
-from tests.test_architecture import FOR_PLUGINS
+from tests.test_architecture import FOR_PLUGINS, imported_modules
 
 ROOT = Path(__file__).parent.parent
 PLUGINS_MD = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -37,8 +37,10 @@ def listed() -> dict[str, set[str]]:
 
 
 def is_public(name: str) -> bool:
-    """Whether a plugin may import a module, or a name of it."""
-    return any(name == module or name.rpartition(".")[0] == module for module in listed())
+    """Whether a plugin may import a module of ganzoo, or a name of it."""
+    module, _, leaf = name.rpartition(".")
+    names = set(specs.__all__) if module == "ganzoo.specs" else listed().get(module, set())
+    return name in listed() or leaf in names
 
 
 def public_names(module: ModuleType) -> set[str]:
@@ -61,6 +63,13 @@ def test_the_list_is_that_of_the_tests_and_of_the_comparison_with_the_last_relea
     modules = {name.partition(".")[2] for name in listed()} - {""}
     assert modules == FOR_PLUGINS | {"testing"}  # which is for their tests
     assert modules == set(load("tools/api.py").PUBLIC_MODULES)
+
+
+def test_first_party_plugins_import_listed_names_only() -> None:
+    found = {name for path in (ROOT / "plugins").rglob("*.py") for name in imported_modules(path)}
+    from_ganzoo = {name for name in found if name.split(".")[0] == "ganzoo"}
+    assert "ganzoo.specs.Recipe" in from_ganzoo
+    assert [name for name in sorted(from_ganzoo) if not is_public(name)] == []
 
 
 def test_the_names_of_the_front_door_and_of_the_errors_exist() -> None:

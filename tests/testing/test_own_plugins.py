@@ -32,7 +32,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "quadratic-mlp": {},
     "mnist-cgan": {"config.generator_hidden": [8], "config.discriminator_hidden": [8]},
 }
-CONVOLUTIONAL_RECIPES: dict[str, dict[str, Any]] = {
+CONVOLUTIONAL: dict[str, dict[str, Any]] = {
     "words-dcgan": {"config.generator_widths": [8, 8, 8], "config.discriminator_widths": [8, 8, 8]},
 }
 
@@ -60,10 +60,7 @@ def test_contracts(spec: Example, check: Check) -> None:
 
 @pytest.mark.slow
 @parametrize_with_checks(
-    [
-        Example(registry.recipes.get(name), settings=settings, data_dir=DATA)
-        for name, settings in CONVOLUTIONAL_RECIPES.items()
-    ]
+    [Example(registry.recipes.get(name), settings=settings, data_dir=DATA) for name, settings in CONVOLUTIONAL.items()]
 )
 def test_contracts_of_convolutional_recipes(spec: Example, check: Check) -> None:
     check(spec)

@@ -751,3 +751,11 @@ def test_a_folder_whose_name_is_not_utf_8_is_packed(home: Path, tmp_path: Path, 
     shutil.copytree(digits, folder)
     opened = open_dataset(datasets.get("mnist"), "test", folder)
     assert opened.digest == open_dataset(datasets.get("mnist"), "test", folder).digest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_a_folder_that_links_to_itself_is_no_bug(home: Path, tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(DatasetError):
+        open_dataset(datasets.get("mnist"), "test", loop)

@@ -138,13 +138,21 @@ def user_layer() -> Layer:
     return file_layer(path) if path.is_file() else Layer(str(path), {})
 
 
+MAX_FILE_BYTES = 1 << 20
+"""A longer file does not hold settings."""
+
+
 def file_layer(path: Path) -> Layer:
     """Return the settings of a TOML file. Raises SettingsError."""
     try:
-        return Layer(str(path), _flattened(tomllib.loads(path.read_text(encoding="utf-8"))))
+        with path.open("rb") as file:  # not a regular file alone: a shell passes <(command) as a pipe
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise SettingsError(f"{path} has more than {MAX_FILE_BYTES:,} bytes.", hint="Name a TOML file of settings.")
+        return Layer(str(path), _flattened(tomllib.loads(content.decode())))
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}.", hint="Name a TOML file of settings.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.", hint="Write lines such as steps = 1000.") from error
 
 

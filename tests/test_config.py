@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +105,18 @@ def test_a_file_of_settings_is_flattened(tmp_path: Path) -> None:
     assert settings.recipe.optimizers.generator.learning_rate == 0.5
 
 
-@pytest.mark.parametrize("content", [b"steps == 3", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"steps == 3", b"\xff\xfe", b"a = " + b"[" * 100_000])
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.toml"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match="is not valid TOML"):
         file_layer(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no /dev")
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(SettingsError, match="has more than 1,048,576 bytes"):
+        file_layer(Path("/dev/zero"))
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.request import build_opener
+from urllib.request import ProxyHandler, build_opener
 
 import numpy as np
 import pytest
@@ -736,10 +736,26 @@ def test_a_download_from_a_silent_server_ends(home: Path, monkeypatch: pytest.Mo
 
         def load(root: Path, split: str, download: bool) -> ArrayData:
             if download:
-                build_opener().open(url)
+                build_opener(ProxyHandler({})).open(url)
             raise MissingDatasetError("no files")
 
         spec = dataclasses.replace(streamed(numbered(9)), load=load)
         with pytest.raises(MissingDatasetError, match=r"the download failed: .*timed out"):
             open_dataset(spec, "train")
     assert socket.getdefaulttimeout() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
+def test_a_folder_whose_name_is_not_utf_8_is_packed(home: Path, tmp_path: Path, digits: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff\xfe")
+    shutil.copytree(digits, folder)
+    opened = open_dataset(datasets.get("mnist"), "test", folder)
+    assert opened.digest == open_dataset(datasets.get("mnist"), "test", folder).digest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_a_folder_that_links_to_itself_is_no_bug(home: Path, tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(DatasetError):
+        open_dataset(datasets.get("mnist"), "test", loop)

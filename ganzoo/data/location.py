@@ -74,7 +74,7 @@ def pack_path(dataset: str, split: str, folder: Path | None, settings: Mapping[s
     """
     name = split
     if folder is not None:
-        name += "-" + hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+        name += "-" + hashlib.sha256(os.path.realpath(folder).encode(errors="surrogateescape")).hexdigest()[:12]
     if settings:
         name += "-" + hashlib.sha256(settings_key(settings)).hexdigest()[:12]
     return home() / "datasets" / dataset / "packed" / name

@@ -30,6 +30,7 @@ from ganzoo.hub import client, records
 from ganzoo.hub.client import Access
 from ganzoo.hub.search import search
 from ganzoo.sources import planned, pull, remove, stored, verify
+from ganzoo.weights.references import parse_hub_reference
 from ganzoo.weights.store import Store
 from tests.conftest import Ganzoo, InstallPlugin, assert_two_lines
 from tests.hub import faults
@@ -265,20 +266,24 @@ def test_a_malformed_address_is_said_to_be_one(variable: str, address: str, monk
 
 
 def test_whoever_downloads_the_same_is_named(
-    published: str, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("GANZOO_HUB_SECONDS", "0.3")
     monkeypatch.setattr(records, "SILENCE_SECONDS", 0.1)
     (home / "hub").mkdir(parents=True)
-    code = "import sys, filelock; filelock.FileLock(sys.argv[1]).acquire(); print(flush=True); input()"
+    code = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); input()"
     path = home / "hub" / "you--my-gan.lock"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        with pytest.raises(HubError, match=f"process {process.pid} .* has been downloading {NAME} for too long"):
-            pull(REFERENCE)
+        expected = f"process {process.pid} .* has been downloading {NAME} for too long"
+        with (
+            pytest.raises(HubError, match=expected),
+            records.repository_lock(Store(), parse_hub_reference(REFERENCE)),
+        ):
+            pass
         process.communicate(b"\n")
     assert f"Waiting for process {process.pid}" in caplog.text
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 import torch
@@ -476,6 +477,7 @@ def test_a_thousand_cifar10_images_of_each_split_are_46_0644_apart(real_extracto
 
 def test_a_download_that_drips_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr(weights, "urlopen", build_opener(ProxyHandler({})).open)
 
     def drip() -> None:
         connection, _ = server.accept()
@@ -486,7 +488,7 @@ def test_a_download_that_drips_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPa
                 time.sleep(0.1)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=drip)
+        thread = threading.Thread(target=drip, daemon=True)
         thread.start()
         started = time.monotonic()
         with pytest.raises(EvaluationError, match="takes longer than 0 s"):

@@ -17,7 +17,7 @@ linux = pytest.mark.skipif(not Path("/proc/locks").is_file(), reason="the system
 @linux
 def test_the_process_that_holds_a_lock_is_named_with_its_command(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    code = "import sys, filelock; filelock.FileLock(sys.argv[1]).acquire(); print(flush=True); input()"
+    code = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:

@@ -740,6 +740,6 @@ def test_a_download_from_a_silent_server_ends(home: Path, monkeypatch: pytest.Mo
             raise MissingDatasetError("no files")
 
         spec = dataclasses.replace(streamed(numbered(9)), load=load)
-        with pytest.raises(MissingDatasetError, match="the download failed: .*timed out"):
+        with pytest.raises(MissingDatasetError, match=r"the download failed: .*timed out"):
             open_dataset(spec, "train")
     assert socket.getdefaulttimeout() is None

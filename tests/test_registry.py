@@ -148,7 +148,7 @@ def test_list_is_short_unless_more_is_asked_for(ganzoo: Ganzoo) -> None:
     listed = ganzoo("list")
     assert "\nmlp " in listed.stdout
     assert "\nhinge " not in listed.stdout
-    assert "`ganzoo list --all` lists more: metric" in listed.stderr
+    assert "`ganzoo list --all` lists more: 30 metrics, 2 extractors" in listed.stderr
     for arguments in (["list", "--all"], ["list", "hing*"]):
         asked = ganzoo(*arguments)
         assert "\nhinge " in asked.stdout

@@ -60,7 +60,11 @@ def list_(
                 out.table("", [kind, "plugin"], [(name, " and ".join(plugins)) for name, plugins in names.items()])
         if not weights and not any(specs.values()):
             out.talk(f"Nothing matches {pattern!r}.")
-        others = [f"{kind} {len(names)}" for kind, names in specs.items() if names and kind not in MAIN_KINDS]
+        others = [
+            f"{len(specs[registry.kind])} {registry.group.removeprefix('ganzoo.')}"
+            for registry in REGISTRIES
+            if specs[registry.kind] and registry.kind not in MAIN_KINDS
+        ]
         if brief and others:
             out.talk(f"`ganzoo list --all` lists more: {', '.join(others)}.")
     for problem in zoo.problems:

@@ -124,7 +124,7 @@ def test_options_are_set_on_the_command_line_and_listed(ganzoo: Ganzoo, gan: GAN
     result = ganzoo("show", "choosy", "--json")
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
-    assert document["architecture"]["sampling_options"] == {"psi": "default 0.5", "flip": "default False"}
+    assert document["architecture"]["sampling_options"] == {"psi": "default 0.5", "flip": "default false"}
 
 
 def test_an_architecture_without_a_discriminator_is_imported_and_sampled_but_not_trained(

@@ -201,7 +201,7 @@ def test_the_command_line_prepares_samples_and_shows_settings(ganzoo: Ganzoo, cw
     assert np.load(cwd / "real.npy").shape == (3, 3, 8, 8)
 
     shown = json.loads(ganzoo("show", "squares", "--json").stdout)["dataset"]
-    assert shown["config"] == {"size": "default 16", "grey": "default False", "crop": "default 0"}
+    assert shown["config"] == {"size": "default 16", "grey": "default false", "crop": "default 0"}
     assert shown["sample"]["shape"] == [3, 16, 16]
     assert json.loads(ganzoo("show", "squares-mlp", "--json").stdout)["recipe"]["dataset_config"] == {"size": 8}
     layers = ganzoo("show", "squares-mlp", "--layers")

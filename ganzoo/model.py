@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.errors import GanzooError, SettingsError, StoreError, UsageError, WeightsFormatError, hint_for
+from ganzoo.conditions import condition_batches
+from ganzoo.errors import UsageError
 from ganzoo.randomness import (
     ambient_randomness,
     derive_seed,
@@ -26,24 +27,13 @@ from ganzoo.randomness import (
 )
 from ganzoo.sampling import SampleInputs, accelerated, best_batch_size, generate
 from ganzoo.system.devices import find_device
-from ganzoo.system.files import contents, whole_folder, write_atomically
-from ganzoo.version import __version__
-from ganzoo.weights.building import (
-    build_with_weights,
-    discriminator_builder,
-    generator_builder,
-    noise_shapes,
-    num_parameters,
-    sampling_options,
-)
-from ganzoo.weights.layout import CONFIG_NAME, GENERATOR_NAME
-from ganzoo.weights.model_config import ModelConfig, parse_model_config
-from ganzoo.weights.tensors import DATA_DIGEST_KEY, deserialize, serialize
+from ganzoo.weights.building import noise_shapes, num_parameters, sampling_options
+from ganzoo.weights.layout import GENERATOR_NAME
+from ganzoo.weights.model_config import ModelConfig
+from ganzoo.weights.nets import generator_from_bytes, save_nets
 
 if TYPE_CHECKING:
     from ganzoo.weights.manifest import WeightsEntry
-
-_CONFIG_DIGEST_KEY = "ganzoo.config_sha256"
 
 
 class GAN:
@@ -172,7 +162,7 @@ class GAN:
         size = self.batch_size if batch_size is None else _whole(batch_size, "batch_size", 1)
         seed = _seed(seed)
         latents = latent_batches(self.config.latent, num, seed, size)
-        inputs = self._inputs(latents, self._conditions(num, labels, texts, size), num, seed, size)
+        inputs = self._inputs(latents, condition_batches(self.config.sample, num, labels, texts, size), num, seed, size)
         start, stop, _ = rows.indices(num)
         # Batches of other rows are drawn and thrown away, which is cheap beside generating them.
         own = islice(enumerate(inputs), -(-start // size), -(-stop // size))
@@ -211,7 +201,7 @@ class GAN:
                 f"cannot go through {keys} keys in {frames} frames of {num} samples.",
                 hint="Ask for at least 2 keys, as many frames as keys, and 1 sample.",
             )
-        first, condition = _seed(seed), next(self._conditions(num, labels, texts, num))
+        first, condition = _seed(seed), next(condition_batches(self.config.sample, num, labels, texts, num))
         latents = [sample_latents(self.config.latent, num, first + key) for key in range(keys)]
         for frame in range(frames):
             # Frame t lies at t * keys / frames on the loop: the integer part is the seed it comes from, the rest its
@@ -267,91 +257,6 @@ class GAN:
             with ambient_randomness(derive_seed(seed, "sample", "ambient", number), self.device):
                 samples = fast(batch)
             yield samples
-
-    def labels(self, num: int, labels: int | Sequence[int] | None = None) -> Tensor | None:
-        """Return the labels int64 [num] that `sample` uses, None for a model without classes. Raises UsageError."""
-        classes = self.config.sample.classes
-        if classes is None:
-            if labels is not None:
-                raise UsageError("this model is not class-conditional.", hint="Leave the labels out.")
-            return None
-        if labels is None:
-            return torch.arange(num) % len(classes)
-        try:
-            # as_tensor accepts True and 1.5 as labels too, and `long` would silently make classes of them.
-            given = torch.as_tensor(labels)
-            chosen = given.expand(num) if given.ndim == 0 else given
-            whole = not (chosen.is_floating_point() or chosen.is_complex() or chosen.dtype == torch.bool)
-            fits = chosen.shape == (num,) and whole and bool((given >= 0).all() and (given < len(classes)).all())
-        except (TypeError, ValueError, RuntimeError):  # text, None among the labels, or rows of different lengths
-            fits = False
-        if not fits:
-            raise UsageError(
-                f"labels must be {num} integers from 0 to {len(classes) - 1}.",
-                hint=f"The classes are {', '.join(classes[:20])}.",
-            )
-        return chosen.long()
-
-    def label_batches(
-        self, num: int, labels: int | Sequence[int] | None = None, size: int | None = None
-    ) -> Iterator[Tensor | None]:
-        """Yield what `labels` returns batch by batch, without all of them in memory. Raises UsageError at once."""
-        classes, size = self.config.sample.classes, size or self.batch_size
-        starts = range(0, num, size)
-        if classes is not None and labels is None:
-            return (torch.arange(start, min(start + size, num)) % len(classes) for start in starts)
-        chosen = self.labels(num, labels)
-        return (None if chosen is None else chosen[start : start + size] for start in starts)
-
-    def texts(self, num: int, texts: str | Sequence[str] | None = None) -> list[str] | None:
-        """Return the text of each sample that `sample` uses; None for a model without texts. Raises UsageError."""
-        chosen = self._chosen_texts(texts)
-        return None if chosen is None else [chosen[index % len(chosen)] for index in range(num)]
-
-    def text_batches(
-        self, num: int, texts: str | Sequence[str] | None = None, size: int | None = None
-    ) -> Iterator[list[str]] | None:
-        """Return an iterator over what `texts` returns, batch by batch. Raises UsageError at once."""
-        chosen, size = self._chosen_texts(texts), size or self.batch_size
-        if chosen is None:
-            return None
-        starts = range(0, num, size)
-        return ([chosen[row % len(chosen)] for row in range(start, min(start + size, num))] for start in starts)
-
-    def _chosen_texts(self, texts: str | Sequence[str] | None) -> Sequence[str] | None:
-        """Return the texts that samples take in turn, None for a model without texts. Raises UsageError."""
-        spec = self.config.sample.text
-        if spec is None:
-            if texts is not None:
-                raise UsageError("this model is not text-conditional.", hint="Leave the texts out.")
-            return None
-        chosen = spec.examples if texts is None else [texts] if isinstance(texts, str) else list(texts)
-        if not chosen or not all(isinstance(text, str) for text in chosen):
-            raise UsageError("texts must be one text or more.", hint='Pass texts="word", or a list of texts.')
-        try:
-            for text in chosen:
-                spec.encode(text)
-        except ValueError as error:
-            raise UsageError(
-                f"{error}.", hint=f"Texts have at most {spec.max_length} of the characters {spec.alphabet[:100]}."
-            ) from error
-        return chosen
-
-    def _conditions(
-        self,
-        num: int,
-        labels: int | Sequence[int] | None,
-        texts: str | Sequence[str] | None,
-        size: int,
-    ) -> Iterator[Tensor | None]:
-        """Yield the condition of each batch, without all of them in memory. Raises UsageError at once."""
-        chosen, spec = self._chosen_texts(texts), self.config.sample.text
-        by_class = self.label_batches(num, labels, size)  # refuses labels for a model of texts
-        if chosen is None or spec is None:
-            return by_class
-        encoded = torch.tensor([spec.encode(text) for text in chosen])  # [texts, max_length]
-        starts = range(0, num, size)
-        return (encoded[torch.arange(start, min(start + size, num)) % len(encoded)] for start in starts)
 
     def save(self, folder: str | Path) -> Path:
         """Write config.json and model.safetensors into a folder that `ganzoo.load` takes, and return the folder.
@@ -451,71 +356,11 @@ def _seed(seed: int | None) -> int:
     return random_seed() if seed is None else _whole(seed, "the seed", 0)
 
 
-def save_nets(folder: Path, config: ModelConfig, nets: Mapping[str, nn.Module]) -> None:
-    """Write a config.json and one safetensors file per net, whose header holds the digest of that config.
-
-    Raises StoreError.
-    """
-    # Two files cannot be replaced in one step. The digest in the header ties them together, so that a mixture of old
-    # and new is noticed on loading instead of sampling with the wrong description.
-    content = config.to_bytes()
-    metadata = {
-        "format": "pt",
-        "ganzoo.version": __version__,
-        _CONFIG_DIGEST_KEY: hashlib.sha256(content).hexdigest(),
-    }
-
-    def write(folder: Path) -> None:
-        write_atomically(folder / CONFIG_NAME, content)
-        for name, net in nets.items():
-            write_atomically(folder / name, serialize(net.state_dict(), metadata))
-
-    try:
-        if folder.is_dir() and contents(folder):
-            write(folder)
-        else:  # all files or none
-            with whole_folder(folder) as partial:
-                write(partial)
-    except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror}.", hint=hint_for(error)) from error
-
-
 def gan_from_bytes(config: bytes, weights: bytes, where: Path | str, entry: WeightsEntry | None = None) -> GAN:
     """Build a model from the contents of config.json and model.safetensors, after checking both.
 
     Raises WeightsFormatError, UnknownNameError, PluginError.
     """
-    described = parse_model_config(config, f"{where}/{CONFIG_NAME}")
-    place = f"{where}/{GENERATOR_NAME}"
-    tensors, metadata = deserialize(weights, place)
-    if DATA_DIGEST_KEY not in metadata or _CONFIG_DIGEST_KEY not in metadata:
-        raise WeightsFormatError(f"{place} was not written by ganzoo.", hint="Save it with GAN.save().")
-    if metadata[_CONFIG_DIGEST_KEY] != hashlib.sha256(config).hexdigest():
-        raise WeightsFormatError(
-            f"{where}/{CONFIG_NAME} is not the one that {GENERATOR_NAME} was written with.",
-            hint="Restore the config.json of these weights.",
-        )
-    try:
-        builder = generator_builder(described, place)
-        # In evaluation mode: batch normalization would otherwise make a sample depend on the others of its batch.
-        generator = build_with_weights(builder, tensors, place).eval().requires_grad_(False)
-        # The digest is that of the bytes just parsed; a file read a second time might be another one.
-        return GAN(generator, described, entry, hashlib.sha256(weights).hexdigest())
-    except SettingsError as error:
-        raise WeightsFormatError(str(error), hint=error.hint) from error
-    except GanzooError:
-        raise
-    except Exception as error:  # a plugin's builder may raise anything for a config that it does not expect
-        raise WeightsFormatError(
-            f"{where}: the architecture {described.architecture!r} cannot be built from this config: {error}.",
-            hint="Update the plugin that registers it.",
-        ) from error
-
-
-def discriminator_from_bytes(config: ModelConfig, weights: bytes, where: Path | str) -> nn.Module:
-    """Build the discriminator of a model from the contents of its file, checked like the generator's.
-
-    Raises WeightsFormatError, UnknownNameError, PluginError.
-    """
-    tensors, _ = deserialize(weights, where)
-    return build_with_weights(discriminator_builder(config, str(where)), tensors, where)
+    generator, described = generator_from_bytes(config, weights, where)
+    # The digest is that of the bytes just parsed; a file read a second time might be another one.
+    return GAN(generator, described, entry, hashlib.sha256(weights).hexdigest())

@@ -39,6 +39,7 @@ ROOMS = [
     "randomness",
     "distributed",
     "sampling",
+    "conditions",
     # weights, and where they come from
     "weights",
     "hub",

@@ -294,6 +294,15 @@ def test_a_packed_copy_with_another_time_is_hashed_once(home: Path, monkeypatch:
     assert open_dataset(spec, "train").digest == before.digest
 
 
+def test_a_packed_copy_of_many_files_is_not_packed_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of(captioned(5))
+    before = open_dataset(spec, "train")
+    record = the_pack(home) / "pack.json"
+    record.write_text(record.read_text() + " " * (9 << 20))  # as long as one that lists 60,000 files
+    monkeypatch.setattr(packed, "write_pack", lambda *_, **__: pytest.fail("packed again"))
+    assert open_dataset(spec, "train").digest == before.digest
+
+
 # --- sets that are packed piece by piece ---
 
 

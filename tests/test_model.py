@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import ganzoo
+from ganzoo.conditions import class_labels, label_batches
 from ganzoo.errors import DeviceError, GanzooError, MissingWeightsError, UsageError, WeightsFormatError
 from ganzoo.model import GAN, gan_from_bytes
 from ganzoo.randomness import latent_batches, sample_latents
@@ -159,8 +160,8 @@ def test_a_stream_draws_only_what_is_asked_for() -> None:
 def test_a_stream_of_classes_has_the_labels_of_sample(labels: int | list[int] | None) -> None:
     gan = make_gan(SampleSpec(kind="image", shape=(1, 4, 4), classes=("a", "b", "c")))
     assert torch.equal(torch.cat(list(gan.stream(300, seed=0, labels=labels))), gan.sample(300, seed=0, labels=labels))
-    parts = [part for part in gan.label_batches(300, labels, 7) if part is not None]
-    assert torch.equal(torch.cat(parts), gan.labels(300, labels))
+    parts = [part for part in label_batches(gan.config.sample, 300, labels, 7) if part is not None]
+    assert torch.equal(torch.cat(parts), class_labels(gan.config.sample, 300, labels))
 
 
 def test_a_stream_refuses_at_once() -> None:
@@ -211,7 +212,7 @@ def test_a_generator_that_cannot_be_captured_is_run_as_it_is() -> None:
 def inputs(gan: GAN, num: int) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
     """Latents and labels of `sample(num, seed=0)`, in its batches."""
     latents = latent_batches(gan.config.latent, num, 0, gan.batch_size)
-    return list(zip(latents, gan.label_batches(num), strict=True))
+    return list(zip(latents, label_batches(gan.config.sample, num, None, gan.batch_size), strict=True))
 
 
 def test_labels_choose_the_class_and_default_to_all_in_turn() -> None:

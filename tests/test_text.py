@@ -13,6 +13,7 @@ import torch
 import ganzoo as library
 from ganzoo import randomness
 from ganzoo.bench.baseline import Baseline, load_batches
+from ganzoo.conditions import text_batches
 from ganzoo.config import Layer, resolve
 from ganzoo.data import open_batches, open_dataset
 from ganzoo.errors import DatasetError, SettingsError, UsageError, WeightsFormatError
@@ -81,7 +82,7 @@ def test_a_text_is_asked_for_by_name_and_texts_are_taken_in_turn() -> None:
     assert torch.allclose(both[0::2], hello[0::2], atol=1e-6)
     assert torch.allclose(both[1::2], world[1::2], atol=1e-6)
     assert not torch.allclose(hello, world, atol=1e-3)
-    assert gan.texts(3, ["hello", "world"]) == ["hello", "world", "hello"]
+    assert list(text_batches(gan.config.sample, 3, ["hello", "world"], 2) or ()) == [["hello", "world"], ["hello"]]
     spec = gan.config.sample.text
     assert spec is not None
     assert torch.equal(gan.sample(20, seed=0), gan.sample(20, seed=0, texts=spec.examples))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ganzoo.cache.contents import Item, contents
 from ganzoo.cache.removal import delete, delete_item, held
-from ganzoo.data.location import PackedCopy
+from ganzoo.data.location import PackedCopy, read_record
 from ganzoo.errors import GanzooError
 from ganzoo.hub.records import rebuild_record
 from ganzoo.registry import datasets
@@ -146,7 +146,7 @@ def _problem_of_pack(item: Item) -> str | None:
     if item.copy is None:
         return item.unneeded
     try:
-        names = read_json(item.path / "pack.json", limit=1 << 30)["arrays"]
+        names = read_record(item.path)["arrays"]
         found = digest_of_pack(item.path, names, item.copy.settings)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"it cannot be read ({type(error).__name__})"

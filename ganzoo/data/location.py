@@ -15,6 +15,8 @@ from ganzoo.weights.store import home
 
 FORMAT = 2
 """Of pack.json; a copy of another format is packed again."""
+MAX_RECORD_BYTES = 1 << 30
+"""Of a record or journal: a large dataset may have as many source files as samples."""
 
 
 def dataset_folder(data_dir: Path, dataset: str) -> Path:
@@ -95,17 +97,22 @@ def packed_copies(dataset: str, split: str | None = None) -> list[PackedCopy]:
     return sorted(found, key=lambda copy: copy.time, reverse=True)
 
 
+def read_record(path: Path) -> Any:
+    """Return the contents of a packed copy's pack.json. Raises OSError, ValueError, RecursionError."""
+    return read_json(path / "pack.json", MAX_RECORD_BYTES)
+
+
 def read_copy(path: Path) -> PackedCopy | None:
     """Read the record of a packed copy, None if it is damaged or of another format."""
     try:
-        record = read_json(path / "pack.json", limit=1 << 30)  # a large dataset may have as many sources as samples
+        record = read_record(path)
         if record["format"] != FORMAT:
             return None
         return PackedCopy(
             path=path,
             dataset=str(record["dataset"]),
             split=str(record["split"]),
-            settings=dict(record.get("settings", {})),
+            settings=dict(record["settings"]),
             folder=None if record["folder"] is None else Path(record["folder"]),
             time=str(record["time"]),
             digest=str(record["digest"]),

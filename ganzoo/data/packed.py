@@ -36,6 +36,7 @@ from ganzoo.data.location import (
     is_current,
     pack_path,
     packed_copies,
+    read_record,
     settings_key,
     stat_of,
 )
@@ -54,7 +55,7 @@ from ganzoo.guard import described, guarded, plugin_error
 from ganzoo.hub.endpoint import is_offline
 from ganzoo.registry import datasets
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData
-from ganzoo.system.files import read_json, write_atomically
+from ganzoo.system.files import write_atomically
 from ganzoo.system.locks import holder
 from ganzoo.weights.store import home, store_errors
 
@@ -265,10 +266,10 @@ def _load(spec: ConfiguredDataset, split: str, files: Path, *, download: bool = 
 def _read_pack(packed: Path, spec: ConfiguredDataset, split: str, *, sources_may_be_gone: bool) -> OpenedDataset | None:
     """Return the memory-mapped arrays, or None if the copy is missing, out of date, damaged or incomplete."""
     try:
-        record = read_json(packed / "pack.json")
+        record = read_record(packed)
         if record["format"] != FORMAT or record["dataset"] != spec.name:
             return None
-        if record.get("settings", {}) != spec.settings:
+        if record["settings"] != spec.settings:
             return None
         if not all(is_current(source, sources_may_be_gone) for source in record["sources"]):
             return None
@@ -299,7 +300,7 @@ def _is_whole(packed: Path, names: list[str], record: dict[str, Any]) -> bool:
     files = {f"{name}.npy": stat_of(packed / f"{name}.npy") for name in names}
     if record["files"] == files:
         return True
-    if digest_of_pack(packed, names, record.get("settings", {})) != record["digest"]:
+    if digest_of_pack(packed, names, record["settings"]) != record["digest"]:
         return False
     with contextlib.suppress(OSError):  # in a read-only store the arrays are hashed each time
         write_atomically(packed / "pack.json", json.dumps({**record, "files": files}, indent=2).encode())

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ganzoo.data.location import FORMAT, settings_key
+from ganzoo.data.location import FORMAT, MAX_RECORD_BYTES, settings_key
 from ganzoo.data.pack import (
     SKIPPED_NAME,
     arrays_of,
@@ -178,7 +178,7 @@ def _read(
 def _read_journal(folder: Path, identity: dict[str, Any]) -> Journal | None:
     """Return the journal of an interrupted packing of the same data, or None if there is none."""
     try:
-        document = read_json(folder / JOURNAL_NAME)
+        document = read_json(folder / JOURNAL_NAME, MAX_RECORD_BYTES)
         journal = Journal(**{**document, "names": tuple(document["names"])})
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

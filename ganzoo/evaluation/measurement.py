@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ganzoo import registry
+from ganzoo.conditions import class_labels, text_batches
 from ganzoo.data.location import remembered_folder
 from ganzoo.data.settings import configured, settings_of
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
@@ -224,8 +225,10 @@ class GeneratedSamples:
         texts: Sequence[str] | None = None,
     ) -> None:
         self.samples, self.sample = samples, gan.config.sample
-        self.labels = gan.labels(len(samples))
-        self.texts: Sequence[str] | None = gan.texts(len(samples), texts)
+        num = len(samples)
+        self.labels = class_labels(self.sample, num)
+        batches = text_batches(self.sample, num, texts, num)
+        self.texts: Sequence[str] | None = None if batches is None else next(batches)
         self.real, self.real_features, self.cached_real = real.samples, real.features, real.cached
         self.real_texts, self.vocabulary = real.texts, real.vocabulary
         self.cached = Cache()

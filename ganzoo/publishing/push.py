@@ -27,7 +27,7 @@ from ganzoo.hub.download import RemoteFile, list_files
 from ganzoo.hub.endpoint import endpoint, is_offline
 from ganzoo.hub.errors import TransientError, hub_errors, is_transient, status_of
 from ganzoo.hub.signing import sign
-from ganzoo.model import GAN, discriminator_from_bytes, gan_from_bytes
+from ganzoo.model import GAN, gan_from_bytes
 from ganzoo.publishing.card import CardFacts, model_card
 from ganzoo.publishing.stability import warn_if_unstable
 from ganzoo.rendering import picture
@@ -49,6 +49,7 @@ from ganzoo.weights.layout import (
 )
 from ganzoo.weights.manifest import WeightsEntry
 from ganzoo.weights.model_config import parse_training_record
+from ganzoo.weights.nets import discriminator_from_bytes
 from ganzoo.weights.references import parse_hub_reference
 from ganzoo.weights.store import Store
 

@@ -13,7 +13,7 @@ from ganzoo.config import differences, settings_from_json
 from ganzoo.errors import GanzooError, SettingsError, UsageError, hint_for
 from ganzoo.evaluation.measurement import evaluate_gan
 from ganzoo.evaluation.report import Evaluation, MetricValue
-from ganzoo.model import GAN, discriminator_from_bytes
+from ganzoo.model import GAN
 from ganzoo.publishing.card import RECIPE_TEXTS
 from ganzoo.publishing.stability import warn_if_unstable
 from ganzoo.registry import recipes
@@ -27,6 +27,7 @@ from ganzoo.version import __version__
 from ganzoo.weights.building import num_parameters
 from ganzoo.weights.layout import CONFIG_NAME, DISCRIMINATOR_NAME, FILES, TRAINING_NAME
 from ganzoo.weights.manifest import WeightsEntry, WeightsFile, read_manifest, write_manifest
+from ganzoo.weights.nets import discriminator_from_bytes
 
 
 def bundle(

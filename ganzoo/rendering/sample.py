@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from ganzoo.conditions import label_batches, text_batches
 from ganzoo.errors import UsageError
 from ganzoo.randomness import random_seed
 from ganzoo.rendering.animation import MAX_FRAMES, animation_encoder, shrink_to_fit, write_animation
@@ -117,12 +118,14 @@ def sample_writer(out: str, *, shard_size: int | None = None, interpolate: int |
         target = parse_target(out, shard_size)
 
         def write(gan: GAN, num: int, seed: int, choices: Choices, progress: ShowProgress | None) -> Sampled:
+            spec, size = gan.config.sample, gan.batch_size
             written = write_samples(
                 gan.stream(num, seed=seed, **choices),
                 num,
-                gan.config.sample,
+                spec,
                 target,
-                labels=gan.text_batches(num, choices["texts"]) or gan.label_batches(num, choices["labels"]),
+                labels=text_batches(spec, num, choices["texts"], size)
+                or label_batches(spec, num, choices["labels"], size),
                 workers=max(1, num_cores() - 1) if num >= MANY_PICTURES else 1,  # one core generates
                 progress=progress,
             )

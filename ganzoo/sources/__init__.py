@@ -162,8 +162,9 @@ def verify(
     model.safetensors; its card and picture are only hashed. With a public key, the signature over all files is checked
     too. Raises what `load` raises, and WeightsError.
     """
-    from ganzoo.model import discriminator_from_bytes, gan_from_bytes
+    from ganzoo.model import gan_from_bytes
     from ganzoo.weights.model_config import parse_training_record
+    from ganzoo.weights.nets import discriminator_from_bytes
 
     source = resolve(reference, access)
     contents = source.read_all()

@@ -32,7 +32,6 @@ from filelock import FileLock, Timeout
 
 from ganzoo.config import TrainingSettings, settings_from_json
 from ganzoo.errors import ResumeError, SettingsError, TrainingError, first_sentence, hint_for
-from ganzoo.model import save_nets
 from ganzoo.rendering import History
 from ganzoo.requirements import (
     Requirement,
@@ -49,6 +48,7 @@ from ganzoo.training.state import TrainingState
 from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.weights.layout import DISCRIMINATOR_NAME, GENERATOR_NAME, TRAINING_NAME
+from ganzoo.weights.nets import save_nets
 
 SCHEMA_VERSION = 1
 LOCK_NAME = ".lock"

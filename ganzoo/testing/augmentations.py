@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ganzoo.guard import described
 from ganzoo.specs import AugmentationSpec
-from ganzoo.testing.architectures import blamed
-from ganzoo.testing.checks import Check, CheckError, Example, expect
+from ganzoo.testing.checks import Check, CheckError, Example, blamed, expect
 from ganzoo.testing.every_spec import EVERY_SPEC
 from ganzoo.testing.losses import can_be_recorded
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganzoo.errors import GanzooError, shortened
 from ganzoo.registry import REGISTRIES, Registry
 from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo.weights.manifest import WeightsEntry
@@ -69,6 +71,20 @@ def expect(condition: object, what: str, change: str) -> None:
     """Raise CheckError unless a condition holds."""
     if not condition:
         raise CheckError(what, change)
+
+
+@contextlib.contextmanager
+def blamed(function: str) -> Iterator[None]:
+    """Turn exceptions of a plugin's code into a CheckError that says what was called."""
+    try:
+        yield
+    except (CheckError, GanzooError, MemoryError):
+        raise
+    except Exception as error:
+        raise CheckError(
+            f"{function} raised {type(error).__name__}: {shortened(error).rstrip('.')}.",
+            "See the traceback (GANZOO_DEBUG=1 on the command line), and change the line that it ends with.",
+        ) from error
 
 
 def registry_of(spec: object) -> Registry[Any]:

@@ -19,8 +19,7 @@ from ganzoo.errors import DatasetError, MissingDatasetError, shortened
 from ganzoo.guard import described
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData, SyntheticData
 from ganzoo.specs.registration import NAME
-from ganzoo.testing.architectures import blamed
-from ganzoo.testing.checks import Check, CheckError, CheckSkippedError, Example, expect
+from ganzoo.testing.checks import Check, CheckError, CheckSkippedError, Example, blamed, expect
 from ganzoo.testing.evaluation import check_protocol_names
 from ganzoo.testing.every_spec import EVERY_SPEC, check_config
 from ganzoo.weights.store import home

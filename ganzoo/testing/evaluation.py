@@ -33,8 +33,7 @@ from ganzoo.specs import (
     MetricSpec,
     SampleSpec,
 )
-from ganzoo.testing.architectures import blamed
-from ganzoo.testing.checks import Check, CheckError, CheckSkippedError, Example, expect
+from ganzoo.testing.checks import Check, CheckError, CheckSkippedError, Example, blamed, expect
 from ganzoo.testing.every_spec import EVERY_SPEC
 
 NUM, NUM_IMAGES = 2000, 256

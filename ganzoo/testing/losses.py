@@ -11,8 +11,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from ganzoo.guard import described
 from ganzoo.specs import Discriminators, GeneratorRegularizerInputs, LossSpec, RegularizerInputs, RegularizerSpec
-from ganzoo.testing.architectures import blamed
-from ganzoo.testing.checks import Check, CheckError, Example, expect
+from ganzoo.testing.checks import Check, CheckError, Example, blamed, expect
 from ganzoo.testing.every_spec import EVERY_SPEC
 
 BATCH = 6

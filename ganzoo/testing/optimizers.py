@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from ganzoo.specs import OptimizerSpec
 from ganzoo.specs.optimizers import OPTIMIZER_KINDS
-from ganzoo.testing.architectures import blamed
-from ganzoo.testing.checks import Check, CheckError, Example, expect
+from ganzoo.testing.checks import Check, CheckError, Example, blamed, expect
 from ganzoo.testing.every_spec import EVERY_SPEC, check_config
 from ganzoo.validation import validated
 

@@ -43,6 +43,7 @@ from ganzoo.testing import losses as of_losses
 from ganzoo.testing import optimizers as of_optimizers
 from ganzoo.testing import recipes as of_recipes
 from ganzoo.testing import weights as of_weights
+from ganzoo.testing.nets import nets
 from ganzoo.testing.running import check_all, run_check
 from ganzoo.weights.manifest import Zoo
 from tests.conftest import InstallPlugin
@@ -715,14 +716,13 @@ def test_samples_are_found_for_an_architecture_that_no_recipe_uses() -> None:
         return build
 
     found = {
-        rank: of_nets.nets(Example(net(build_generator=build_for(rank), build_discriminator=None).spec))[0]
-        for rank in (1, 4)
+        rank: nets(Example(net(build_generator=build_for(rank), build_discriminator=None).spec))[0] for rank in (1, 4)
     }
     assert found[1].sample == SampleSpec(kind="curve", shape=(16,))
     assert found[4].sample == SampleSpec(kind="tensor", shape=(1, 16, 16, 16))
     assert found[4].latent.dim == 8
     with pytest.raises(CheckError, match=r"none of the samples that were tried[\s\S]*Example\(spec, sample="):
-        of_nets.nets(Example(net(build_generator=build_for(7)).spec))
+        nets(Example(net(build_generator=build_for(7)).spec))
 
 
 # --- checks that need an installed plugin, a training or weights ---

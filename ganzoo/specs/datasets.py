@@ -66,6 +66,22 @@ class SyntheticData:
     """() -> every word that may be on a sample, in lower case; None without words."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """How to train on a user's own pictures: what `ganzoo train PATH` starts."""
+
+    recipe: str
+    """Name of a registered recipe."""
+    reason: str
+    """Why this one, in one line for the user."""
+    settings: Mapping[str, Any]
+    """Dotted keys over the recipe, such as `dataset_config.size`, `dataset_config.classes` and `conditional`."""
+    num: int
+    """Pictures that were found."""
+    notes: tuple[str, ...] = ()
+    """What else the user should know, a line each, such as how many files cannot be read."""
+
+
 @registered
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
@@ -97,6 +113,9 @@ class DatasetSpec:
     separately. None: no settings."""
     protocols: tuple[EvaluationProtocol, ...] = ()
     """How models of this dataset are evaluated; the first protocol is the default."""
+    suggest: Callable[[Path, int | None, bool], Suggestion] | None = None
+    """(folder or archive, size or None, whether sub-folders are classes) -> the recipe that suits these pictures. Only
+    for a dataset of the user's own files. Raises DatasetError in one line where they cannot be trained on."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 

@@ -198,7 +198,7 @@ def environment_layer(environment: Mapping[str, str] = os.environ) -> Layer:
     for name, text in environment.items():
         key = name.removeprefix(ENVIRONMENT_PREFIX)
         if key != name and key not in PROGRAM_VARIABLES:
-            values[key.lower().replace("__", ".")] = _parsed(text)
+            values[key.lower().replace("__", ".")] = parsed(text)
     return Layer("the environment (GANZOO_ variables)", values, shared=True)
 
 
@@ -211,11 +211,11 @@ def assignments_layer(assignments: Iterable[str]) -> Layer:
             raise SettingsError(
                 f"--set {assignment!r} is not of the form key=value.", hint="Example: --set batch_size=128."
             )
-        values[key.strip()] = _parsed(text.strip())
+        values[key.strip()] = parsed(text.strip())
     return Layer("--set", values)
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
     """Return the value of a JSON text (numbers, lists, true, null); any other text is a string."""
     try:
         return json.loads(text)

@@ -82,6 +82,29 @@ def train(
             metavar="PATTERN", help="Do not train parameters such as discriminator.layers.0.*", rich_help_panel=START
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only show settings, sizes, memory and time, measured in 20 steps.",
+            rich_help_panel=SAFETY,
+        ),
+    ] = False,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=A,B", help="Train once for each value; several --sweep combine.", rich_help_panel=SAFETY
+        ),
+    ] = None,
+    rollbacks: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Return to the newest checkpoint up to N times if a loss becomes NaN.",
+            rich_help_panel=SAFETY,
+        ),
+    ] = None,
 ) -> None:
     """Train a recipe, or on your own pictures, and print the folder of the run.
 
@@ -108,6 +131,7 @@ def train(
         "initial_weights": initial,
         "initial_discriminator": discriminator,
         "freeze": freeze or None,
+        "rollbacks": rollbacks,
     }
     layers = [found.layer, user_layer(), environment_layer()]
     if config is not None:
@@ -122,6 +146,18 @@ def train(
     from ganzoo.training import Training
 
     folder = data_dir or found.data_dir
+    if sweep and dry_run:
+        raise UsageError("--dry-run is for one run, not for a sweep.", hint="Leave one of them out.")
+    if sweep:
+        from ganzoo.cli.sweep import run_sweep
+
+        run_sweep(found.recipe, out_dir, layers, folder, sweep, json=json, live=live)
+        return
+    if dry_run:
+        from ganzoo.cli.dry_run import show_estimate
+
+        show_estimate(Training.plan(found.recipe, out_dir, layers, folder, open_dataset), json=json)
+        return
     watch(Training.start_or_resume(found.recipe, out_dir, layers, folder, open_dataset), json=json, live=live)
 
 

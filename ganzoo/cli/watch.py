@@ -24,10 +24,10 @@ LINE_SECONDS = 10
 """Time between two lines of progress without a terminal."""
 
 
-def watch(training: Training, *, json: bool, live: bool = True) -> None:
+def watch(training: Training, *, json: bool, live: bool = True, data: bool = True) -> None:
     """Run a training until it ends or is interrupted; `live` shows pictures in a terminal that is large enough.
 
-    Raises Exit with 130 after an interruption.
+    With `data`, the run's folder or JSON document is printed at the end. Raises Exit with 130 after an interruption.
     """
     if not training.state.processes.is_main:
         _follow(training)
@@ -60,7 +60,7 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
                 named = engine.name
                 out.talk(f"engine {named}" + (f": {engine.reason}" if engine.reason else ""))
             display.update(record)
-    if json:
+    if data and json:
         records = run.records()
         out.json(
             {
@@ -72,7 +72,7 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
                 "last_record": records[-1] if records else None,
             }
         )
-    else:
+    elif data:
         out.line(path)
     word = quoted(path)
     if not training.finished:

@@ -19,7 +19,7 @@ from ganzoo.data.location import remembered_folder
 from ganzoo.data.settings import dataset_of
 from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.torchrun import init_processes, may_restart, num_restarts
-from ganzoo.errors import ResumeError, SettingsError, TrainingError
+from ganzoo.errors import DivergedError, ResumeError, SettingsError, TrainingError
 from ganzoo.randomness import random_seed
 from ganzoo.registry import recipes
 from ganzoo.requirements import naming_plugins
@@ -31,6 +31,7 @@ from ganzoo.training.first_batch import check_first_batch
 from ganzoo.training.initial import copy_initial, pinned, read_initial, refuse_other_weights
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
+from ganzoo.training.rollback import roll_back
 from ganzoo.training.run import Run, RunData, check_free, is_run
 from ganzoo.training.schedules import depends_on_length, recipe_schedules
 from ganzoo.training.state import TrainingState, check_trainable
@@ -223,7 +224,14 @@ class Training:
     def __iter__(self) -> Iterator[Record]:
         try:
             should_stop = self.state.processes.agreed(self.should_stop)
-            yield from training(self.run, self.state, self.engine, self.evaluator, should_stop)
+            while True:
+                try:
+                    yield from training(self.run, self.state, self.engine, self.evaluator, should_stop)
+                    break
+                except DivergedError as error:
+                    if not roll_back(self.run, self.state, error):
+                        raise
+                self.engine = Engine(self.state)  # a recording may hold the generators of before
         finally:
             self.state.batches.close()
             self.run.unlock()
@@ -248,6 +256,8 @@ def _prepare(
         device = processes.device(settings.device)
         if settings.tensorboard:
             check_tensorboard()
+        if settings.rollbacks and processes.world_size > 1:
+            raise SettingsError("rollbacks are for one process, not several.", hint="Leave --rollbacks out.")
         chosen = dataset_of(recipe)
         described = model_config(recipe, chosen.sample, chosen.settings)
         check_trainable(settings, described)

@@ -105,6 +105,12 @@ class TrainingState:
             self._ambient = randomness.ambient_state(self.device)
             randomness.set_ambient_state(before, self.device)
 
+    def reseed(self, number: int) -> None:
+        """Begin new random streams: latents, augmentation, dropout; the position in the data stays."""
+        seed = self.settings.seed
+        self.latent_source.manual_seed(randomness.derive_seed(seed, "latents", number))
+        self._ambient = randomness.seeded_ambient_state(randomness.derive_seed(seed, "ambient", number), self.device)
+
     def _modules(self) -> dict[str, nn.Module]:
         """Return the modules whose tensors are saved, by the name of their group in a checkpoint."""
         networks = self.networks

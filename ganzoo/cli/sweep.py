@@ -10,7 +10,7 @@ from typing import Any
 from ganzoo.cli.output import out
 from ganzoo.cli.progress import loss
 from ganzoo.config import Layer
-from ganzoo.errors import DivergedError
+from ganzoo.errors import DivergedError, UsageError
 
 
 def run_sweep(
@@ -31,12 +31,15 @@ def run_sweep(
     from ganzoo.cli.data import open_dataset
     from ganzoo.cli.watch import as_reference, watch
     from ganzoo.config import resolve
+    from ganzoo.distributed.torchrun import init_processes
     from ganzoo.randomness import random_seed
     from ganzoo.registry import recipes
     from ganzoo.training import Training
     from ganzoo.training.run import Run, check_free, is_run
     from ganzoo.training.sweep import sweep_runs, write_table
 
+    if init_processes().world_size > 1:
+        raise UsageError("a sweep is for one process, not several.", hint="Start each run of it with torchrun.")
     folder = folder or Path("runs", f"{recipe}-sweep-{datetime.now():%Y%m%d-%H%M%S}")
     if not (folder / "sweep.csv").exists():
         check_free(folder)
@@ -47,6 +50,8 @@ def run_sweep(
         resolve(recipes.get(recipe), [*layers, Layer("--sweep", run.values)], seed=seed)
     rows: list[dict[str, Any]] = [run.row() for run in runs]
     for index, run in enumerate(runs):
+        if rows[index]["state"] == "finished":
+            continue
         out.talk(f"run {index + 1} of {len(runs)}: {run.path}")
         failed = ""
         try:
@@ -61,7 +66,8 @@ def run_sweep(
             failed = "diverged"
         finally:
             rows[index] = run.row(failed)
-            columns = write_table(folder, rows)
+            write_table(folder, rows)
+    columns = write_table(folder, rows)
     if json:
         out.json({"path": as_reference(folder), "runs": rows})
         return

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 def show_estimate(training: Training, *, json: bool) -> None:
     """Take the first steps of a planned training and print its settings, sizes, memory and time."""
     from ganzoo.training.estimate import STEPS, estimate
+    from ganzoo.training.initial import described
 
     run, state = training.run, training.state
+    if run.initial is not None:
+        out.talk(described(run.initial))
     out.talk(f"Taking {STEPS} steps on {state.device}; no run is written.")
     found = estimate(training)
     settings = run.settings.to_json()

@@ -84,8 +84,8 @@ def test_what_fits_is_taken_and_the_rest_is_named(old: Path, tmp_path: Path) -> 
     [
         ("old", {"config.generator_hidden": [5]}, "no weight of .* fits the generator: layers.0.weight has the shape"),
         ("old", {"config.discriminator_hidden": [5], "initial_discriminator": "keep"}, "fits the discriminator"),
-        ("mnist-dcgan", {}, "has the architecture 'dcgan', and quadratic-mlp has 'mlp'"),
-        ("quadratic-mlp", {"initial_discriminator": "keep"}, "has no discriminator to keep"),
+        ("cifar10-dcgan", {}, "has the architecture 'dcgan', and quadratic-mlp has 'mlp'"),
+        ("bare", {"initial_discriminator": "keep"}, "has no discriminator to keep"),
         ("nothing", {}, "no weights named 'nothing'"),
         ("./nothing", {}, "does not exist"),
         ("old", {"freeze": ["generatr.*"]}, "no parameter matches 'generatr"),
@@ -96,8 +96,11 @@ def test_what_fits_is_taken_and_the_rest_is_named(old: Path, tmp_path: Path) -> 
 def test_what_cannot_begin_leaves_no_folder(
     old: Path, tmp_path: Path, initial: str, values: dict[str, Any], message: str
 ) -> None:
+    if initial == "bare":
+        ganzoo.load(old).save(tmp_path / "bare")
+    folders = {"old": old, "bare": tmp_path / "bare"}
     with pytest.raises(GanzooError, match=message):
-        start(tmp_path / "run", old if initial == "old" else initial, **values)
+        start(tmp_path / "run", folders.get(initial, initial), **values)
     assert not (tmp_path / "run").exists()
 
 
@@ -106,6 +109,7 @@ def test_a_discriminator_without_weights_to_keep_is_refused(tmp_path: Path) -> N
         Training.start("quadratic-mlp", tmp_path / "run", [Layer("test", {"initial_discriminator": "new"})])
 
 
+@pytest.mark.slow
 def test_a_stopped_run_resumed_equals_the_uninterrupted_one_without_the_old_weights(old: Path, tmp_path: Path) -> None:
     source = shutil.copytree(old, tmp_path / "source")
     frozen = {"freeze": ["discriminator.layers.0.*"]}
@@ -119,6 +123,7 @@ def test_a_stopped_run_resumed_equals_the_uninterrupted_one_without_the_old_weig
     assert outcome(stopped.run.path) == outcome(whole.run.path)
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_begins_with_the_same_weights_again(old: Path, tmp_path: Path) -> None:
     source = shutil.copytree(old, tmp_path / "source")
     whole = start(tmp_path / "whole", source)

@@ -72,7 +72,7 @@ def _found(name: str, data_dir: Path) -> tuple[str | None, list[str]]:
     folder, found = dataset_folder(data_dir, name), []
     try:
         spec = configured(datasets.get(name))
-        for split in [split for split, num in spec.splits.items() if num is not None]:
+        for split in [split for split, num in spec.splits.items() if isinstance(num, int)]:
             with contextlib.suppress(MissingDatasetError), read_errors(spec):
                 spec.load(folder, split, False)
                 found.append(split)
@@ -219,7 +219,7 @@ def _prepared(
     except MissingDatasetError as error:
         return error
     official = spec.splits[split]
-    if isinstance(opened.data, ArrayData) and official is not None:
+    if isinstance(opened.data, ArrayData) and isinstance(official, int):
         num = len(opened.data.samples) + opened.num_skipped
         if num != official:
             out.talk(f"{split}: {num:,} of the official {official:,}")

@@ -28,7 +28,7 @@ class FolderConfig:
     right."""
     classes: Annotated[tuple[Annotated[str, Len(1, 255)], ...], Len(0, 10_000)] = ()
     """Classes in the order of their labels: names of sub-folders, or labels in labels.csv. Pictures of other classes
-    are skipped. Empty: all pictures, without labels."""
+    are left out. Empty: all pictures, without labels."""
 
     def __post_init__(self) -> None:
         if re.fullmatch("#[0-9a-fA-F]{6}", self.background) is None:

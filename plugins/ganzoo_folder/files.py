@@ -12,9 +12,8 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from ganzoo.errors import DatasetError, MissingDatasetError, hint_for, shortened
 from ganzoo_folder.names import PICTURES, UNSUPPORTED, is_hidden, suffix
@@ -213,7 +212,7 @@ def _tar_members(root: Path) -> Iterator[File]:
     with _opened_tar(root) as file:
         archive = tarfile.TarFile(fileobj=_BoundedReads(file))  # type: ignore[arg-type]  # it reads, seeks and tells
         while (member := archive.next()) is not None:
-            archive.members.clear()  # or it would keep every header in memory
+            archive.members.clear()  # type: ignore[attr-defined]  # or it would keep every header in memory
             if member.isreg() and not member.issparse():
                 yield File(member.name, member.size, member.offset_data)
         # tarfile stops silently at a damaged header. A complete archive ends with a block of zeros.
@@ -226,7 +225,7 @@ def _opened_tar(root: Path) -> IO[bytes]:
     """Open a tar for reading its bytes, decompressed."""
     with root.open("rb") as file:
         magic = file.read(6)
-    opens: dict[bytes, Callable[[Path], IO[bytes]]] = {
+    opens: dict[bytes, Callable[[Path], Any]] = {
         b"\x1f\x8b": gzip.GzipFile,
         b"BZh": bz2.BZ2File,
         b"\xfd7zXZ\x00": lzma.LZMAFile,
@@ -247,15 +246,22 @@ class _BoundedReads:
         return self._file.read(size)
 
 
-@lru_cache(maxsize=2)
-def _opened_zip(root: str, time: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(root)
+_kept: dict[tuple[str, int], zipfile.ZipFile | IO[bytes]] = {}
+"""The archive that was read last, by path and time. It stays open: the list of a zip's members takes long to read, and a
+compressed tar can only be read on from where it is, or from its beginning."""
 
 
-@lru_cache(maxsize=2)
-def _kept_tar(root: str, time: int) -> IO[bytes]:
-    # Kept open: a compressed tar can only be read on from where it is, or from its beginning.
-    return _opened_tar(Path(root))
+def _archive(root: str, kind: Kind, time: int) -> Any:
+    if (root, time) not in _kept:
+        close_archive()
+        _kept[root, time] = zipfile.ZipFile(root) if kind == "zip" else _opened_tar(Path(root))
+    return _kept[root, time]
+
+
+def close_archive() -> None:
+    """Close the archive that `read_bytes` left open, if any."""
+    while _kept:
+        _kept.popitem()[1].close()
 
 
 def read_listed(listing: Listing, file: File) -> bytes:
@@ -266,17 +272,17 @@ def read_listed(listing: Listing, file: File) -> bytes:
 def read_bytes(root: str, kind: Kind, time: int, file: File) -> bytes:
     """Return the content of a listed file. `time` is the archive's modification time, 0 for a folder.
 
-    Raises ValueError with the reason if it cannot be read.
+    An archive stays open until `close_archive`. Raises ValueError with the reason if it cannot be read.
     """
     try:
         if kind == "folder":
             return _read_file(root, file)
         if kind == "zip":
-            archive = _opened_zip(root, time)
+            archive = _archive(root, kind, time)
             with archive.open(archive.infolist()[file.place]) as member:
                 content = member.read(file.size + 1)
         else:
-            tar = _kept_tar(root, time)
+            tar = _archive(root, kind, time)
             tar.seek(file.place, io.SEEK_SET)
             content = tar.read(file.size)
     except ValueError:

@@ -69,11 +69,11 @@ def _from_csv(listing: Listing, csv_file: File) -> Labels:
     labels: list[str | None] = [None] * len(listing.files)
     absent = []
     for name, label in given.items():
-        found = next(([by_path[path]] for path in (beside + name, name) if path in by_path), None)
         # Many lists name files without their folders, or without their suffixes.
-        for index in found or by_name.get(name, ()):
+        found = next(([by_path[path]] for path in (beside + name, name) if path in by_path), by_name.get(name, []))
+        for index in found:
             labels[index] = label
-        if not (found or name in by_name):
+        if not found:
             absent.append(name)
     if absent and len(absent) == len(given):
         raise DatasetError(

@@ -16,7 +16,7 @@ from ganzoo.errors import DatasetError, MissingDatasetError
 from ganzoo.specs import ArrayData, StreamedData
 from ganzoo_folder.config import FolderConfig
 from ganzoo_folder.decoding import decode
-from ganzoo_folder.files import HOW_TO_NAME, File, Kind, Listing, list_files, read_bytes, read_listed
+from ganzoo_folder.files import HOW_TO_NAME, File, Kind, Listing, close_archive, list_files, read_bytes, read_listed
 from ganzoo_folder.labels import labels_of
 from ganzoo_folder.names import ARCHIVES, printable, suffix
 
@@ -36,8 +36,11 @@ def load(root: Path, split: str, download: bool, config: FolderConfig) -> Stream
     cannot be read, or do not have the classes of the settings.
     """
     listing = listed(root)
-    items = _labelled(listing, config.classes)
-    _report_copies(listing)
+    try:
+        items = _labelled(listing, config.classes)
+        _report_copies(listing)
+    finally:
+        close_archive()
     usable = [size for _, size, _, problem, _ in items if not problem]
     # Large photographs take long to decode; small pieces keep all processes busy, and the bar moving.
     largest = 64 if sum(usable) > len(usable) * 500_000 else 512
@@ -68,15 +71,16 @@ def listed(root: Path) -> Listing:
 
 
 def _labelled(listing: Listing, classes: Sequence[str]) -> list[Item]:
-    """Return the files with their labels; those of no class are skipped. Raises DatasetError."""
+    """Return the files with their labels; those of other classes are left out. Raises DatasetError."""
     if not classes:
         return [(*file, -1) for file in listing.files]
     labels, index = labels_of(listing), {name: label for label, name in enumerate(classes)}
     items: list[Item] = []
     for file, name in zip(listing.files, labels.of_files, strict=True):
-        why = labels.why_none if name is None else "of a class that is not in `classes`"
-        problem = file.problem or ("" if name in index else why)
-        items.append((*file[:3], problem, index.get(name or "", -1)))
+        if name is None:
+            items.append((*file[:3], file.problem or labels.why_none, -1))
+        elif name in index:
+            items.append((*file, index[name]))
     empty = set(index.values()) - {label for *_, problem, label in items if not problem}
     if empty:
         found = ", ".join(labels.classes[:10]) or "none"
@@ -149,6 +153,8 @@ def read(packed: bytes, config: FolderConfig, start: int, stop: int) -> ArrayDat
         if config.mirror:
             samples[copies * len(labels) + 1] = sample[:, :, ::-1]
         labels.append(label)
+    if stop == len(items):
+        close_archive()
     return ArrayData(
         samples=samples[: copies * len(labels)],
         labels=np.repeat(np.array(labels, np.int64), copies) if config.classes else None,

@@ -13,7 +13,7 @@ from ganzoo.specs import Suggestion
 from ganzoo_folder import recipes
 from ganzoo_folder.config import FolderConfig
 from ganzoo_folder.decoding import decode, size_of
-from ganzoo_folder.files import Listing, read_listed
+from ganzoo_folder.files import Listing, close_archive, read_listed
 from ganzoo_folder.labels import labels_of
 from ganzoo_folder.names import printable
 from ganzoo_folder.pictures import listed
@@ -36,6 +36,13 @@ def suggest(root: Path, size: int | None, classes: bool) -> Suggestion:
     none can be read, or they have no classes.
     """
     listing = listed(root)
+    try:
+        return _suggest(listing, size, classes)
+    finally:
+        close_archive()
+
+
+def _suggest(listing: Listing, size: int | None, classes: bool) -> Suggestion:
     num = sum(not file.problem for file in listing.files)
     sides, grey, problems = _look(listing)
     chosen = size or (64 if median(sides) >= 64 else 32)
@@ -47,7 +54,7 @@ def suggest(root: Path, size: int | None, classes: bool) -> Suggestion:
         num = sum(not file.problem and label is not None for file, label in zip(listing.files, labels, strict=True))
     if num < FEWEST:
         raise DatasetError(
-            f"{root} has {num} picture{'s' if num > 1 else ''}; a training needs at least {FEWEST}.",
+            f"{listing.root} has {num} picture{'s' if num > 1 else ''}; a training needs at least {FEWEST}.",
             hint="Some hundred of one kind are a good start, and some thousand are better.",
         )
     recipe, reason, of_recipe = recipes.recipe_for(num, chosen, classes)

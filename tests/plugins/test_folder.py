@@ -232,20 +232,20 @@ def test_the_first_frame_of_an_animation_is_taken() -> None:
 
 
 def test_a_jpeg_is_scaled_while_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    y, x = np.mgrid[:1200, :1600]
-    image = Image.fromarray(np.stack([x * 255 // 1600, y * 255 // 1200, (x + y) % 256], -1).astype(np.uint8))
+    y, x = np.mgrid[:600, :800]
+    image = Image.fromarray(np.stack([x * 255 // 800, y * 255 // 600, (x + y) % 256], -1).astype(np.uint8))
     content = encoded(image, "JPEG", quality=95)
     sizes: list[tuple[int, int]] = []
     monkeypatch.setattr(decoding, "_reduced", lambda image, side: sizes.append(image.size) or image)
     sample = decode(content, FolderConfig(size=64))
     assert sizes == [(200, 150)]
-    left = (1600 - 1200) // 2
-    exact = np.asarray(image.crop((left, 0, left + 1200, 1200)).resize((64, 64), Image.Resampling.LANCZOS))
+    left = (800 - 600) // 2
+    exact = np.asarray(image.crop((left, 0, left + 600, 600)).resize((64, 64), Image.Resampling.LANCZOS))
     assert np.abs(sample[:2].astype(int) - exact.transpose(2, 0, 1)[:2]).mean() < 1
     # A sample that needs more pixels gets them.
     sizes.clear()
-    decode(content, FolderConfig(size=512))
-    assert sizes == [(1600, 1200)]
+    decode(content, FolderConfig(size=256))
+    assert sizes == [(800, 600)]
 
 
 def test_a_mirrored_set_is_twice_as_large(pets: Path) -> None:

@@ -5,7 +5,7 @@ A plugin provides data and callables; there are no base classes to inherit from.
 """
 
 from ganzoo.specs.architectures import ArchitectureSpec
-from ganzoo.specs.datasets import TEXT_BYTES, ArrayData, DatasetSpec, StreamedData, SyntheticData
+from ganzoo.specs.datasets import TEXT_BYTES, ArrayData, DatasetSpec, StreamedData, Suggestion, SyntheticData
 from ganzoo.specs.evaluation import (
     EvaluationProtocol,
     Extractor,
@@ -66,6 +66,7 @@ __all__ = [
     "Schedule",
     "Size",
     "StreamedData",
+    "Suggestion",
     "SyntheticData",
     "TextSpec",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganzoo.specs.evaluation import EvaluationProtocol
 from ganzoo.specs.registration import registered
@@ -85,8 +85,9 @@ class DatasetSpec:
     sample: SampleSpec | Callable[[Any], SampleSpec]
     """What one sample is; for a dataset with `config` it may be a function, (config) -> sample. That function raises
     ValueError for settings that do not fit together."""
-    splits: Mapping[str, int | None]
-    """Split name -> number of samples of the official set, None when unlimited."""
+    splits: Mapping[str, int | Literal["varies"] | None]
+    """Split name -> number of samples of the official set, None when unlimited, "varies" where it is whatever number
+    the user's files are."""
     load: Callable[..., ArrayData | StreamedData | SyntheticData]
     """(root, split, download) -> data; for a dataset with `config`, (root, split, download, config) -> data. Looks for
     the files in any common layout under `root`. If they are missing, it downloads the official ones there if

@@ -68,6 +68,8 @@ class ExtractorSpec:
     load: Callable[[torch.device, Path], Extractor]
     """(device, folder) -> the network. `folder` is its own folder in the store, for weights that it downloads; it may
     not exist yet. Raises EvaluationError, saying how to get the weights, when they cannot be found."""
+    at_hand: Callable[[Path], bool] | None = None
+    """(folder) -> whether `load` finds its weights without downloading them. None: always."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 

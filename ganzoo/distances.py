@@ -226,20 +226,19 @@ def own_distances(real: Tensor, rows: Tensor) -> Tensor:
     return nearest_rows(real[distinct], real, others=True)[0][position, 0]
 
 
-def authenticity_of_real(real: Tensor, rows: Tensor) -> float:
-    """Return the authenticity of some real features [num, dim], each measured as if it were new: left out of the rest.
+def left_out_ratios(real: Tensor, rows: Tensor) -> Tensor:
+    """Measure some real features [num, dim] as if they were fakes: each is left out of the rest meanwhile.
 
-    What a generator that samples the true distribution would reach, and thus what its authenticity is to be compared
-    with. Raises EvaluationError for fewer than three real samples.
+    Returns the distance to the nearest other real sample over that one's distance to its own nearest other, float64
+    [len(rows)]; the share above 1 is the authenticity of a generator that samples the true distribution. Raises
+    EvaluationError for fewer than three real samples.
     """
     if len(real) < 3:
         raise EvaluationError("it takes three real samples to leave one out.", hint="Take more real samples.")
     distances, nearest = nearest_rows(real[rows], real, others=True)
-    near_distances, near_rows = nearest_rows(real[nearest[:, 0]], real, 2, others=True)
+    own, own_rows = nearest_rows(real[nearest[:, 0]], real, 2, others=True)
     # The sample itself is left out, so the second counts where it is the first.
-    left_out = near_rows[:, 0] == rows
-    own = torch.where(left_out, near_distances[:, 1], near_distances[:, 0])
-    return float((distances[:, 0] > own).double().mean())
+    return distances[:, 0] / torch.where(own_rows[:, 0] == rows, own[:, 1], own[:, 0])
 
 
 def inception_score(logits: Tensor, *, splits: int = 10) -> float:

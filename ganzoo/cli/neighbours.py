@@ -74,15 +74,17 @@ def _show(found: Neighbours) -> None:
         ("real images", f"{found.num_real:,}{part} of {found.dataset} {found.split}"),
         ("distance", found.distance),
         ("authenticity", f"{found.authenticity:.3f}"),
-        ("of real images", f"{found.authenticity_of_real:.3f}"),
+        ("of real images left out", f"{found.authenticity_of_real:.3f}"),
     ]
-    out.table(found.reference, ["", ""], rows)
+    out.table(found.reference, ["quantity", "value"], rows)
     if found.is_training_data is False:
         out.line("These are not the images that the model was trained on, so nothing is known about copies of those.")
     elif found.is_copying:
-        out.line("The model copies: fewer of its samples are authentic than of real images that are left out.")
+        out.line("The model copies: fewer of its samples are authentic than of real images left out one at a time.")
     else:
-        out.line("No sign of copies: as many samples are authentic as real images that are left out, or more.")
+        out.line(
+            "No sign of copying: about as many samples are authentic as real images left out one at a time, or more."
+        )
     if found.sheet is not None:
         out.line(found.sheet)
     else:

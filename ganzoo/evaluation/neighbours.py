@@ -19,7 +19,7 @@ from ganzoo.data import to_uint8
 from ganzoo.data.location import remembered_folder
 from ganzoo.data.packing import ShowProgress
 from ganzoo.data.settings import configured
-from ganzoo.distances import authenticity_of_real, nearest_rows, own_distances
+from ganzoo.distances import left_out_ratios, nearest_rows, own_distances
 from ganzoo.distributed.processes import SINGLE_PROCESS
 from ganzoo.errors import EvaluationError, GanzooError, UnknownNameError, UsageError, hint_for
 from ganzoo.evaluation.extractors import Extractors
@@ -27,6 +27,7 @@ from ganzoo.evaluation.features import StoredRows
 from ganzoo.evaluation.measurement import data_dir_of_run, generate
 from ganzoo.evaluation.real import RealSamples
 from ganzoo.evaluation.report import FOLDER
+from ganzoo.model import GAN
 from ganzoo.rendering import save_neighbours
 from ganzoo.requirements import naming_plugins
 from ganzoo.sources import load, resolve
@@ -96,6 +97,9 @@ class Neighbours:
     """Share of samples that are farther from their nearest real image than that one is from its own nearest other."""
     authenticity_of_real: float
     """The same for real images, each left out of the others: what new images of the same kind would have."""
+    real_ratio: float
+    """The `NearestImages.ratio` of these that only one in a hundred is below. A sample below it is marked on the sheet:
+    it is closer to a real image than real images are to each other."""
     samples: tuple[NearestImages, ...]
     """Every sample, those closest to a real image first."""
     sheet: Path | None
@@ -125,7 +129,7 @@ class Neighbours:
 
 
 def neighbours(
-    reference: str | os.PathLike[str],
+    reference: str | os.PathLike[str] | GAN,
     num: int = 256,
     *,
     out: str | os.PathLike[str] | None = None,
@@ -144,8 +148,8 @@ def neighbours(
         ganzoo.neighbours("runs/photos").authenticity
 
     Args:
-        reference: what `ganzoo.load` takes. Into a run or a folder, `neighbours.png` and `evaluations/neighbours.json`
-            are written.
+        reference: what `ganzoo.load` takes, or a loaded model, which stays on its device. Into a run or a folder,
+            `neighbours.png` and `evaluations/neighbours.json` are written.
         num: samples that are measured.
         out: the picture, a .png; None for that in the run or folder, and for other weights none.
         seed: of the samples.
@@ -164,11 +168,18 @@ def neighbours(
     target = None if out is None else expanded(out)
     if target is not None and target.suffix.lower() != ".png":
         raise UsageError(f"{target} is not a .png file.", hint="Name one: --out neighbours.png")
-    source = resolve(reference)
-    gan = load(reference, device=device)
+    run: Path | None = None
+    trained_split = trained_sha256 = None
+    if isinstance(reference, str | os.PathLike):
+        source = resolve(reference)
+        gan, run = load(reference, device=device), source.folder
+        trained_split, trained_sha256 = _trained_on(source)
+        folder = remembered_folder(data_dir_of_run(reference))
+    else:
+        gan, folder = reference, None
+    folder = folder if data_dir is None else Path(data_dir)
     with naming_plugins(gan.config.requires, reference):
         dataset = configured(registry.datasets.get(gan.config.dataset), gan.config.dataset_config)
-    trained_split, trained_sha256 = _trained_on(source)
     split = split or trained_split or next(iter(dataset.splits))
     _check(dataset, split)
     protocol = EvaluationProtocol(
@@ -180,7 +191,6 @@ def neighbours(
         dataset_config=None,
         num_real=min(num_real, MAX_REAL),
     )
-    folder = remembered_folder(data_dir_of_run(reference)) if data_dir is None else Path(data_dir)
     extractors = Extractors(gan.device, progress=progress)
     # An incomplete copy of an official set will do: what is asked is whether these images were copied.
     real = RealSamples(dataset, protocol, folder, extractors, any_number=True)
@@ -204,6 +214,7 @@ def neighbours(
     distances, rows = nearest_rows(fake_values, real_values, min(k, len(real_values)))
     own = own_distances(real_values, rows[:, 0])
     evenly = torch.linspace(0, len(real_values) - 1, min(num, len(real_values))).round().long()
+    real_ratios = left_out_ratios(real_values, evenly)
     index = torch.from_numpy(real.index)
     found = [
         NearestImages(
@@ -215,10 +226,10 @@ def neighbours(
         for sample in range(num)
     ]
     found.sort(key=lambda one: one.ratio)
-    if target is None and source.folder is not None:
-        target = source.folder / "neighbours.png"
+    if target is None and run is not None:
+        target = run / "neighbours.png"
     result = Neighbours(
-        reference=str(reference),
+        reference=gan.config.recipe if isinstance(reference, GAN) else str(reference),
         weights_sha256=gan.weights_sha256,
         dataset=dataset.name,
         split=split,
@@ -232,7 +243,8 @@ def neighbours(
         num=num,
         seed=seed,
         authenticity=float((distances[:, 0] > own).double().mean()),
-        authenticity_of_real=authenticity_of_real(real_values, evenly),
+        authenticity_of_real=float((real_ratios > 1).double().mean()),
+        real_ratio=float(real_ratios.quantile(0.01)),
         samples=tuple(found),
         sheet=target,
         ganzoo=__version__,
@@ -243,9 +255,9 @@ def neighbours(
             closest = [one.index for one in found[:shown]]
             images = [torch.cat([to_uint8(samples[one, None]), real_rows[rows[one].numpy()]]) for one in closest]
             ratios = [one.ratio for one in found[:shown]]
-            save_neighbours(images, ratios, _title(result), target)
-        if source.folder is not None:
-            write_json(source.folder / FOLDER / "neighbours.json", result.to_json())
+            save_neighbours(images, ratios, result.real_ratio, _title(result), target)
+        if run is not None:
+            write_json(run / FOLDER / "neighbours.json", result.to_json())
     except OSError as error:
         raise GanzooError(f"cannot write to {error.filename}: {error.strerror}.", hint=hint_for(error)) from error
     return result
@@ -290,7 +302,7 @@ def _title(found: Neighbours) -> tuple[str, str]:
     part = "" if found.num_real == found.num_split else f" of {found.num_split:,}"
     return (
         f"{found.dataset}: authenticity {found.authenticity:.2f} of {found.num:,} samples; "
-        f"real images have {found.authenticity_of_real:.2f}",
+        f"{found.authenticity_of_real:.2f} of real images left out",
         f"The samples that are closest to one of {found.num_real:,}{part} real images ({found.features}), "
         "beside the nearest of these.",
     )

@@ -20,22 +20,25 @@ _SIDE = 72
 _GAP, _MARGIN, _HEAD = 6, 18, 96
 _LABEL = 52  # beside each row
 _WARNING = (196, 56, 44)
-_MIN_WIDTH = 900  # for the lines above
+_MIN_WIDTH = 1060  # for the lines above
 
 
-def save_neighbours(rows: Sequence[Tensor], ratios: Sequence[float], title: tuple[str, str], path: Path) -> None:
+def save_neighbours(
+    rows: Sequence[Tensor], ratios: Sequence[float], low: float, title: tuple[str, str], path: Path
+) -> None:
     """Write a PNG with a row for each sample, the whole file or none. Raises OSError.
 
     Args:
         rows: a sample and the real images nearest to it, uint8 [1 + k, channels, height, width], each of one size.
         ratios: of each sample, its distance to the nearest real image over that image's own distance to another one.
+        low: ratios up to this one are marked: of real images, one in a hundred is below.
         title: two lines above.
         path: the file.
     """
-    write_atomically(path, png_bytes(_sheet(rows, ratios, title)))
+    write_atomically(path, png_bytes(_sheet(rows, ratios, low, title)))
 
 
-def _sheet(rows: Sequence[Tensor], ratios: Sequence[float], title: tuple[str, str]) -> Image.Image:
+def _sheet(rows: Sequence[Tensor], ratios: Sequence[float], low: float, title: tuple[str, str]) -> Image.Image:
     per_row, _, height, width = rows[0].shape
     scale = _SIDE / max(height, width)
     scale = max(1, round(scale)) if scale > 0.5 else scale  # whole factors keep pixels sharp
@@ -48,15 +51,15 @@ def _sheet(rows: Sequence[Tensor], ratios: Sequence[float], title: tuple[str, st
     )
     canvas.text((_MARGIN, 14), title[0], "lt", size=18)
     canvas.text((_MARGIN, 42), title[1], "lt", size=14)
-    note = "Number: distance to the nearest real image, over the distance of that one to its own nearest other. "
-    canvas.text((_MARGIN, 64), f"{note}Below 1 (red): not authentic.", "lt", size=14)
+    note = "Number: distance to the nearest real image, over the distance of that one to its own nearest other."
+    marked = f"Red: up to {low:.2f}, which one in a hundred real images is below."
+    canvas.text((_MARGIN, 64), f"{note} {marked}", "lt", size=14)
     cells = []
     for number, (images, ratio) in enumerate(zip(rows, ratios, strict=True)):
         column, row = divmod(number, per_column)  # down the first column, then the next
         left, top = _MARGIN + column * (block + _MARGIN), _HEAD + row * (cell_height + _GAP)
-        copied = not ratio > 1
         label = f"{ratio:.2f}" if ratio < 100 else ">99"
-        canvas.text((left + _LABEL - 8, top + cell_height / 2), label, "rm", _WARNING if copied else INK, size=14)
+        canvas.text((left + _LABEL - 8, top + cell_height / 2), label, "rm", INK if ratio > low else _WARNING, size=14)
         for position, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
             picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
             resampling = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS

@@ -35,7 +35,7 @@ KID_ALL = MetricSpec(
 
 INCEPTION_AUTHENTICITY = MetricSpec(
     name="inception-authenticity",
-    summary="share of samples that are no copies of a real one: 0 for copies, about 0.5 for new real images",
+    summary="share of samples that do not copy a real one: 0 for copies, about 0.5 for new real images",
     better="higher",
     compute=deferred("ganzoo_inception.metrics:authenticity"),
 )

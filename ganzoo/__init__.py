@@ -17,6 +17,7 @@ from ganzoo.version import __version__
 
 if TYPE_CHECKING:
     from ganzoo.evaluation.measurement import evaluate
+    from ganzoo.evaluation.neighbours import neighbours
     from ganzoo.model import GAN
     from ganzoo.publishing.push import push
     from ganzoo.rendering.sample import sample
@@ -30,6 +31,7 @@ __all__ = [
     "evaluate",
     "list_models",
     "load",
+    "neighbours",
     "pull",
     "push",
     "resume",
@@ -43,6 +45,7 @@ _HOME = {
     "evaluate": "evaluation.measurement",
     "list_models": "sources",
     "load": "sources",
+    "neighbours": "evaluation.neighbours",
     "pull": "sources",
     "push": "publishing.push",
     "resume": "training",

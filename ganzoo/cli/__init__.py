@@ -18,6 +18,7 @@ from ganzoo.cli import (
     evaluate,
     importing,
     listing,
+    neighbours,
     plugins,
     pull,
     push,
@@ -51,6 +52,7 @@ app.command("show", rich_help_panel=WEIGHTS)(show.show)
 app.command("pull", rich_help_panel=WEIGHTS)(pull.pull)
 app.command("sample", rich_help_panel=WEIGHTS)(sample.sample)
 app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
+app.command("neighbours", rich_help_panel=WEIGHTS)(neighbours.neighbours)
 app.command("verify", rich_help_panel=WEIGHTS)(verify.verify)
 app.command("rm", rich_help_panel=WEIGHTS)(rm.rm)
 app.command("push", rich_help_panel=WEIGHTS)(push.push)

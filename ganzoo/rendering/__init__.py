@@ -3,6 +3,7 @@
 from ganzoo.rendering.animation import MAX_FRAMES, animate_run, animation_encoder, shrink_to_fit, write_animation
 from ganzoo.rendering.charts import save_chart
 from ganzoo.rendering.history import History
+from ganzoo.rendering.neighbours import save_neighbours
 from ganzoo.rendering.output import Target, Written, parse_target, write_samples
 from ganzoo.rendering.picture import (
     check_drawable,
@@ -31,6 +32,7 @@ __all__ = [
     "read_picture",
     "save_array",
     "save_chart",
+    "save_neighbours",
     "save_picture",
     "shrink_to_fit",
     "sparkline",

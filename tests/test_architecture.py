@@ -31,6 +31,7 @@ ROOMS = [
     "guard",
     "checkout",
     "config",
+    "targets",
     # arithmetic on tensors
     "losses",
     "optimizers",

@@ -28,7 +28,10 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show RECIPE` lists them."),
 ]
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file with settings, or the run.json of a run to repeat."),
+]
 TensorBoard = Annotated[
     bool | None,
     typer.Option("--tensorboard/--no-tensorboard", help="Write TensorBoard events to the run (extra `logging`)."),

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from torch import Tensor
+
 from ganzoo.errors import DivergedError
 from ganzoo.evaluation.measurement import Evaluator
 from ganzoo.model import GAN
 from ganzoo.rendering import save_array, save_chart, save_picture
 from ganzoo.system.devices import cpu_threads, synchronize
+from ganzoo.training.collapse import CollapseAlarm
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.networks import TRACKED
 from ganzoo.training.precision import allow_tf32
@@ -95,6 +98,8 @@ def training(
             if main:
                 run.save(state)
         return
+    metrics = () if evaluator is None else evaluator.protocol.metrics
+    alarm = processes.run_on_all(lambda: CollapseAlarm(run, state, metrics))
     with open_events(run, state) as events:
         while state.step < last_step and not stopped:
             # Take steps until something is due.
@@ -117,6 +122,7 @@ def training(
                         line = record.to_json()
                         run.append_record(line)
                         events.add_record(line)
+                        alarm.add_record(line)
                 # Outside of every block in which ranks wait for each other: the caller's code runs here, and may take
                 # its time.
                 yield record
@@ -124,7 +130,8 @@ def training(
             # Save pictures and checkpoints.
             with processes.on_main() as main:
                 if main and due(settings.sample_every):
-                    save_pictures(run, state)
+                    samples = save_pictures(run, state)
+                    alarm.add_samples(state.step, samples)
                     events.add_picture(state.step)
                 if main and (due(settings.checkpoint_every) or stopped):
                     check_finite(state)
@@ -182,7 +189,7 @@ def _check_losses(state: TrainingState) -> None:
 def _diverged(what: str) -> DivergedError:
     return DivergedError(
         f"training diverged: {what}.",
-        hint="Start a new run with a smaller learning rate (--set optimizers.generator.learning_rate=…).",
+        hint="Start a new run with a smaller learning rate (--lr), or with --rollbacks 3 if it happens rarely.",
     )
 
 
@@ -195,10 +202,10 @@ def check_finite(state: TrainingState) -> None:
             raise _diverged(f"{name} became NaN or infinite by step {state.step}")
 
 
-def save_pictures(run: Run, state: TrainingState) -> None:
+def save_pictures(run: Run, state: TrainingState) -> Tensor:
     """Save samples of the current generator, of the same latents each time, and the records so far as charts.
 
-    Samples that are not drawn are saved as an array.
+    Samples that are not drawn are saved as an array. Returns the samples, [PICTURE_SAMPLES, *shape].
     """
     net = state.trained_generator
     was_training = net.training
@@ -213,3 +220,4 @@ def save_pictures(run: Run, state: TrainingState) -> None:
             save_picture(samples, state.config.sample, run.sample_path(state.step))
     with expendable("the charts"):
         save_chart(run.history, f"{state.config.recipe}, seed {run.settings.seed}: step {state.step:,}", run.chart_path)
+    return samples

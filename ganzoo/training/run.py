@@ -1,6 +1,7 @@
 """A run: one training on disk.
 
-    run.json                resolved settings, digest of the data, versions
+    run.json                resolved settings, digest of the data, versions; the weights it began with, returns to a
+                            checkpoint and alarms, if there are any
     metrics.jsonl           one record per line
     charts.png              the records as charts, drawn with every sample picture
     samples/step-00002000.png   a picture of samples; step-….npy, an array, for samples that are not drawn
@@ -81,6 +82,7 @@ class Run:
         self.dataset_digest: str = document["dataset_digest"]
         self.device_type: str = document["device_type"]
         self.data_dir: Path | None = Path(document["data_dir"]).resolve() if document["data_dir"] else None
+        self.initial: Mapping[str, Any] | None = document.get("initial")
         self.requires = tuple(requirement_from_json(one) for one in document.get("requires", ()))
         self.checkpoints = Checkpoints(path / "checkpoints")
         self.history = History()
@@ -90,23 +92,28 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     @classmethod
-    def new(cls, path: Path, settings: TrainingSettings, data: RunData, device: torch.device) -> Run:
-        """Describe a new run, on any rank; nothing is written."""
-        return cls(
-            path,
-            {
-                "schema": SCHEMA_VERSION,
-                "settings": settings.to_json(),
-                "device_type": device.type,
-                "dataset_digest": data.digest,
-                "data_dir": _resolved(data.folder),
-                "created": _now(),
-                "versions": {"ganzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
-                "platform": platform.platform(),
-                "requires": plain(run_requirements(settings)),
-                "resumed": [],
-            },
-        )
+    def new(
+        cls,
+        path: Path,
+        settings: TrainingSettings,
+        data: RunData,
+        device: torch.device,
+        initial: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Describe a new run, on any rank; nothing is written. `initial` is what it took over from other weights."""
+        document = {
+            "schema": SCHEMA_VERSION,
+            "settings": settings.to_json(),
+            "device_type": device.type,
+            "dataset_digest": data.digest,
+            "data_dir": _resolved(data.folder),
+            "created": _now(),
+            "versions": {"ganzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "platform": platform.platform(),
+            "requires": plain(run_requirements(settings)),
+            "resumed": [],
+        }
+        return cls(path, document if initial is None else {**document, "initial": initial})
 
     def create(self) -> None:
         """Make the folder, locked. Raises TrainingError when it already holds something."""
@@ -164,6 +171,11 @@ class Run:
         self.document["data_dir"] = _resolved(data_dir)
         versions = {"ganzoo": __version__, "torch": torch.__version__, "requires": plain(run_requirements(settings))}
         self.document["resumed"].append({"at": _now(), **versions})
+        self._write_document()
+
+    def note(self, key: str, entry: Mapping[str, Any]) -> None:
+        """Append an entry to a list of run.json."""
+        self.document.setdefault(key, []).append(entry)
         self._write_document()
 
     def _write_document(self) -> None:
@@ -269,6 +281,7 @@ class Run:
             "torch": torch.__version__,
             "requires": plain(run_requirements(self.settings)),
             "settings": self.settings.to_json(),
+            **({} if self.initial is None else {"initial": self.initial}),
         }
 
 

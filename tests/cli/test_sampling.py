@@ -152,7 +152,7 @@ def test_a_place_that_does_not_fit_is_refused_before_anything_is_fetched(
 
 
 PEAK = """
-from ganzoo.bench.machine import peak_resident_set
+from ganzoo.system.peak_memory import peak_resident_set
 from ganzoo.cli import main
 try: main()
 except SystemExit as end: assert not end.code

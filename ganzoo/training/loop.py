@@ -13,7 +13,7 @@ from typing import Any
 from ganzoo.errors import DivergedError
 from ganzoo.evaluation.measurement import Evaluator
 from ganzoo.model import GAN
-from ganzoo.rendering import save_array, save_chart, save_picture
+from ganzoo.rendering import save_array, save_chart, save_picture, write_report
 from ganzoo.system.devices import cpu_threads, synchronize
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.networks import TRACKED
@@ -129,6 +129,9 @@ def training(
                 if main and (due(settings.checkpoint_every) or stopped):
                     check_finite(state)
                     run.save(state)
+                if main and (stopped or state.step == last_step):
+                    with expendable("the report"):
+                        write_report(run.path)
 
 
 def advance(state: TrainingState, engine: Engine, target: int, should_stop: Callable[[], bool]) -> bool:

@@ -68,8 +68,8 @@ class TrainingSettings:
     """Evaluation protocol; None for the dataset's cheap one."""
     best_metric: str | None = None
     """Metric that decides which weights are the best; None for the protocol's first."""
-    tensorboard: bool = False
-    """Whether to also write records, pictures and graphs as TensorBoard events (extra `logging`)."""
+    loggers: tuple[str, ...] = ()
+    """Names of registered loggers, such as `tensorboard` or `wandb`, which get records, pictures and evaluations."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `settings_from_json` reads back."""
@@ -112,6 +112,9 @@ def resolve_again(settings: TrainingSettings, layers: Iterable[Layer]) -> Traini
 
 def settings_from_json(document: Mapping[str, Any], source: str) -> TrainingSettings:
     """Read what `to_json` wrote. Raises SettingsError."""
+    if type(document.get("tensorboard")) is bool:  # weights and runs of before 2026-11-21, which had no other logger
+        document = dict(document)
+        document["loggers"] = ["tensorboard"] if document.pop("tensorboard") else []
     return _checked(validated(TrainingSettings, document, source))
 
 

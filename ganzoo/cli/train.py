@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganzoo.cli.options import Assignments, ConfigFile, DataDir, Json, LiveView, Seed, TensorBoard
+from ganzoo.cli.options import Assignments, ConfigFile, DataDir, Json, LiveView, Loggers, Seed
 
 
 def train(
@@ -29,7 +29,7 @@ def train(
         typer.Option(min=1, metavar="N", help="Evaluate every N steps; the best weights go to RUN/best."),
     ] = None,
     data_dir: DataDir = None,
-    tensorboard: TensorBoard = None,
+    loggers: Loggers = None,
     live: LiveView = True,
     config: ConfigFile = None,
     assignments: Assignments = None,
@@ -52,7 +52,7 @@ def train(
         "precision": precision,
         "threads": threads,
         "eval_every": eval_every,
-        "tensorboard": tensorboard,
+        "loggers": loggers or None,
     }
     layers = [user_layer(), environment_layer()]
     if config is not None:

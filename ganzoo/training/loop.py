@@ -16,12 +16,12 @@ from ganzoo.model import GAN
 from ganzoo.rendering import save_array, save_chart, save_picture, write_report
 from ganzoo.system.devices import cpu_threads, synchronize
 from ganzoo.training.engines.engine import Engine
+from ganzoo.training.loggers import open_loggers
 from ganzoo.training.networks import TRACKED
 from ganzoo.training.precision import allow_tf32
 from ganzoo.training.quality import BestWeights
 from ganzoo.training.run import Run, expendable
 from ganzoo.training.state import TrainingState
-from ganzoo.training.tensorboard import open_events
 
 PICTURE_SAMPLES = 25
 """Samples on each picture."""
@@ -95,7 +95,7 @@ def training(
             if main:
                 run.save(state)
         return
-    with open_events(run, state) as events:
+    with open_loggers(run, state) as loggers:
         while state.step < last_step and not stopped:
             # Take steps until something is due.
             # The next multiple of any interval: up to there the engine needs no decisions. An interval of None is off.
@@ -116,7 +116,7 @@ def training(
                     if main:
                         line = record.to_json()
                         run.append_record(line)
-                        events.add_record(line)
+                        loggers.record(line, record.metrics, record.protocol)
                 # Outside of every block in which ranks wait for each other: the caller's code runs here, and may take
                 # its time.
                 yield record
@@ -125,7 +125,7 @@ def training(
             with processes.on_main() as main:
                 if main and due(settings.sample_every):
                     save_pictures(run, state)
-                    events.add_picture(state.step)
+                    loggers.picture(state.step)
                 if main and (due(settings.checkpoint_every) or stopped):
                     check_finite(state)
                     run.save(state)

@@ -5,7 +5,7 @@
     charts.png              the records as charts, drawn with every sample picture
     report.html             settings, samples over time, charts and metrics in one page, written when the training ends
     samples/step-00002000.png   a picture of samples; step-….npy, an array, for samples that are not drawn
-    tensorboard/            the same as TensorBoard events, if the settings ask for them
+    tensorboard/, wandb/, … what the loggers in the settings write
     checkpoints/step-00005000.safetensors   the whole training state; the newest few
     best/                   the weights of the best evaluation, if the settings ask for evaluations
     config.json, model.safetensors, discriminator.safetensors, training.json
@@ -202,11 +202,6 @@ class Run:
     def chart_path(self) -> Path:
         """Path of the charts."""
         return self.path / "charts.png"
-
-    @property
-    def tensorboard_path(self) -> Path:
-        """Folder of the TensorBoard events."""
-        return self.path / "tensorboard"
 
     # --- checkpoints and weights ---
 

@@ -26,12 +26,12 @@ from ganzoo.specs import DatasetSpec
 from ganzoo.system.devices import find_device
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.first_batch import check_first_batch
+from ganzoo.training.loggers import check_loggers
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
 from ganzoo.training.run import Run, RunData, check_free, is_run
 from ganzoo.training.schedules import depends_on_length, recipe_schedules
 from ganzoo.training.state import TrainingState, check_trainable
-from ganzoo.training.tensorboard import check_tensorboard
 from ganzoo.training.threads import choose_threads
 from ganzoo.weights.model_config import model_config
 
@@ -49,7 +49,7 @@ CHANGEABLE = frozenset(
         "eval_every",
         "eval_protocol",
         "best_metric",
-        "tensorboard",
+        "loggers",
     }
 )
 """Settings that may always change when a run is resumed: no step depends on them."""
@@ -217,8 +217,8 @@ def _prepare(
     recipe = settings.recipe
     with processes.sharing_errors():
         device = processes.device(settings.device)
-        if settings.tensorboard:
-            check_tensorboard()
+        if processes.is_main:
+            check_loggers(settings)
         chosen = dataset_of(recipe)
         described = model_config(recipe, chosen.sample, chosen.settings)
         check_trainable(settings, described)

@@ -22,8 +22,8 @@ from ganzoo.rendering.animation import sample_pictures, shrink_to_fit, thinned
 from ganzoo.rendering.canvas import ticks
 from ganzoo.rendering.charts import Points, grouped, value_range
 from ganzoo.rendering.history import History, read_records
-from ganzoo.rendering.picture import read_picture
-from ganzoo.system.files import open_regular, read_json, write_atomically
+from ganzoo.rendering.picture import MAX_BYTES, read_picture
+from ganzoo.system.files import open_regular, read_json, read_regular, write_atomically
 from ganzoo.system.shell import quoted
 
 REPORT_NAME = "report.html"
@@ -50,6 +50,8 @@ TRAINING_NUMBERS = frozenset(
 
 _MAX_CHARTED_STEP = 1 << 53
 """Later steps are not exact as numbers of a chart; no run has any."""
+_MAX_PNG_BYTES = 100_000
+"""Smaller pictures are taken as they are, pixel by pixel."""
 _MAX_MARKED = 20
 """Longer series are drawn without a dot at each point."""
 _FOLDER = Path(__file__).parent
@@ -229,15 +231,12 @@ def _draws_curves(run: Path) -> bool:
 
 def _image(path: Path, description: str, attributes: str = "") -> str:
     """Return a PNG as an element with the picture inside, small enough for a page. Raises OSError."""
-    image = shrink_to_fit(read_picture(path))
-    candidates = []
-    for file_type, options in (("PNG", {"optimize": True}), ("WEBP", {"quality": 90, "method": 4})):
-        buffer = io.BytesIO()
-        image.save(buffer, file_type, **options)
-        candidates.append((len(buffer.getvalue()), file_type.lower(), buffer.getvalue()))
-    png, webp = candidates
-    # Flat pictures are small as PNG, which keeps every pixel; photographs are several times smaller as WebP.
-    _, file_type, content = png if png[0] <= 1.5 * webp[0] else webp
+    image = read_picture(path)  # which refuses what is not a whole PNG
+    file_type, content = "png", read_regular(path, MAX_BYTES)
+    if len(content) > _MAX_PNG_BYTES:  # WebP is several times smaller for photographs
+        image, buffer = shrink_to_fit(image), io.BytesIO()
+        image.save(buffer, "WEBP", quality=90)
+        file_type, content = "webp", buffer.getvalue()
     data = base64.b64encode(content).decode()
     return (
         f'<img src="data:image/{file_type};base64,{data}" alt="{escape(description)}" '

@@ -21,7 +21,12 @@ _STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 
 def begin(run: LoggedRun) -> Logger:
     """Open the run; a resumed one goes on where it was."""
-    client = MlflowClient((run.path / "mlflow").resolve().as_uri() if run.offline else None)
+    if run.offline:
+        # A folder in place of a server, which MLflow 3 refuses without this variable.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        client = MlflowClient((run.path / "mlflow").resolve().as_uri())
+    else:
+        client = MlflowClient()
     experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", "ganzoo")
     found = client.get_experiment_by_name(experiment)
     experiment_id = client.create_experiment(experiment) if found is None else found.experiment_id

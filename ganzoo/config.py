@@ -79,8 +79,8 @@ class TrainingSettings:
     rollbacks: Annotated[int, Interval(ge=0, le=1000)] = 0
     """How often a run with a loss that became NaN or infinite returns to its newest checkpoint, and goes on from there
     with other samples and latents, before it fails. One process only."""
-    tensorboard: bool = False
-    """Whether to also write records, pictures and graphs as TensorBoard events (extra `logging`)."""
+    loggers: tuple[str, ...] = ()
+    """Names of registered loggers, such as `tensorboard` or `wandb`, which get records, pictures and evaluations."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `settings_from_json` reads back."""
@@ -123,6 +123,9 @@ def resolve_again(settings: TrainingSettings, layers: Iterable[Layer]) -> Traini
 
 def settings_from_json(document: Mapping[str, Any], source: str) -> TrainingSettings:
     """Read what `to_json` wrote. Raises SettingsError."""
+    if type(document.get("tensorboard")) is bool:  # weights and runs of before 2026-11-21, which had no other logger
+        document = dict(document)
+        document["loggers"] = ["tensorboard"] if document.pop("tensorboard") else []
     return _checked(validated(TrainingSettings, document, source))
 
 

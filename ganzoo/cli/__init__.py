@@ -22,6 +22,7 @@ from ganzoo.cli import (
     plugins,
     pull,
     push,
+    report,
     resume,
     rm,
     sample,
@@ -60,6 +61,7 @@ app.command("import", rich_help_panel=WEIGHTS)(importing.import_)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("resume", rich_help_panel=TRAINING)(resume.resume)
 app.command("animate", rich_help_panel=TRAINING)(animate.animate)
+app.command("report", rich_help_panel=TRAINING)(report.report)
 app.command("bench", rich_help_panel=TRAINING)(bench.bench)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.add_typer(cache.app, name="cache", rich_help_panel=DATA)

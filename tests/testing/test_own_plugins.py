@@ -48,6 +48,7 @@ CONVOLUTIONAL: dict[str, dict[str, Any]] = {
         *map(registry.regularizers.get, registry.regularizers),
         *map(registry.augmentations.get, registry.augmentations),
         *map(registry.optimizers.get, registry.optimizers),
+        *map(registry.loggers.get, registry.loggers),
         Example(registry.extractors.get("lenet-mnist")),
     ],
     expected_failures={

@@ -16,11 +16,10 @@ def command_pages() -> dict[str, str]:
     found = dict(commands_of(root, "ganzoo"))
     pages = {f"commands/{name.removeprefix('ganzoo ').replace(' ', '-')}.md": page(name, found[name]) for name in found}
     rows = [
-        f"| [`{name}`]({file}) | {first_line(command)} |"
-        for (name, command), file in zip(found.items(), pages, strict=True)
+        (f"[`{name}`]({file})", first_line(command)) for (name, command), file in zip(found.items(), pages, strict=True)
     ]
-    index = ["# Commands", "", "`ganzoo COMMAND --help` prints the same.", "", "| command | what it does |", "|---|---|"]
-    return {"commands.md": "\n".join([*index, *rows]) + "\n", **pages}
+    index = ["# Commands", "", "`ganzoo COMMAND --help` prints the same.", ""]
+    return {"commands.md": "\n".join([*index, *table("command", rows)]) + "\n", **pages}
 
 
 def commands_of(group: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -40,14 +39,18 @@ def page(name: str, command: Any) -> str:
     options = [one for one in command.params if one.param_type_name == "option" and not one.hidden]
     usage = " ".join([name, *(["[OPTIONS]"] if options else []), *map(placeholder, arguments)])
     lines = [f"# {name}", "", *prose(command.help), "", "```text", usage, "```", ""]
-    if arguments:
-        lines += ["| argument | |", "|---|---|", *(f"| `{placeholder(one)}` | {cell(one.help)} |" for one in arguments)]
-        lines.append("")
-    if options:
-        lines += ["| option | |", "|---|---|", *(f"| {names(one)} | {cell(one.help)}{default(one)} |" for one in options)]
+    lines += table("argument", [(f"`{placeholder(one)}`", cell(one.help)) for one in arguments])
+    lines += table("option", [(names(one), cell(one.help) + default(one)) for one in options])
     if command.epilog:
         lines += ["", *prose(command.epilog)]
     return "\n".join(lines) + "\n"
+
+
+def table(title: str, rows: list[tuple[str, str]]) -> list[str]:
+    """Return the lines of a table, and the empty one after it; none without rows."""
+    if not rows:
+        return []
+    return [f"| {title} | |", "|---|---|", *(f"| {left} | {right} |" for left, right in rows), ""]
 
 
 def prose(text: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Pages of the site that are not files of docs/: one for each command, and the two files at the top of the repository."""
+"""Pages of the site that are not files of docs/: one for each command, and two files of the top level."""
 
 from __future__ import annotations
 

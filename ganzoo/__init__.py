@@ -17,6 +17,7 @@ from ganzoo.version import __version__
 
 if TYPE_CHECKING:
     from ganzoo.evaluation.measurement import evaluate
+    from ganzoo.exporting import export
     from ganzoo.model import GAN
     from ganzoo.publishing.push import push
     from ganzoo.rendering.sample import sample
@@ -28,6 +29,7 @@ __all__ = [
     "GanzooError",
     "__version__",
     "evaluate",
+    "export",
     "list_models",
     "load",
     "pull",
@@ -41,6 +43,7 @@ __all__ = [
 _HOME = {
     "GAN": "model",
     "evaluate": "evaluation.measurement",
+    "export": "exporting",
     "list_models": "sources",
     "load": "sources",
     "pull": "sources",

@@ -52,6 +52,7 @@ ROOMS = [
     "evaluation",
     "training",
     "publishing",
+    "exporting",
     "release",
     "testing",
     "scaffold",

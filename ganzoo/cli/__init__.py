@@ -16,6 +16,7 @@ from ganzoo.cli import (
     cache,
     data,
     evaluate,
+    export,
     importing,
     listing,
     plugins,
@@ -53,6 +54,7 @@ app.command("sample", rich_help_panel=WEIGHTS)(sample.sample)
 app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
 app.command("verify", rich_help_panel=WEIGHTS)(verify.verify)
 app.command("rm", rich_help_panel=WEIGHTS)(rm.rm)
+app.command("export", rich_help_panel=WEIGHTS)(export.export)
 app.command("push", rich_help_panel=WEIGHTS)(push.push)
 app.command("import", rich_help_panel=WEIGHTS)(importing.import_)
 app.command("train", rich_help_panel=TRAINING)(train.train)

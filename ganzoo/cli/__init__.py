@@ -15,6 +15,7 @@ from ganzoo.cli import (
     bench,
     cache,
     data,
+    demo,
     evaluate,
     export,
     importing,
@@ -54,6 +55,7 @@ app.command("sample", rich_help_panel=WEIGHTS)(sample.sample)
 app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
 app.command("verify", rich_help_panel=WEIGHTS)(verify.verify)
 app.command("rm", rich_help_panel=WEIGHTS)(rm.rm)
+app.command("demo", rich_help_panel=WEIGHTS)(demo.demo)
 app.command("export", rich_help_panel=WEIGHTS)(export.export)
 app.command("push", rich_help_panel=WEIGHTS)(push.push)
 app.command("import", rich_help_panel=WEIGHTS)(importing.import_)

@@ -53,6 +53,7 @@ ROOMS = [
     "evaluation",
     "training",
     "publishing",
+    "exporting",
     "release",
     "testing",
     "scaffold",

@@ -15,7 +15,9 @@ from ganzoo.cli import (
     bench,
     cache,
     data,
+    demo,
     evaluate,
+    export,
     importing,
     listing,
     neighbours,
@@ -56,6 +58,8 @@ app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
 app.command("neighbours", rich_help_panel=WEIGHTS)(neighbours.neighbours)
 app.command("verify", rich_help_panel=WEIGHTS)(verify.verify)
 app.command("rm", rich_help_panel=WEIGHTS)(rm.rm)
+app.command("demo", rich_help_panel=WEIGHTS)(demo.demo)
+app.command("export", rich_help_panel=WEIGHTS)(export.export)
 app.command("push", rich_help_panel=WEIGHTS)(push.push)
 app.command("import", rich_help_panel=WEIGHTS)(importing.import_)
 app.command("train", rich_help_panel=TRAINING)(train.train)

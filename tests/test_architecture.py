@@ -56,6 +56,7 @@ ROOMS = [
     "testing",
     "scaffold",
     "bench",
+    "completion",
     "cli",
     "__main__",
 ]

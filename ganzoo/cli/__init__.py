@@ -94,8 +94,8 @@ def ganzoo(
 ) -> None:
     out.silent = not is_main_process()
     out.quiet = quiet or out.silent
-    if context.invoked_subcommand is None:
-        out.line(context.get_help())
+    if context.invoked_subcommand is None and not out.silent:
+        typer.echo(context.get_help())
 
 
 def main() -> None:

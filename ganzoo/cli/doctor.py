@@ -175,7 +175,7 @@ def _store() -> Iterator[Check]:
         root = home()
         probe = root / ".doctor"
         write_atomically(probe, b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)
         free = shutil.disk_usage(root).free
         state: Literal["ok", "note"] = "ok" if free > MIN_FREE_BYTES else "note"
         yield Check("disk", state, f"{human_size(free)} free", "" if state == "ok" else "ganzoo cache prune")

@@ -90,7 +90,7 @@ class MainGroup(TyperGroup):
                     f"{_strong(name.ljust(12))}{self.commands[name].get_short_help_str(width - 20)}" for name in names
                 ]
             else:
-                rows = wrap(", ".join(names), width - 8)
+                rows = wrap(", ".join(sorted(names)), width - 8)
             heads = [panel, *[""] * (len(rows) - 1)]
             lines += [f"{_strong(head.ljust(8))}{row}" for head, row in zip(heads, rows, strict=False)]
         lines += ["", "Options -q (print errors only), --version, -h. `ganzoo COMMAND -h` has examples.", ""]

@@ -22,6 +22,8 @@ GROUPS: Mapping[str, Registry[Any]] = {registry.group.removeprefix("ganzoo."): r
 
 MODELS = ("models", "weights")
 ARROWS = {"lower": "↓", "higher": "↑"}
+SUMMARY_WIDTH = 100
+"""Columns from which a line has room for the summary of a dataset."""
 MIN_RECIPES = 3
 """Recipes on the first screen, however low the terminal is."""
 
@@ -35,7 +37,7 @@ def list_(
     hub: Annotated[bool, typer.Option("--hub", help="Search the Hub for repositories tagged ganzoo.")] = False,
     json: Json = False,
 ) -> None:
-    """List models, recipes, datasets and other plugins, or search the Hub."""
+    """List models, recipes, datasets and other plugins."""
     kind = what if what in (*MODELS, *GROUPS, "plugins") else None
     if kind is None and pattern is not None:
         raise UsageError(f"there is no list of {what!r}.", hint=f"List one of {', '.join(['models', *GROUPS])}.")
@@ -85,10 +87,10 @@ def _first_screen(weights: list[WeightsEntry]) -> list[PluginError]:
         room = out.console().height - len(models) - (6 if models else 4)
         shown = others[: max(MIN_RECIPES, room)]
     rows, broken = _spec_rows(recipes, shown)
-    _table(("recipe", "trains"), rows, cut=1)
+    _table(("recipe", "trains (each model has a recipe, too)" if models else "trains"), rows, cut=1)
     if len(shown) < len(others):
         out.talk(f"{len(others) - len(shown)} more: ganzoo list recipes")
-    out.talk("Each model has a recipe, too. More: ganzoo list datasets|metrics|plugins|..., all: ganzoo list -a")
+    out.talk("More: ganzoo list datasets|metrics|plugins; everything: ganzoo list -a")
     return problems + broken
 
 
@@ -132,11 +134,13 @@ def _cut(text: str, width: int) -> str:
 
 
 def _model_rows(weights: Iterable[WeightsEntry]) -> tuple[list[tuple[object, ...]], list[PluginError]]:
+    """Return a row for each model, and the plugins that cannot be imported."""
     rows, problems = [], []
+    is_narrow = sys.stdout.isatty() and out.console().width < SUMMARY_WIDTH
     for entry in weights:
-        makes = f"{' × '.join(map(str, entry.sample['shape']))} {entry.sample['kind']}"
+        makes = _shape(entry)
         try:
-            if entry.dataset in datasets.names():
+            if not is_narrow and entry.dataset in datasets.names():
                 makes = datasets.get(entry.dataset).summary
         except PluginError as error:
             problems.append(error)
@@ -144,6 +148,15 @@ def _model_rows(weights: Iterable[WeightsEntry]) -> tuple[list[tuple[object, ...
         reference = entry.name if entry.default and sys.stdout.isatty() else str(entry.reference)
         rows.append((reference, makes, quality(entry), human_size(entry.size), where(entry)))
     return rows, problems
+
+
+def _shape(entry: WeightsEntry) -> str:
+    """Return in a few words what a model makes: 28×28 grey, 28×28 classes, curves of 15."""
+    kind, shape = entry.sample["kind"], entry.sample["shape"]
+    if kind == "image" and len(shape) == 3:
+        colour = "classes" if entry.sample.get("classes") else "grey" if shape[0] == 1 else "colour"
+        return f"{shape[1]}×{shape[2]} {colour}"
+    return f"{kind}s of {'×'.join(map(str, shape))}"
 
 
 def quality(entry: WeightsEntry) -> str:

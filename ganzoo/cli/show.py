@@ -32,7 +32,7 @@ def show(
     layers: Annotated[bool, typer.Option("--layers", help="Show the layers of both networks of a recipe.")] = False,
     json: Json = False,
 ) -> None:
-    """Show what a model, recipe, dataset or run is, and how to use it."""
+    """Show what a model, recipe, dataset or run is."""
     if layers:
         _show_layers(name, json=json)
         return

@@ -58,6 +58,7 @@ ROOMS = [
     "testing",
     "scaffold",
     "bench",
+    "completion",
     "cli",
     "__main__",
 ]

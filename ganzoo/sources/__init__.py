@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.errors import BadReferenceError, UsageError, WeightsError
+from ganzoo.errors import BadReferenceError, UnknownNameError, UsageError, WeightsError
+from ganzoo.registry import datasets, recipes
 from ganzoo.sources.kinds import EntrySource, FolderSource, HubSource, Source, StoredSource
 from ganzoo.version import __version__
 from ganzoo.weights.layout import NAMES, NEEDED_ROLES, SIGNATURE_NAME
@@ -46,8 +47,18 @@ def _find_entry(reference: ZooReference) -> WeightsEntry:
     try:
         entry = Zoo().find(reference)
     except UsageError as error:
-        if Path(reference.name).is_dir():
-            error.hint = f"For the folder of that name write ./{reference.name}"
+        name = reference.name
+        if Path(name).is_dir():
+            error.hint = f"For the folder of that name write ./{name}"
+        elif Path(name).is_file():
+            error.hint = "Weights are named by their folder: for this one write ./"
+        elif isinstance(error, UnknownNameError) and name in recipes.names():
+            error.args = (f"recipe {name!r} has no weights yet.",)
+            error.hint = f"Train it (ganzoo train {name}) and name the folder of the run."
+        elif isinstance(error, UnknownNameError) and name in datasets.names():
+            trained = ", ".join(sorted({entry.name for entry in Zoo().entries if entry.dataset == name})) or "none yet"
+            error.args = (f"{name!r} is a dataset, not weights.",)
+            error.hint = f"Weights that were trained on it: {trained}."
         raise
     from packaging.version import Version
 

@@ -19,6 +19,7 @@ from ganzoo.cli import (
     importing,
     listing,
     plugins,
+    project,
     pull,
     push,
     resume,
@@ -50,6 +51,7 @@ app.command("ls", hidden=True)(listing.list_)
 app.command("show", rich_help_panel=WEIGHTS)(show.show)
 app.command("pull", rich_help_panel=WEIGHTS)(pull.pull)
 app.command("sample", rich_help_panel=WEIGHTS)(sample.sample)
+app.command("project", rich_help_panel=WEIGHTS)(project.project)
 app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
 app.command("verify", rich_help_panel=WEIGHTS)(verify.verify)
 app.command("rm", rich_help_panel=WEIGHTS)(rm.rm)

@@ -24,6 +24,7 @@ from ganzoo.cli import (
     listing,
     neighbours,
     plugins,
+    project,
     pull,
     push,
     report,
@@ -56,6 +57,7 @@ app.command("list", rich_help_panel=WEIGHTS)(listing.list_)
 app.command("show", rich_help_panel=WEIGHTS)(show.show)
 app.command("pull", rich_help_panel=SHARING)(pull.pull)
 app.command("sample", rich_help_panel=WEIGHTS)(sample.sample)
+app.command("project", rich_help_panel=WEIGHTS)(project.project)
 app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
 app.command("neighbours", rich_help_panel=WEIGHTS)(neighbours.neighbours)
 app.command("demo", rich_help_panel=WEIGHTS)(demo.demo)

@@ -140,10 +140,12 @@ def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
         with blamed(regularizers, name, "compute"):
             term = spec.compute(given)
         _check_scalar(regularizers, name, "compute", term)
-        for role, parameters in missed.items():  # such as decoders, which only a reconstruction trains
+        # Such as decoders, which only the reconstruction of their input trains.
+        for parameters in filter(None, missed.values()):
             gradients = torch.autograd.grad(term, list(parameters.values()), allow_unused=True, retain_graph=True)
-            reached = dict(zip(parameters, gradients, strict=True))
-            missed[role] = {name: tensor for name, tensor in parameters.items() if reached[name] is None}
+            for parameter, gradient in zip(list(parameters), gradients, strict=True):
+                if gradient is not None:
+                    del parameters[parameter]
     for role, parameters in missed.items():
         if parameters:
             what = f"no gradient reaches {_listed(list(parameters))} of the {role} of {recipe.architecture!r}."

@@ -26,7 +26,7 @@ ENVIRONMENT_PREFIX = "GANZOO_"
 PROGRAM_VARIABLES = frozenset({"HOME", "PLUGINS", "DEBUG", "HUB_SECONDS"})
 """GANZOO_ variables that configure the program and are not training settings. Plugins may have others."""
 
-_FIXED_FIELDS = frozenset({"name", "summary", "source", "notes", "api_version"})
+FIXED_FIELDS = frozenset({"name", "summary", "source", "notes", "api_version"})
 """Fields that identify and describe a recipe; settings cannot change them."""
 
 Steps = Annotated[int, Interval(ge=1, le=1 << 40)]
@@ -79,8 +79,8 @@ class TrainingSettings:
     rollbacks: Annotated[int, Interval(ge=0, le=1000)] = 0
     """How often a run with a loss that became NaN or infinite returns to its newest checkpoint, and goes on from there
     with other samples and latents, before it fails. One process only."""
-    tensorboard: bool = False
-    """Whether to also write records, pictures and graphs as TensorBoard events (extra `logging`)."""
+    loggers: tuple[str, ...] = ()
+    """Names of registered loggers, such as `tensorboard` or `wandb`, which get records, pictures and evaluations."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `settings_from_json` reads back."""
@@ -123,6 +123,9 @@ def resolve_again(settings: TrainingSettings, layers: Iterable[Layer]) -> Traini
 
 def settings_from_json(document: Mapping[str, Any], source: str) -> TrainingSettings:
     """Read what `to_json` wrote. Raises SettingsError."""
+    if type(document.get("tensorboard")) is bool:  # weights and runs of before 2026-11-21, which had no other logger
+        document = dict(document)
+        document["loggers"] = ["tensorboard"] if document.pop("tensorboard") else []
     return _checked(validated(TrainingSettings, document, source))
 
 
@@ -249,7 +252,7 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
     top = (path or [last])[0]
     in_run = top in document and top != "recipe"
     table: Any = document if in_run else document["recipe"]
-    if not in_run and top in _FIXED_FIELDS:
+    if not in_run and top in FIXED_FIELDS:
         raise SettingsError(f"{source}: {key!r} describes the recipe and cannot be set.", hint=SETTINGS_HINT)
     of_plugin = (top in _FREE_TABLES and top != "regularizers") or "options" in path
     for depth, part in enumerate(path, start=1):
@@ -336,7 +339,7 @@ def _unknown_key(key: str, source: str, document: Mapping[str, Any]) -> Settings
 
 
 def _known_keys(document: Mapping[str, Any]) -> list[str]:
-    known = [name for name in _flattened(document["recipe"]) if name not in _FIXED_FIELDS]
+    known = [name for name in _flattened(document["recipe"]) if name not in FIXED_FIELDS]
     return known + [name for name in document if name != "recipe"]
 
 

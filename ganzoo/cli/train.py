@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ganzoo.cli.options import Assignments, ConfigFile, DataDir, Json, LiveView, Seed, TensorBoard
+from ganzoo.cli.options import Assignments, ConfigFile, DataDir, Json, LiveView, Loggers, Seed
 from ganzoo.cli.output import out
 from ganzoo.errors import UsageError
 from ganzoo.system.shell import quoted
@@ -47,7 +47,7 @@ def train(
         typer.Option(min=1, metavar="N", help="Evaluate every N steps; the best weights go to RUN/best."),
     ] = None,
     data_dir: DataDir = None,
-    tensorboard: TensorBoard = None,
+    loggers: Loggers = None,
     live: LiveView = True,
     config: ConfigFile = None,
     assignments: Assignments = None,
@@ -127,11 +127,11 @@ def train(
         "precision": precision,
         "threads": threads,
         "eval_every": eval_every,
-        "tensorboard": tensorboard,
         "initial_weights": initial,
         "initial_discriminator": discriminator,
         "freeze": freeze or None,
         "rollbacks": rollbacks,
+        "loggers": loggers or None,
     }
     layers = [found.layer, user_layer(), environment_layer()]
     if config is not None:

@@ -14,6 +14,7 @@ from ganzoo.specs.evaluation import (
     MetricInputs,
     MetricSpec,
 )
+from ganzoo.specs.loggers import LoggedRun, Logger, LoggerSpec
 from ganzoo.specs.losses import (
     AugmentationSpec,
     Discriminators,
@@ -47,6 +48,9 @@ __all__ = [
     "Features",
     "GeneratorRegularizerInputs",
     "LatentSpec",
+    "LoggedRun",
+    "Logger",
+    "LoggerSpec",
     "LossSpec",
     "MetricInputs",
     "MetricSpec",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganzoo.specs.evaluation import EvaluationProtocol
 from ganzoo.specs.registration import registered
@@ -45,7 +45,12 @@ class StreamedData:
     """Number of items, including those that cannot be read."""
     read: Callable[[int, int], ArrayData]
     """(start, stop) -> the items [start, stop) in order, without those it skipped. Other processes call it, so it must
-    be picklable (a `functools.partial` of a module's function); it is called with a few thousand items at a time."""
+    be picklable (a `functools.partial` of a module's function); it is called with a few thousand items at a time, or
+    with `piece`."""
+    samples_per_item: int = 1
+    """How many samples `read` returns for an item that can be read, such as 2 for an image and its mirror image."""
+    piece: int | None = None
+    """Maximum number of items that are read at a time; fewer than the default where one takes long."""
     sources: tuple[Path, ...] = ()
     """The files and folders whose change makes the packed copy stale. For a folder of millions of files: its index;
     where files may be added: their folder too."""
@@ -101,8 +106,9 @@ class DatasetSpec:
     sample: SampleSpec | Callable[[Any], SampleSpec]
     """What one sample is; for a dataset with `config` it may be a function, (config) -> sample. That function raises
     ValueError for settings that do not fit together."""
-    splits: Mapping[str, int | None]
-    """Split name -> number of samples of the official set, None when unlimited."""
+    splits: Mapping[str, int | Literal["varies"] | None]
+    """Split name -> number of samples of the official set, None when unlimited, "varies" where it is whatever number
+    the user's files are."""
     load: Callable[..., ArrayData | StreamedData | SyntheticData]
     """(root, split, download) -> data; for a dataset with `config`, (root, split, download, config) -> data. Looks for
     the files in any common layout under `root`. If they are missing, it downloads the official ones there if

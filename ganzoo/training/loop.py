@@ -15,16 +15,16 @@ from torch import Tensor
 from ganzoo.errors import DivergedError
 from ganzoo.evaluation.measurement import Evaluator
 from ganzoo.model import GAN
-from ganzoo.rendering import save_array, save_chart, save_picture
+from ganzoo.rendering import save_array, save_chart, save_picture, write_report
 from ganzoo.system.devices import cpu_threads, synchronize
 from ganzoo.training.collapse import CollapseAlarm
 from ganzoo.training.engines.engine import Engine
+from ganzoo.training.loggers import open_loggers
 from ganzoo.training.networks import TRACKED
 from ganzoo.training.precision import allow_tf32
 from ganzoo.training.quality import BestWeights
 from ganzoo.training.run import Run, expendable
 from ganzoo.training.state import TrainingState
-from ganzoo.training.tensorboard import open_events
 
 PICTURE_SAMPLES = 25
 """Samples on each picture."""
@@ -100,7 +100,7 @@ def training(
         return
     metrics = () if evaluator is None else evaluator.protocol.metrics
     alarm = processes.run_on_all(lambda: CollapseAlarm(run, state, metrics))
-    with open_events(run, state) as events:
+    with open_loggers(run, state) as loggers:
         while state.step < last_step and not stopped:
             # Take steps until something is due.
             # The next multiple of any interval: up to there the engine needs no decisions. An interval of None is off.
@@ -121,7 +121,7 @@ def training(
                     if main:
                         line = record.to_json()
                         run.append_record(line)
-                        events.add_record(line)
+                        loggers.record(line, record.metrics, record.protocol)
                         alarm.add_record(line)
                 # Outside of every block in which ranks wait for each other: the caller's code runs here, and may take
                 # its time.
@@ -132,10 +132,13 @@ def training(
                 if main and due(settings.sample_every):
                     samples = save_pictures(run, state)
                     alarm.add_samples(state.step, samples)
-                    events.add_picture(state.step)
+                    loggers.picture(state.step)
                 if main and (due(settings.checkpoint_every) or stopped):
                     check_finite(state)
                     run.save(state)
+                if main and (stopped or state.step == last_step):
+                    with expendable("the report"):
+                        write_report(run.path)
 
 
 def advance(state: TrainingState, engine: Engine, target: int, should_stop: Callable[[], bool]) -> bool:

@@ -4,8 +4,9 @@
                             checkpoint and alarms, if there are any
     metrics.jsonl           one record per line
     charts.png              the records as charts, drawn with every sample picture
+    report.html             settings, samples over time, charts and metrics in one page, written when the training ends
     samples/step-00002000.png   a picture of samples; step-….npy, an array, for samples that are not drawn
-    tensorboard/            the same as TensorBoard events, if the settings ask for them
+    tensorboard/, wandb/, … what the loggers in the settings write
     checkpoints/step-00005000.safetensors   the whole training state; the newest few
     best/                   the weights of the best evaluation, if the settings ask for evaluations
     config.json, model.safetensors, discriminator.safetensors, training.json
@@ -33,7 +34,7 @@ from filelock import FileLock, Timeout
 
 from ganzoo.config import TrainingSettings, settings_from_json
 from ganzoo.errors import ResumeError, SettingsError, TrainingError, first_sentence, hint_for
-from ganzoo.rendering import History
+from ganzoo.rendering import History, read_records
 from ganzoo.requirements import (
     Requirement,
     merged,
@@ -41,7 +42,7 @@ from ganzoo.requirements import (
     requirement_from_json,
     requirements,
 )
-from ganzoo.system.files import contents, open_regular, read_regular, write_atomically
+from ganzoo.system.files import contents, read_regular, write_atomically
 from ganzoo.system.locks import holder
 from ganzoo.system.shell import quoted
 from ganzoo.training.checkpoints import Checkpoints
@@ -54,7 +55,7 @@ from ganzoo.weights.nets import save_nets
 SCHEMA_VERSION = 1
 LOCK_NAME = ".lock"
 MAX_DOCUMENT_BYTES = 16 << 20
-"""A longer run.json, or line of metrics.jsonl, is not one of ours."""
+"""A longer run.json is not one of ours."""
 
 _log = logging.getLogger("ganzoo")
 
@@ -191,21 +192,8 @@ class Run:
         self.history.add(record)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the lines of metrics.jsonl up to the first damaged one.
-
-        A process that was killed leaves half a line; a power cut leaves zero bytes where lines were promised.
-        """
-        records: list[dict[str, Any]] = []
-        try:
-            with open_regular(self.path / "metrics.jsonl") as file:
-                while (line := file.readline(MAX_DOCUMENT_BYTES)).endswith(b"\n"):
-                    record = json.loads(line)
-                    if not isinstance(record, dict) or type(record.get("step")) is not int:
-                        break
-                    records.append(record)
-        except (FileNotFoundError, ValueError, RecursionError):
-            pass  # no records yet, or a damaged line
-        return records
+        """Return the lines of metrics.jsonl up to the first damaged one."""
+        return read_records(self.path)
 
     def drop_records_after(self, step: int) -> None:
         """Drop the lines of steps that will be taken again, and damaged ones."""
@@ -226,11 +214,6 @@ class Run:
     def chart_path(self) -> Path:
         """Path of the charts."""
         return self.path / "charts.png"
-
-    @property
-    def tensorboard_path(self) -> Path:
-        """Folder of the TensorBoard events."""
-        return self.path / "tensorboard"
 
     # --- checkpoints and weights ---
 

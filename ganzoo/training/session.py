@@ -29,13 +29,13 @@ from ganzoo.targets import find_target
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.first_batch import check_first_batch
 from ganzoo.training.initial import copy_initial, pinned, read_initial, refuse_other_weights
+from ganzoo.training.loggers import check_loggers
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
 from ganzoo.training.rollback import roll_back
 from ganzoo.training.run import Run, RunData, check_free, is_run
 from ganzoo.training.schedules import depends_on_length, recipe_schedules
 from ganzoo.training.state import TrainingState, check_trainable
-from ganzoo.training.tensorboard import check_tensorboard
 from ganzoo.training.threads import choose_threads
 from ganzoo.weights.model_config import model_config
 
@@ -53,8 +53,8 @@ CHANGEABLE = frozenset(
         "eval_every",
         "eval_protocol",
         "best_metric",
-        "tensorboard",
         "rollbacks",
+        "loggers",
     }
 )
 """Settings that may always change when a run is resumed: no step depends on them."""
@@ -254,8 +254,8 @@ def _prepare(
     recipe = settings.recipe
     with processes.sharing_errors():
         device = processes.device(settings.device)
-        if settings.tensorboard:
-            check_tensorboard()
+        if processes.is_main:
+            check_loggers(settings)
         if settings.rollbacks and processes.world_size > 1:
             raise SettingsError("rollbacks are for one process, not several.", hint="Leave --rollbacks out.")
         chosen = dataset_of(recipe)

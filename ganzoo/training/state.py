@@ -32,7 +32,12 @@ def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
     for optimizer in (recipe.optimizers.generator, recipe.optimizers.discriminator):
         optimizer_config(optimizer)
     for name in recipe.regularizers:
-        registry.regularizers.get(name)
+        architectures = registry.regularizers.get(name).architectures
+        if architectures and recipe.architecture not in architectures:
+            raise SettingsError(
+                f"the regularizer {name!r} works with {' and '.join(architectures)}, not with {recipe.architecture!r}.",
+                hint="Remove it from regularizers, or choose that architecture.",
+            )
     for name in recipe.augment:
         registry.augmentations.get(name)
     if recipe.label_smoothing != 0 and not loss.smoothable:

@@ -116,7 +116,12 @@ def discriminator_loss(
     for regularizer in networks.regularizers_of("discriminator", scheduled.regularizers):
         assert inputs.epsilon is not None
         given = RegularizerInputs(
-            discriminators=discriminators, real=real, fake=fake, epsilon=inputs.epsilon, state=regularizer.state
+            discriminators=discriminators,
+            discriminator=discriminator,
+            real=real,
+            fake=fake,
+            epsilon=inputs.epsilon,
+            state=regularizer.state,
         )
         loss_d = loss_d + regularizer.weight_in(scheduled) * regularizer.compute(given)
     return loss_d, score(real_logits.detach(), fake_logits.detach())

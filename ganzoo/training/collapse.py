@@ -36,7 +36,7 @@ class CollapseAlarm:
 
     def __init__(self, run: Run, state: TrainingState, metrics: Sequence[str] = ()) -> None:
         self._run = run
-        self._reported = {alarm["metric"] for alarm in run.document.get("alarms", ())}
+        self._reported = {alarm.get("metric") for alarm in run.document.get("alarms", ()) if isinstance(alarm, dict)}
         self._since: dict[str, list[int]] = defaultdict(list)
         """Sign -> the steps of its consecutive observations."""
         self._has_targets = registry.losses.get(state.settings.recipe.loss).smoothable

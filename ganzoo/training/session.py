@@ -19,7 +19,7 @@ from ganzoo.data.location import remembered_folder
 from ganzoo.data.settings import dataset_of
 from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.torchrun import init_processes, may_restart, num_restarts
-from ganzoo.errors import DivergedError, ResumeError, SettingsError, TrainingError
+from ganzoo.errors import DivergedError, SettingsError, TrainingError
 from ganzoo.randomness import random_seed
 from ganzoo.registry import recipes
 from ganzoo.requirements import naming_plugins
@@ -28,37 +28,25 @@ from ganzoo.system.devices import find_device
 from ganzoo.targets import find_target
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.first_batch import check_first_batch
-from ganzoo.training.initial import copy_initial, pinned, read_initial, refuse_other_weights
+from ganzoo.training.initial import copy_initial, pinned, read_initial
 from ganzoo.training.loggers import check_loggers
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
+from ganzoo.training.resumption import (
+    begin_again,
+    refuse_changes,
+    refuse_device,
+    refuse_fewer_steps,
+    refuse_other_data,
+)
 from ganzoo.training.rollback import roll_back
 from ganzoo.training.run import Run, RunData, check_free, is_run
-from ganzoo.training.schedules import depends_on_length, recipe_schedules
 from ganzoo.training.state import TrainingState, check_trainable
 from ganzoo.training.threads import choose_threads
 from ganzoo.weights.model_config import model_config
 
 if TYPE_CHECKING:
     from ganzoo.evaluation.measurement import Evaluator
-
-CHANGEABLE = frozenset(
-    {
-        "device",
-        "data",
-        "log_every",
-        "sample_every",
-        "checkpoint_every",
-        "keep_checkpoints",
-        "eval_every",
-        "eval_protocol",
-        "best_metric",
-        "rollbacks",
-        "loggers",
-    }
-)
-"""Settings that may always change when a run is resumed: no step depends on them."""
-
 
 _log = logging.getLogger("ganzoo")
 
@@ -160,7 +148,7 @@ class Training:
                 if resolved.threads is None:
                     resolved = replace(resolved, threads=run.settings.threads)
                 with naming_plugins(run.requires, path):  # an optimizer's config says which numbers have schedules
-                    _refuse_changes(path, run.settings, resolved)
+                    refuse_changes(path, run.settings, resolved)
                 processes.check_batch(resolved.recipe.batch_size)
                 request = {"document": run.document, "settings": resolved.to_json()}
         # The only broadcast: other machines may not see the run's folder.
@@ -168,7 +156,7 @@ class Training:
         run, settings = Run(path, request["document"]), settings_from_json(request["settings"], "the main process")
 
         with processes.sharing_errors():
-            _refuse_device(run, find_device(settings.device))
+            refuse_device(run, find_device(settings.device))
         with processes.on_main() as main:
             if main:
                 run.lock()
@@ -178,13 +166,13 @@ class Training:
             with naming_plugins(run.requires, path):
                 state, digest = _prepare(settings, folder, open_data, processes)
             with processes.sharing_errors():
-                _refuse_other_data(run, digest)
+                refuse_other_data(run, digest)
             with processes.on_main() as main:
                 if main:
                     if not run.checkpoints.steps():  # it was killed before the first one, and begins again
-                        _begin_again(run, state)
+                        begin_again(run, state)
                     run.load(state)
-                    _refuse_fewer_steps(run, state.step, settings.recipe.steps)
+                    refuse_fewer_steps(run, state.step, settings.recipe.steps)
             state.copy_from_main()
             # A finished run takes no more steps, and so has nothing to evaluate.
             evaluator = None if state.step == settings.recipe.steps else open_evaluator(state, folder)
@@ -286,58 +274,6 @@ def _prepare(
             text=described.sample.text,
         )
         return TrainingState(settings, described, batches, device, processes), dataset.digest
-
-
-def _refuse_device(run: Run, device: torch.device) -> None:
-    if device.type != run.device_type:
-        raise ResumeError(
-            f"{run.path} was trained on {run.device_type}, whose random numbers {device.type} cannot continue.",
-            hint=f"Resume with --device {run.device_type}, or start a new run.",
-        )
-
-
-def _refuse_other_data(run: Run, digest: str) -> None:
-    if digest != run.dataset_digest:
-        raise ResumeError(
-            f"{run.path} was trained on different data: sha256 {run.dataset_digest[:12]}…, now {digest[:12]}….",
-            hint="Pass the folder with the original files as --data-dir.",
-        )
-
-
-def _refuse_changes(path: Path, before: TrainingSettings, after: TrainingSettings) -> None:
-    found = config.differences(before.to_json(), after.to_json())
-    refused = {key: values for key, values in found.items() if not _may_change(key, values, before)}
-    if refused:
-        listed = "; ".join(f"{key.removeprefix('recipe.')}: {old} -> {new}" for key, (old, new) in refused.items())
-        raise ResumeError(
-            f"{path} cannot be resumed with different settings ({listed}).",
-            hint="Leave them out, or start a new run with them.",
-        )
-
-
-def _may_change(key: str, values: tuple[Any, Any], settings: TrainingSettings) -> bool:
-    if key == "recipe.steps":  # a schedule over the whole run has other values in a longer one
-        return not any(depends_on_length(schedule) for schedule in recipe_schedules(settings.recipe))
-    if key == "threads":  # only when asked for: it changes the last bits of every step, and nothing else
-        return True
-    if key == "engine":  # eager and graph compute the same numbers
-        return "compile" not in values
-    return key in CHANGEABLE
-
-
-def _begin_again(run: Run, state: TrainingState) -> None:
-    initial = read_initial(run.settings)
-    if initial is not None:
-        refuse_other_weights(initial, (run.initial or {}).get("sha256"))
-        copy_initial(state, initial)
-
-
-def _refuse_fewer_steps(run: Run, taken: int, requested: int) -> None:
-    if requested < taken:
-        raise ResumeError(
-            f"{run.path} has already taken {taken} steps, more than {requested}.",
-            hint="Set more steps, or leave --steps out.",
-        )
 
 
 def train(

@@ -55,6 +55,15 @@ _MAX_PNG_BYTES = 100_000
 _MAX_MARKED = 20
 """Longer series are drawn without a dot at each point."""
 _FOLDER = Path(__file__).parent
+_NEIGHBOUR_FACTS = {
+    "authenticity": "authenticity",
+    "authenticity_of_real": "authenticity of real images",
+    "is_copying": "copies real images",
+    "features": "compared by",
+    "num": "samples",
+    "num_real": "real images",
+}
+"""What is shown of neighbours.json, which also names files of this machine."""
 _ARROWS = {"lower": ("↓", "lower is better"), "higher": ("↑", "higher is better")}
 _FLAGS = {"steps", "device", "engine", "precision", "threads", "eval_every"}
 """Settings that have a flag of `ganzoo train`."""
@@ -391,11 +400,7 @@ def _neighbours(run: Path) -> str:
     rows: list[tuple[object, object]] = []
     try:
         document = read_json(run / "evaluations" / NEIGHBOURS_NAME)
-        rows = [
-            (name.replace("_", " "), value)
-            for name, value in document.items()
-            if isinstance(value, bool | int | float | str) and not name.endswith("sha256")
-        ]
+        rows = [(label, document[key]) for key, label in _NEIGHBOUR_FACTS.items() if key in document]
     except (OSError, *_UNREADABLE):
         pass  # the picture alone
     return f'<div class="sheets wide">{picture}</div><dl class="facts">{_rows(rows)}</dl>'

@@ -186,7 +186,7 @@ def test_evaluations_and_neighbours_are_shown(run: Path) -> None:
         report = {"weights_sha256": sha256, "deviation": deviation, "metrics": [metric]}
         (evaluations / f"{name}.json").write_text(json.dumps(report))
     (evaluations / "damaged.json").write_text('{"metrics"')
-    (evaluations / "neighbours.json").write_text(json.dumps({"authenticity": 0.75, "space": "pixels"}))
+    (evaluations / "neighbours.json").write_text(json.dumps({"authenticity": 0.75, "sheet": "/home/alice/x.png"}))
     Image.new("RGB", (64, 32)).save(run / "neighbours.png")
     page = Page(write_report(run))
     assert "0.25 ± 0.01" in page.text
@@ -194,6 +194,7 @@ def test_evaluations_and_neighbours_are_shown(run: Path) -> None:
     assert "deviates from the protocol: fewer samples" in page.text
     assert "Nearest real images" in page.text
     assert "authenticity0.75" in page.text
+    assert "/home/alice" not in page.text
 
 
 def test_the_numbers_of_a_record_are_not_taken_for_metrics() -> None:

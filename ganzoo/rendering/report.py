@@ -55,6 +55,15 @@ _MAX_PNG_BYTES = 100_000
 _MAX_MARKED = 20
 """Longer series are drawn without a dot at each point."""
 _FOLDER = Path(__file__).parent
+_NEIGHBOUR_FACTS = {
+    "authenticity": "authenticity",
+    "authenticity_of_real": "authenticity of real images",
+    "is_copying": "copies real images",
+    "features": "compared by",
+    "num": "samples",
+    "num_real": "real images",
+}
+"""What is shown of neighbours.json, which also names files of this machine."""
 _ARROWS = {"lower": ("↓", "lower is better"), "higher": ("↑", "higher is better")}
 _FLAGS = {"steps", "device", "engine", "precision", "threads", "eval_every"}
 """Settings that have a flag of `ganzoo train`."""
@@ -391,11 +400,7 @@ def _neighbours(run: Path) -> str:
     rows: list[tuple[object, object]] = []
     try:
         document = read_json(run / "evaluations" / NEIGHBOURS_NAME)
-        rows = [
-            (name.replace("_", " "), value)
-            for name, value in document.items()
-            if isinstance(value, bool | int | float | str) and not name.endswith("sha256")
-        ]
+        rows = [(label, document[key]) for key, label in _NEIGHBOUR_FACTS.items() if key in document]
     except (OSError, *_UNREADABLE):
         pass  # the picture alone
     return f'<div class="sheets wide">{picture}</div><dl class="facts">{_rows(rows)}</dl>'
@@ -430,18 +435,18 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _changes(recipe: str, settings: Mapping[str, Any]) -> list[tuple[str, Any]] | None:
-    """Return the settings in which a run differs from its recipe, as dotted keys; None for a recipe not installed here.
+    """Return the settings in which a run differs from its recipe, as dotted keys; None if that cannot be told here.
 
     `--set key=value` of each makes the settings of the run out of those of the recipe.
     """
-    from ganzoo.config import TrainingSettings
+    from ganzoo.config import TrainingSettings, settings_from_json
     from ganzoo.registry import recipes
 
     try:
         installed = TrainingSettings(recipe=recipes.get(recipe), seed=0).to_json()
-    except GanzooError:
+        after = settings_from_json(settings, "run.json").to_json()
+    except GanzooError:  # a recipe or a plugin that is not installed, or settings of another version
         return None
-    after = {**settings, "recipe": dict(settings["recipe"])}
     for name in ("name", "summary", "source", "notes", "api_version"):
         for document in (installed, after):
             document["recipe"].pop(name, None)
@@ -488,7 +493,7 @@ def _repetition(document: Mapping[str, Any], changed: Sequence[tuple[str, Any]] 
     command = repeating_command(document, changed or ())
     note = "On a CPU, the same versions give the same weights, bit for bit."
     if changed is None:
-        note = "The recipe is not installed where this report was written, so changed settings may be missing."
+        note = "The recipe is not installed where this report was written, so settings that differ from it are missing."
     if document.get("data_dir"):
         note += " The data came from a folder; put in where yours is."
     return (

@@ -28,7 +28,8 @@ def _begin(example: Example, folder: Path, step: int = 0) -> Logger:
     if spec.module is not None and find_spec(spec.module) is None:
         raise CheckSkippedError(f"{spec.module} is not installed: {spec.install}")
     inputs = (torch.zeros(2, 4),)
-    nets = {"generator": (nn.Linear(4, 6), inputs), "discriminator": (nn.Linear(4, 1), inputs)}
+    with torch.random.fork_rng(devices=[]):
+        nets = {"generator": (nn.Linear(4, 6), inputs), "discriminator": (nn.Linear(4, 1), inputs)}
     run = LoggedRun(
         path=folder,
         id="0123456789abcdef",

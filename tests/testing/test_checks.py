@@ -26,6 +26,9 @@ from ganzoo.specs import (
     Extractor,
     ExtractorSpec,
     LatentSpec,
+    LoggedRun,
+    Logger,
+    LoggerSpec,
     LossSpec,
     MetricSpec,
     OptimizerSpec,
@@ -39,6 +42,7 @@ from ganzoo.testing import architectures as of_nets
 from ganzoo.testing import augmentations as of_augmentations
 from ganzoo.testing import datasets as of_data
 from ganzoo.testing import evaluation as of_numbers
+from ganzoo.testing import loggers as of_loggers
 from ganzoo.testing import losses as of_losses
 from ganzoo.testing import optimizers as of_optimizers
 from ganzoo.testing import recipes as of_recipes
@@ -448,6 +452,53 @@ broken(
 )
 
 
+# --- loggers ---
+
+
+def logger(begin: Callable[[LoggedRun], Any], **fields: Any) -> Example:
+    return Example(LoggerSpec(name="own", summary="s", begin=begin, **fields))
+
+
+def taking_everything(run: LoggedRun) -> Logger:
+    (run.path / "own.txt").write_text(run.id)
+    run.networks()["generator"][0].train()
+    return Logger(
+        record=lambda numbers: None,
+        picture=lambda step, path: None,
+        evaluation=lambda step, protocol, metrics: None,
+        end=lambda status: None,
+    )
+
+
+def drawing(run: LoggedRun) -> Logger:
+    torch.rand(2)
+    return Logger(record=lambda numbers: None)
+
+
+def unique(run: LoggedRun) -> Logger:
+    (run.path / "own").mkdir()
+    return Logger(record=lambda numbers: None)
+
+
+PASSING += [logger(taking_everything), logger(lambda run: Logger(record=lambda numbers: None))]
+broken(of_loggers.it_logs_a_training, logger(lambda run: print), "builtin_function_or_method, not a Logger")
+broken(
+    of_loggers.it_logs_a_training, logger(lambda run: Logger(record=lambda numbers: numbers["fid"])), "record raised"
+)
+broken(
+    of_loggers.it_logs_a_training,
+    logger(lambda run: Logger(record=lambda numbers: numbers.pop("step"))),
+    "changes the numbers",
+)
+broken(
+    of_loggers.it_logs_a_training,
+    logger(lambda run: Logger(record=lambda numbers: None, picture=lambda step, path: path.unlink())),
+    "takes the file away",
+)
+broken(of_loggers.it_goes_on_with_a_run, logger(unique), "File exists")
+broken(of_loggers.it_leaves_random_numbers_alone, logger(drawing), "torch's random numbers", "fork_rng")
+
+
 class Descent(nn.Module):
     """Gradient descent with a running mean of the gradient."""
 
@@ -697,6 +748,13 @@ def test_a_check_fails_on_what_is_broken_in_its_way(check: Check, example: Examp
         assert word in str(caught.value)
     assert caught.value.what.endswith((".", "…"))
     assert caught.value.change
+
+
+def test_a_logger_whose_module_is_missing_is_skipped() -> None:
+    with pytest.raises(CheckSkippedError, match="no_such_module is not installed: pip install it"):
+        run_check(
+            of_loggers.it_logs_a_training, logger(taking_everything, module="no_such_module", install="pip install it")
+        )
 
 
 @pytest.mark.parametrize("example", PASSING, ids=lambda example: example.kind)

@@ -178,7 +178,7 @@ def show(
     except OSError as error:
         raise GanzooError(f"cannot write {target}: {error.strerror}.", hint=hint_for(error)) from error
     if json:
-        facts = {"dataset": spec.name, "split": chosen, "num": len(samples), "labels": labels}
+        facts = {"dataset": spec.name, "split": chosen, "num": len(samples), "labels": labels or []}
         out.json({"path": str(target), **facts})
     else:
         out.line(target)

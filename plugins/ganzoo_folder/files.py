@@ -281,6 +281,7 @@ def read_bytes(root: str, kind: Kind, time: int, file: File) -> bytes:
 
     An archive stays open until `close_archive`. Raises ValueError with the reason if it cannot be read.
     """
+    content: bytes
     try:
         if kind == "folder":
             return _read_file(root, file)

@@ -38,7 +38,7 @@ _JOINERS = "\u200c\u200d"
 
 def printable(name: str) -> str:
     """Return a name without control characters and undecodable bytes, composed (NFC) as most systems write it."""
-    composed = unicodedata.normalize("NFC", name)
     return "".join(
-        char if char.isprintable() or char in _JOINERS else char.encode("unicode_escape").decode() for char in composed
+        char if char.isprintable() or char in _JOINERS else char.encode("unicode_escape").decode()
+        for char in unicodedata.normalize("NFC", name)
     )

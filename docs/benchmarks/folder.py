@@ -4,9 +4,9 @@
 
 The first part writes photographs of 12 megapixels and packs them at 64 pixels with one process, beside the loop that
 tutorials write: torchvision's ImageFolder with Resize and CenterCrop. The second writes `files` small pictures, and
-among them what real folders have: truncated, empty and huge files (40,000 × 40,000 pixels), text called .jpg, links that
-loop, names in every script, a picture that changes while it is packed. Prints images per second of processor time, the
-largest resident memory of all processes together, and how many files were skipped, and why.
+among them what real folders have: truncated, empty and huge files (40,000 × 40,000 pixels), text called .jpg, links
+that loop, names in every script, a picture that changes while it is packed. Prints images per second of processor time,
+the largest resident memory of all processes together, and how many files were skipped, and why.
 """
 
 from __future__ import annotations
@@ -95,11 +95,11 @@ def write_hell(root: Path, num: int) -> None:
 
 
 def resident(process: int) -> int:
-    """Return the resident bytes of a process and its children, without what they share counted twice (PSS)."""
+    """Return the resident bytes of a process and its children. Libraries that they share are counted for each."""
     total = 0
     try:
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith("Rss:"):
                 total += int(line.split()[1]) * 1024
         for task in Path(f"/proc/{process}/task").iterdir():
             for child in (task / "children").read_text().split():

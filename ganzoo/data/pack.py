@@ -196,10 +196,10 @@ def write_record(
 def fingerprints(spec: DatasetSpec, sources: Sequence[Path]) -> list[dict[str, Any]]:
     """Return path, size and modification time of each file. Raises DatasetError.
 
-    In a user's own folder, a file may be removed while it is packed. Its size is -1 then, which no file has, so that the
-    copy is out of date from the start.
+    In a user's own folder, a file may be removed while it is packed. Its size is -1 then, which no file has, so that
+    the copy is out of date from the start.
     """
-    gone = FileNotFoundError if "varies" in spec.splits.values() else ()
+    gone: tuple[type[OSError], ...] = (FileNotFoundError,) if "varies" in spec.splits.values() else ()
     found = []
     with read_errors(spec):
         for path in sources:

@@ -115,8 +115,10 @@ def looks(recipe: Recipe) -> str:
 
 def data(dataset: ConfiguredDataset) -> str:
     """Say what the samples are and where they come from."""
-    sizes = {None: "unlimited", "varies": "as many as you have"}
-    splits = ", ".join(f"{name} {sizes.get(num) or f'{num:,}'}" for name, num in dataset.splits.items())
+    numbers = {None: "unlimited", "varies": "as many as you have"}
+    splits = ", ".join(
+        f"{name} {f'{num:,}' if isinstance(num, int) else numbers[num]}" for name, num in dataset.splits.items()
+    )
     shape = " × ".join(map(str, dataset.sample.shape))
     classes = dataset.sample.classes
     lines = [

@@ -178,8 +178,8 @@ def show(
     except OSError as error:
         raise GanzooError(f"cannot write {target}: {error.strerror}.", hint=hint_for(error)) from error
     if json:
-        named = {} if labels is None else {"labels": labels}
-        out.json({"path": str(target), "dataset": spec.name, "split": chosen, "num": len(samples), **named})
+        facts = {"dataset": spec.name, "split": chosen, "num": len(samples), "labels": labels or []}
+        out.json({"path": str(target), **facts})
     else:
         out.line(target)
 
@@ -204,8 +204,7 @@ def _shown(
         raise UsageError(f"{name} is a path already.", hint="Leave --data-dir out.")
     spec, given = datasets.get("folder"), dict(assignments_layer(assignments or ()).values)
     assert spec.suggest is not None
-    size = given.get("size")
-    found = spec.suggest(path, size if isinstance(size, int) else None, classes)
+    found = spec.suggest(path, None, classes)
     prefix = "dataset_config."
     chosen = {key.removeprefix(prefix): value for key, value in found.settings.items() if key.startswith(prefix)}
     return configured(spec, {**chosen, **given}, "--set"), path, found.notes

@@ -194,16 +194,21 @@ def write_record(
 
 
 def fingerprints(spec: DatasetSpec, sources: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return path, size and modification time of each file; -1 for one that is gone by now. Raises DatasetError."""
+    """Return path, size and modification time of each file. Raises DatasetError.
+
+    In a user's own folder, a file may be removed while it is packed. Its size is -1 then, which no file has, so that
+    the copy is out of date from the start.
+    """
+    gone: tuple[type[OSError], ...] = (FileNotFoundError,) if "varies" in spec.splits.values() else ()
+    found = []
     with read_errors(spec):
-        return [{"path": str(path.resolve()), **_stat_of_source(path)} for path in sources]
-
-
-def _stat_of_source(path: Path) -> dict[str, int]:
-    try:
-        return stat_of(path)
-    except FileNotFoundError:  # removed from a folder since it was listed; then the copy is out of date from the start
-        return {"size": -1, "mtime_ns": -1}
+        for path in sources:
+            try:
+                status = stat_of(path)
+            except gone:
+                status = {"size": -1, "mtime_ns": -1}
+            found.append({"path": str(path.resolve()), **status})
+    return found
 
 
 def digest_of_pack(folder: Path, names: Sequence[str], settings: Mapping[str, Any]) -> str:

@@ -143,6 +143,9 @@ def _write_streamed(
     _check_space(folder, spec, (data.num - journal.items) * size)
 
     step = max(1, min(data.piece or PIECE, PIECE, PIECE_BYTES // size))
+    workers = (
+        min(workers, -(-(data.num - journal.items) // step)) or 1
+    )  # for one piece, starting processes takes longer
     pieces = ((start, min(start + step, data.num)) for start in range(journal.items, data.num, step))
     # closing() ends the worker processes now, not at garbage collection.
     with _Files(folder, journal) as files, closing(_read(spec, data, pieces, workers)) as results:

@@ -7,7 +7,7 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ganzoo_folder.config import FolderConfig
 
@@ -48,7 +48,7 @@ def decode(content: bytes, config: FolderConfig) -> NDArray[np.uint8]:
             image = _square(_reduced(image, 3 * config.size), config)
     except UnusableError:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UnusableError("not a picture") from error
     except Image.DecompressionBombError as error:
         raise UnusableError("too large (more than 178 million pixels)") from error
@@ -74,7 +74,7 @@ def _loaded(content: bytes, config: FolderConfig) -> Image.Image:
     # Twice the size that is needed: what libjpeg scales down is averaged over blocks, and the rest is then filtered.
     shorter = min(width, height)
     image.draft(
-        "L" if config.grey else None,  # type: ignore[arg-type]  # None keeps the colours
+        "L" if config.grey else None,  # None keeps the colours
         (2 * config.size * width // shorter, 2 * config.size * height // shorter),
     )
     image.load()

@@ -77,7 +77,7 @@ def list_files(root: Path) -> Listing:
         if zipfile.is_zipfile(root):
             return _list_archive(root, "zip", _zip_members(root))
         if suffix(root.name) in PICTURES:
-            raise DatasetError(f"{root} is a single file.", hint="Name the folder that it is in.")
+            raise DatasetError(f"{root} is a single file.", hint=f"Name its folder: {root.parent}")
         return _list_archive(root, "tar", _tar_members(root))
     except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, ValueError, MemoryError) as error:
         reason = shortened(error, 100).rstrip(".") or type(error).__name__
@@ -135,7 +135,7 @@ def _list_folder(root: Path) -> Listing:
                     if is_hidden(entry.name):
                         continue
                     inner = f"{name}/{entry.name}" if name else entry.name
-                    if entry.is_dir():
+                    if _is_folder(entry):
                         (links if entry.is_symlink() else waiting).append(inner)
                     else:
                         _take(entry, inner, files, others)
@@ -158,6 +158,13 @@ def _listing(
 
 def _is_csv(file: File) -> bool:
     return file.name.rpartition("/")[2].lower() == CSV_NAME
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _take(entry: os.DirEntry[str], name: str, files: list[File], others: list[File]) -> None:
@@ -247,8 +254,8 @@ class _BoundedReads:
 
 
 _kept: dict[tuple[str, int], zipfile.ZipFile | IO[bytes]] = {}
-"""The archive that was read last, by path and time. It stays open: the list of a zip's members takes long to read, and a
-compressed tar can only be read on from where it is, or from its beginning."""
+"""The archive that was read last, by path and time. It stays open: the list of a zip's members takes long to read, and
+a compressed tar can only be read on from where it is, or from its beginning."""
 
 
 def _archive(root: str, kind: Kind, time: int) -> Any:
@@ -274,6 +281,7 @@ def read_bytes(root: str, kind: Kind, time: int, file: File) -> bytes:
 
     An archive stays open until `close_archive`. Raises ValueError with the reason if it cannot be read.
     """
+    content: bytes
     try:
         if kind == "folder":
             return _read_file(root, file)

@@ -32,7 +32,13 @@ def suffix(name: str) -> str:
     return f".{end.lower()}" if dot else ""
 
 
+_JOINERS = "\u200c\u200d"
+"""Part of words in Persian and Indian scripts, and of emoji."""
+
+
 def printable(name: str) -> str:
     """Return a name without control characters and undecodable bytes, composed (NFC) as most systems write it."""
-    composed = unicodedata.normalize("NFC", name)
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in composed)
+    return "".join(
+        char if char.isprintable() or char in _JOINERS else char.encode("unicode_escape").decode()
+        for char in unicodedata.normalize("NFC", name)
+    )

@@ -20,9 +20,6 @@ from ganzoo_folder.files import HOW_TO_NAME, File, Kind, Listing, close_archive,
 from ganzoo_folder.labels import labels_of
 from ganzoo_folder.names import ARCHIVES, printable, suffix
 
-HEAD = 1 << 16
-"""Bytes of two files that are compared before all of them are."""
-
 _log = logging.getLogger("ganzoo")
 
 Item = tuple[str, int, int, str, int]
@@ -43,13 +40,13 @@ def load(root: Path, split: str, download: bool, config: FolderConfig) -> Stream
         close_archive()
     usable = [size for _, size, _, problem, _ in items if not problem]
     # Large photographs take long to decode; small pieces keep all processes busy, and the bar moving.
-    largest = 64 if sum(usable) > len(usable) * 500_000 else 512
+    smallest, largest = (16, 64) if sum(usable) > len(usable) * 500_000 else (64, 512)
     return StreamedData(
         num=len(items),
         read=partial(read, _packed(listing, items), config),
         sources=listing.sources,
         samples_per_item=2 if config.mirror else 1,
-        piece=min(largest, max(16, len(items) // 32)),
+        piece=min(largest, max(smallest, len(items) // 32)),
     )
 
 
@@ -96,8 +93,10 @@ def _labelled(listing: Listing, classes: Sequence[str]) -> list[Item]:
 def _report_copies(listing: Listing) -> None:
     """Log how many files have the same bytes as another one. They are kept: the user may mean them."""
     by_size: dict[int, list[File]] = {}
+    num = 0
     for file in listing.files:
         if not file.problem:
+            num += 1
             by_size.setdefault(file.size, []).append(file)
     candidates = [file for group in by_size.values() if len(group) > 1 for file in group]
     first: dict[bytes, str] = {}
@@ -112,7 +111,7 @@ def _report_copies(listing: Listing) -> None:
             copies, pair = copies + 1, (printable(file.name), printable(original))
     if copies:
         _log.warning(
-            f"{copies:,} of {len(listing.files):,} pictures have the same bytes as another one, such as {pair[0]} and "
+            f"{copies:,} of {num:,} pictures have the same bytes as another one, such as {pair[0]} and "
             f"{pair[1]}. They are kept."
         )
 

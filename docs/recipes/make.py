@@ -148,7 +148,10 @@ def nets(recipe: Recipe, dataset: ConfiguredDataset, architecture: ArchitectureS
 
 
 def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
-    """Return a table with a row for each layer that has a matrix or kernel, including the layers that follow it."""
+    """Return a table with a row for each layer that has a matrix or kernel, including the layers that follow it.
+
+    Layers that are no part of the forward pass, such as decoders that only a regularizer uses, have one row together.
+    """
     rows: list[tuple[list[str], Tensor, int]] = []
 
     def record(layer: nn.Module, _: Any, output: object) -> None:
@@ -165,10 +168,11 @@ def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
             module.register_forward_hook(record)
     labels = [] if config.sample.classes is None else [torch.zeros(2, dtype=torch.int64, device="meta")]
     net(inputs, *labels)
-    return table(
-        ["layer", "output", "parameters"],
-        [(", ".join(names), " × ".join(map(str, output.shape[1:])), f"{count:,}") for names, output, count in rows],
-    )
+    cells = [(", ".join(names), " × ".join(map(str, output.shape[1:])), f"{count:,}") for names, output, count in rows]
+    rest = num_parameters(net) - sum(count for _, _, count in rows)
+    if rest:
+        cells.append(("what only a regularizer uses", "", f"{rest:,}"))
+    return table(["layer", "output", "parameters"], cells)
 
 
 def described(layer: nn.Module) -> str:
@@ -195,7 +199,7 @@ def updates(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     added = []
     for name, value in recipe.regularizers.items():
         spec, regularization = regularizers.get(name), as_regularization(value)
-        lazily = f" in each {regularization.every}th step" if regularization.every > 1 else ""
+        lazily = f" once in {regularization.every} steps" if regularization.every > 1 else ""
         added.append(
             f"Added to the loss of {spec.of[0].upper()}{lazily}, with weight {number(regularization.weight)}: "
             + linked(sentence(f"{spec.summary} ({spec.paper})"))

@@ -279,8 +279,9 @@ def length(recipe: Recipe, dataset: ConfiguredDataset) -> str:
 def training(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     """Return the commands, and the files they need."""
     name, folder = recipe.name, f"runs/{recipe.name}"
+    files = " --data-dir photos" if dataset.splits["train"] == "varies" else ""
     commands = [
-        (f"ganzoo train {name} --seed 0 --out {folder}", ""),
+        (f"ganzoo train {name}{files} --seed 0 --out {folder}", ""),
         (f"ganzoo resume {folder}", "after an interruption, bit for bit"),
         (f"ganzoo sample {folder} --num 64 --seed 0 --out samples.png", ""),
     ]
@@ -302,6 +303,11 @@ def expected_files(dataset: ConfiguredDataset) -> str:
     """Say where the training data comes from, using the dataset's own error about missing files."""
     if dataset.splits["train"] is None:
         return "The samples are drawn on the fly, so there is nothing to download."
+    if dataset.splits["train"] == "varies":
+        return (
+            "`photos` is a folder of images, or a .zip or .tar of them. `ganzoo train photos/` chooses the recipe and "
+            "its widths by their number and size."
+        )
     with tempfile.TemporaryDirectory() as empty:
         try:
             dataset.load(Path(empty), "train", False)

@@ -115,6 +115,7 @@ def test_the_baseline_computes_the_same_step_for_every_recipe(recipe: str) -> No
         {"optimizers.generator.weight_decay": 0.1, "discriminator_loss": "mean", "label_smoothing": 0.1},
         {"update_order": "generator_first", "share_fakes": True, "ema_decay": None},
         {"update_order": "discriminator_first", "share_fakes": True},
+        {"share_fakes": True, "update_order": "discriminator_first", "augment": ["cutout"], "regularizers.r1": 1.0},
         {"drop_last": False, "batch_size": 100},
         {"optimizers.generator.kind": "rmsprop", "regularizers.r1": {"weight": 1.0, "every": 2}},
         {"optimizers.discriminator.kind": "adamw", "optimizers.discriminator.clip_norm": 0.1},

@@ -150,7 +150,10 @@ def nets(recipe: Recipe, dataset: ConfiguredDataset, architecture: ArchitectureS
 
 
 def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
-    """Return a table with a row for each layer that has a matrix or kernel, including the layers that follow it."""
+    """Return a table with a row for each layer that has a matrix or kernel, including the layers that follow it.
+
+    Layers that are no part of the forward pass, such as decoders that only a regularizer uses, have one row together.
+    """
     rows: list[tuple[list[str], Tensor, int]] = []
 
     def record(layer: nn.Module, _: Any, output: object) -> None:
@@ -167,10 +170,11 @@ def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
             module.register_forward_hook(record)
     labels = [] if config.sample.classes is None else [torch.zeros(2, dtype=torch.int64, device="meta")]
     net(inputs, *labels)
-    return table(
-        ["layer", "output", "parameters"],
-        [(", ".join(names), " × ".join(map(str, output.shape[1:])), f"{count:,}") for names, output, count in rows],
-    )
+    cells = [(", ".join(names), " × ".join(map(str, output.shape[1:])), f"{count:,}") for names, output, count in rows]
+    rest = num_parameters(net) - sum(count for _, _, count in rows)
+    if rest:
+        cells.append(("what only a regularizer uses", "", f"{rest:,}"))
+    return table(["layer", "output", "parameters"], cells)
 
 
 def described(layer: nn.Module) -> str:
@@ -197,7 +201,7 @@ def updates(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     added = []
     for name, value in recipe.regularizers.items():
         spec, regularization = regularizers.get(name), as_regularization(value)
-        lazily = f" in each {regularization.every}th step" if regularization.every > 1 else ""
+        lazily = f" once in {regularization.every} steps" if regularization.every > 1 else ""
         added.append(
             f"Added to the loss of {spec.of[0].upper()}{lazily}, with weight {number(regularization.weight)}: "
             + linked(sentence(f"{spec.summary} ({spec.paper})"))
@@ -277,8 +281,9 @@ def length(recipe: Recipe, dataset: ConfiguredDataset) -> str:
 def training(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     """Return the commands, and the files they need."""
     name, folder = recipe.name, f"runs/{recipe.name}"
+    files = " --data-dir photos" if dataset.splits["train"] == "varies" else ""
     commands = [
-        (f"ganzoo train {name} --seed 0 --out {folder}", ""),
+        (f"ganzoo train {name}{files} --seed 0 --out {folder}", ""),
         (f"ganzoo resume {folder}", "after an interruption, bit for bit"),
         (f"ganzoo sample {folder} --num 64 --seed 0 --out samples.png", ""),
     ]
@@ -300,6 +305,11 @@ def expected_files(dataset: ConfiguredDataset) -> str:
     """Say where the training data comes from, using the dataset's own error about missing files."""
     if dataset.splits["train"] is None:
         return "The samples are drawn on the fly, so there is nothing to download."
+    if dataset.splits["train"] == "varies":
+        return (
+            "`photos` is a folder of images, or a .zip or .tar of them. `ganzoo train photos/` chooses the recipe and "
+            "its widths by their number and size."
+        )
     with tempfile.TemporaryDirectory() as empty:
         try:
             dataset.load(Path(empty), "train", False)

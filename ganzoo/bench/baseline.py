@@ -91,11 +91,13 @@ class Baseline:
         labels = None if paired is None else paired[1]
         if paired is None and self.text is not None:  # fakes get random labels, but the texts of real samples
             labels = batches[-1][1]
+        # In the order of our step: numbers of the first update, then those that the fakes are made of.
+        drawn = self._discriminator_numbers(size) if recipe.share_fakes and not generator_first else None
         shared_fakes = self._generate(size, labels) if recipe.share_fakes else None
         if generator_first:
             loss_g = self._update_generator(size, paired, labels, shared_fakes)
         for batch in batches:
-            loss_d = self._update_discriminator(batch, shared_fakes)
+            loss_d = self._update_discriminator(batch, shared_fakes, drawn)
         if not generator_first:
             loss_g = self._update_generator(size, paired, labels, shared_fakes)
         for scheduler in self.schedulers:
@@ -109,7 +111,9 @@ class Baseline:
         self.num_steps += 1
         return loss_d, loss_g
 
-    def _update_discriminator(self, batch: Samples, shared_fakes: Samples | None) -> float:
+    def _update_discriminator(
+        self, batch: Samples, shared_fakes: Samples | None, drawn: tuple[Tensor | None, Tensor | None] | None
+    ) -> float:
         """Real up, fake down, on shared fakes or fresh ones with the labels of the real samples."""
         recipe, net = self.recipe, self.discriminator
         real, real_labels = batch
@@ -119,9 +123,7 @@ class Baseline:
         else:
             # Detached: the generator's update still needs their graph, which a backward pass through it would free.
             fake, fake_labels = shared_fakes[0].detach(), shared_fakes[1]
-        due = any(self.num_steps % regularization.every == 0 for _, regularization in self.regularizers)
-        epsilon = self._uniform(len(real)) if due else None
-        numbers = self._augmentation_numbers(len(real))
+        epsilon, numbers = drawn or self._discriminator_numbers(len(real))
         real, fake = self._augmented(real, numbers, 0), self._augmented(fake, numbers, 1)
         assert isinstance(recipe.label_smoothing, float)
         loss = self.loss.discriminator(net(real, *real_labels), net(fake, *fake_labels), recipe.label_smoothing)
@@ -180,6 +182,11 @@ class Baseline:
         if not (self.num_classes or self.text) or labels is None:
             return samples.to(self.device), ()
         return samples.to(self.device), (labels.to(self.device),)
+
+    def _discriminator_numbers(self, size: int) -> tuple[Tensor | None, Tensor | None]:
+        """Draw what regularizers, where one is due, and augmentations take in an update of the discriminator."""
+        due = any(self.num_steps % regularization.every == 0 for _, regularization in self.regularizers)
+        return self._uniform(size) if due else None, self._augmentation_numbers(size)
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, **self._random)

@@ -38,8 +38,8 @@ FASTGAN = ArchitectureSpec(
 
 RECONSTRUCTION = RegularizerSpec(
     name="reconstruction",
-    summary="|x - decoded D-features(x)| of real images and of a random quarter of them, over a Laplacian pyramid: the "
-    "discriminator's features must describe the whole image",
+    summary="|x - decode(features of D at x)|, of real images and a random quarter of each, over a Laplacian pyramid: "
+    "what the discriminator looks at must describe the whole image",
     paper="Liu et al. 2021, arXiv:2101.04775, equation 4, with the distance of Bojanowski et al. 2018, "
     "arXiv:1707.05776, section 2.2, in place of a perceptual one",
     compute=deferred("ganzoo_fastgan.reconstruction:reconstruction"),

@@ -33,7 +33,7 @@ FOLDER_DCGAN = Recipe(
         "The nets are those of the paper with a quarter of its channels, so that two CPU cores train them in hours. "
         "Each doubling of height and width halves the channels. The discriminator sees augmented images, real and "
         "generated, because a folder rarely has the hundreds of thousands of images of the paper (--set augment=[] for "
-        "a large one). Another size needs other widths, which `ganzoo train FOLDER --size N` chooses."
+        "a large one). Another size needs other widths, which ganzoo train chooses for a folder."
     ),
 )
 
@@ -61,7 +61,7 @@ FOLDER_FASTGAN = Recipe(
     notes=(
         "Latents, optimizers, batches of 8, shared fakes, augmentation and EMA are those of the official code. Up to "
         "128 × 128 pixels the nets are narrower than published, so that two CPU cores train them in hours; above, "
-        "`ganzoo train FOLDER --size N` takes the published widths. What differs: (1) The reconstruction is compared "
+        "ganzoo train takes the published widths for a folder. What differs: (1) The reconstruction is compared "
         "with the image over a Laplacian pyramid, where the paper uses a perceptual loss: its VGG would be a download "
         "of half a gigabyte, and would take more time than both nets together. It is computed in every second step, "
         "with twice the weight. (2) The discriminator has one logit for an image, the mean over its map of 5 × 5, so "

@@ -59,7 +59,7 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Collection[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        close = difflib.get_close_matches(name[:200], self.known, n=1)
+        close = difflib.get_close_matches(name[:200].lower(), self.known, n=1)  # names are lower case
         message = f"no {kind} named {shortened(name)!r}." + (f" Did you mean {close[0]!r}?" if close else "")
         super().__init__(message, hint=f"Installed: {', '.join(self.known) or 'none'}.")
 

@@ -14,14 +14,20 @@ from ganzoo.cli import (
     animate,
     bench,
     cache,
+    completion,
     data,
+    demo,
+    doctor,
     evaluate,
+    export,
     importing,
     listing,
     neighbours,
     plugins,
+    project,
     pull,
     push,
+    report,
     resume,
     rm,
     sample,
@@ -30,6 +36,7 @@ from ganzoo.cli import (
     verify,
     zoo,
 )
+from ganzoo.cli.group import DATA, SHARING, TRAINING, WEIGHTS, MainGroup
 from ganzoo.cli.output import named_stdout, out
 from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError, hint_for
@@ -38,33 +45,39 @@ from ganzoo.version import __version__
 
 app = typer.Typer(
     name="ganzoo",
+    cls=MainGroup,
+    add_completion=False,  # `ganzoo completion`, which is faster
     help="Train, evaluate, sample and share generative adversarial networks.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help, as long as its text, which needs no import of rich
 )
 
-WEIGHTS, TRAINING, DATA = "Weights", "Training", "Data and plugins"
-
 app.command("list", rich_help_panel=WEIGHTS)(listing.list_)
-app.command("ls", hidden=True)(listing.list_)
 app.command("show", rich_help_panel=WEIGHTS)(show.show)
-app.command("pull", rich_help_panel=WEIGHTS)(pull.pull)
+app.command("pull", rich_help_panel=SHARING)(pull.pull)
 app.command("sample", rich_help_panel=WEIGHTS)(sample.sample)
+app.command("project", rich_help_panel=WEIGHTS)(project.project)
 app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
 app.command("neighbours", rich_help_panel=WEIGHTS)(neighbours.neighbours)
-app.command("verify", rich_help_panel=WEIGHTS)(verify.verify)
-app.command("rm", rich_help_panel=WEIGHTS)(rm.rm)
-app.command("push", rich_help_panel=WEIGHTS)(push.push)
-app.command("import", rich_help_panel=WEIGHTS)(importing.import_)
+app.command("demo", rich_help_panel=WEIGHTS)(demo.demo)
+app.command("export", rich_help_panel=SHARING)(export.export)
+app.command("verify", rich_help_panel=SHARING)(verify.verify)
+app.command("rm", rich_help_panel=SHARING)(rm.rm)
+app.command("push", rich_help_panel=SHARING)(push.push)
+app.command("import", rich_help_panel=SHARING)(importing.import_)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("resume", rich_help_panel=TRAINING)(resume.resume)
 app.command("animate", rich_help_panel=TRAINING)(animate.animate)
-app.command("bench", rich_help_panel=TRAINING)(bench.bench)
+app.command("report", rich_help_panel=TRAINING)(report.report)
+app.command("bench", rich_help_panel=DATA)(bench.bench)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.add_typer(cache.app, name="cache", rich_help_panel=DATA)
 app.command("protocols", rich_help_panel=DATA)(evaluate.protocols)
 app.add_typer(plugins.app, name="plugins", rich_help_panel=DATA)
+app.command("doctor", rich_help_panel=DATA)(doctor.doctor)
+app.command("env", rich_help_panel=DATA)(doctor.env)
+app.command("completion", rich_help_panel=DATA)(completion.completion)
 app.add_typer(zoo.app, name="zoo", hidden=True)
 
 
@@ -91,8 +104,8 @@ def ganzoo(
 ) -> None:
     out.silent = not is_main_process()
     out.quiet = quiet or out.silent
-    if context.invoked_subcommand is None:
-        out.line(context.get_help())
+    if context.invoked_subcommand is None and not out.silent:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
@@ -105,7 +118,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a console without "×" in its encoding shows "?"
     try:
         try:
-            app(_quiet_first(sys.argv[1:]))
+            app(_rearranged(sys.argv[1:]))
         finally:
             _flush_stdout()
     except Exception as error:
@@ -135,10 +148,16 @@ def _flush_stdout() -> None:
             raise
 
 
-def _quiet_first(arguments: list[str]) -> list[str]:
-    """Accept -q at any position, although it is an option of the program and not of its commands."""
+def _rearranged(arguments: list[str]) -> list[str]:
+    """Accept -q at any position, although it is an option of the program, and `help COMMAND` and `version`."""
     quiet = [argument for argument in arguments if argument in ("-q", "--quiet")]
-    return quiet[:1] + [argument for argument in arguments if argument not in quiet]
+    others = [argument for argument in arguments if argument not in quiet]
+    match others:
+        case ["version"]:
+            others = ["--version"]
+        case ["help", *path]:
+            others = [*path, "--help"]
+    return quiet[:1] + others
 
 
 def _report(error: Exception) -> int:

@@ -24,7 +24,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List the installed plugins, what they register, and which of them are broken."""
-    plugins = _plugins(check=check)
+    plugins = installed_plugins(check=check)
     if json:
         out.json({"plugins": [asdict(plugin) for plugin in plugins]})
         return
@@ -125,7 +125,7 @@ def new(
 
 
 @dataclass
-class _Registered:
+class Registered:
     """A name that a plugin registers."""
 
     kind: str
@@ -136,36 +136,36 @@ class _Registered:
 
 
 @dataclass
-class _Plugin:
+class Plugin:
     """An installed distribution that registers something."""
 
     name: str
     version: str
     status: str
     """ok, broken, or not checked."""
-    registers: list[_Registered] = field(default_factory=list)
+    registers: list[Registered] = field(default_factory=list)
 
 
-def _plugins(*, check: bool) -> list[_Plugin]:
+def installed_plugins(*, check: bool) -> list[Plugin]:
     """Return all plugins, sorted. Without `check` none is imported, and only wrong names are found."""
-    found: dict[Origin, dict[tuple[str, str], _Registered]] = defaultdict(dict)
+    found: dict[Origin, dict[tuple[str, str], Registered]] = defaultdict(dict)
     for registry in REGISTRIES:
         for name, origins in registry.origins().items():
             for owner in origins:
-                found[owner][registry.kind, name] = _Registered(registry.kind, name)
+                found[owner][registry.kind, name] = Registered(registry.kind, name)
         for problem in registry.problems():
             key = (problem.kind, problem.name)
-            found[problem.origin][key] = _Registered(*key, str(problem.error), problem.error.hint)
+            found[problem.origin][key] = Registered(*key, str(problem.error), problem.error.hint)
         if check:
             for name, (owner, *others) in registry.origins().items():
                 if not others:  # two owners are a problem already
                     try:
                         registry.get(name)
                     except PluginError as error:
-                        found[owner][registry.kind, name] = _Registered(registry.kind, name, str(error), error.hint)
+                        found[owner][registry.kind, name] = Registered(registry.kind, name, str(error), error.hint)
     for point in registrations(WEIGHTS_GROUP):
         package = shortened(point.value, 60)
-        weights = found[origin(point)]["weights", package] = _Registered("weights", package)
+        weights = found[origin(point)]["weights", package] = Registered("weights", package)
         if check:
             from ganzoo.weights.manifest import read_registered
 
@@ -175,5 +175,5 @@ def _plugins(*, check: bool) -> list[_Plugin]:
     for owner, registers in sorted(found.items(), key=lambda item: str(item[0])):
         broken = any(one.problem for one in registers.values())
         status = "broken" if broken else "ok" if check else "not checked"
-        plugins.append(_Plugin(owner.distribution, owner.version, status, list(registers.values())))
+        plugins.append(Plugin(owner.distribution, owner.version, status, list(registers.values())))
     return plugins

@@ -12,6 +12,7 @@ import typer
 
 from ganzoo.cli.options import Json
 from ganzoo.cli.output import as_setting, flat, out
+from ganzoo.cli.overview import show_overview
 from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
 from ganzoo.registry import REGISTRIES, recipes
 from ganzoo.sources import location, resolve
@@ -25,12 +26,17 @@ if TYPE_CHECKING:
 
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `ganzoo list`, a run or hf:OWNER/NAME.")],
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Show everything: settings, files and their checksums.")
+    ] = False,
     layers: Annotated[bool, typer.Option("--layers", help="Show the layers of both networks of a recipe.")] = False,
     json: Json = False,
 ) -> None:
-    """Show the details of a model, recipe, dataset or run."""
+    """Show what a model, recipe, dataset or run is."""
     if layers:
         _show_layers(name, json=json)
+        return
+    if not json and not everything and show_overview(name):
         return
     sections = _sections(name)
     if json:

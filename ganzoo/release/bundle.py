@@ -17,6 +17,7 @@ from ganzoo.model import GAN
 from ganzoo.publishing.card import RECIPE_TEXTS
 from ganzoo.publishing.stability import warn_if_unstable
 from ganzoo.registry import recipes
+from ganzoo.release.preview import preview_png
 from ganzoo.requirements import Requirement, merged, requirements
 from ganzoo.sources import load
 from ganzoo.specs.registration import NAME
@@ -25,7 +26,7 @@ from ganzoo.system.shell import quoted
 from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.weights.building import num_parameters
-from ganzoo.weights.layout import CONFIG_NAME, DISCRIMINATOR_NAME, FILES, TRAINING_NAME
+from ganzoo.weights.layout import CONFIG_NAME, DISCRIMINATOR_NAME, FILES, PREVIEW_NAME, TRAINING_NAME
 from ganzoo.weights.manifest import WeightsEntry, WeightsFile, read_manifest, write_manifest
 from ganzoo.weights.nets import discriminator_from_bytes
 
@@ -78,6 +79,9 @@ def bundle(
     try:
         for name, content in contents.items():
             write_atomically(package / folder / name, content)
+        preview = preview_png(gan)
+        if preview is not None:
+            write_atomically(package / folder / PREVIEW_NAME, preview)
         # Last, so that a manifest never names files that are not there.
         write_manifest(manifest, [*_without_default(entries, entry.name), entry])
     except OSError as error:

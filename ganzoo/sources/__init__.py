@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.errors import BadReferenceError, UsageError, WeightsError
+from ganzoo.errors import BadReferenceError, MissingWeightsError, UnknownNameError, UsageError, WeightsError
+from ganzoo.registry import datasets, recipes
 from ganzoo.sources.kinds import EntrySource, FolderSource, HubSource, Source, StoredSource
 from ganzoo.version import __version__
 from ganzoo.weights.layout import NAMES, NEEDED_ROLES, SIGNATURE_NAME
@@ -18,10 +20,12 @@ from ganzoo.weights.store import Store
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from ganzoo.hub.client import Access
     from ganzoo.hub.download import RemoteFile
     from ganzoo.model import GAN
+    from ganzoo.weights.model_config import ModelConfig
 
 
 def resolve(reference: str | os.PathLike[str] | WeightsEntry, access: Access | None = None) -> Source:
@@ -46,8 +50,18 @@ def _find_entry(reference: ZooReference) -> WeightsEntry:
     try:
         entry = Zoo().find(reference)
     except UsageError as error:
-        if Path(reference.name).is_dir():
-            error.hint = f"For the folder of that name write ./{reference.name}"
+        name = reference.name
+        if Path(name).is_dir():
+            error.hint = f"For the folder of that name write ./{name}"
+        elif Path(name).is_file():
+            error.hint = "Weights are named by their folder: for this one write ./"
+        elif isinstance(error, UnknownNameError) and name in recipes.names():
+            error.args = (f"recipe {name!r} has no weights yet.",)
+            error.hint = f"Train it (ganzoo train {name}) and name the folder of the run."
+        elif isinstance(error, UnknownNameError) and name in datasets.names():
+            trained = ", ".join(sorted({entry.name for entry in Zoo().entries if entry.dataset == name})) or "none yet"
+            error.args = (f"{name!r} is a dataset, not weights.",)
+            error.hint = f"Weights that were trained on it: {trained}."
         raise
     from packaging.version import Version
 
@@ -86,7 +100,24 @@ def load(reference: str | os.PathLike[str], *, device: str | torch.device = "cpu
 
     target = find_device(device)
     config, weights = source.read("config"), source.read("generator")
-    return gan_from_bytes(config, weights, source.reference, source.entry).to(target)
+    discriminator = partial(_discriminator, source)
+    return gan_from_bytes(config, weights, source.reference, source.entry, discriminator).to(target)
+
+
+def _discriminator(source: Source, config: ModelConfig) -> nn.Module:
+    """Return the discriminator of weights. Raises MissingWeightsError if they have none, and what `load` raises."""
+    from ganzoo.weights.nets import discriminator_from_bytes
+
+    name = NAMES["discriminator"]
+    if source.folder is not None:
+        present = (source.folder / name).is_file()
+    else:
+        present = any(file.role == "discriminator" for file in source.files)
+    if not present:
+        raise MissingWeightsError(
+            f"{source.reference} has no discriminator.", hint="Load a run, or weights that were published with one."
+        )
+    return discriminator_from_bytes(config, source.read("discriminator"), f"{source.reference}/{name}")
 
 
 @dataclass(frozen=True)

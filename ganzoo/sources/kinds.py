@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.errors import ManifestError, MissingWeightsError, StoreError, WeightsFormatError
+from ganzoo.errors import BadReferenceError, ManifestError, MissingWeightsError, StoreError, WeightsFormatError
 from ganzoo.system.files import read_regular
 from ganzoo.system.shell import quoted
 from ganzoo.weights.layout import FILES, NAMES, NEEDED_ROLES
@@ -74,15 +74,20 @@ class FolderSource(Source):
             return (read_checked if path.suffix == ".safetensors" else read_regular)(path, limit)
         except FileNotFoundError:
             if not self.folder.exists():
-                raise MissingWeightsError(f"{self.folder} does not exist.", hint=_FOLDER_HINT) from None
+                hint = _FOLDER_HINT
+                with suppress(BadReferenceError):  # "you/my-gan" may be meant as a repository
+                    hint = f"For the repository on the Hub write {parse_hub_reference(str(self.folder))}"
+                raise MissingWeightsError(f"{self.folder} does not exist.", hint=hint) from None
             if (self.folder / "run.json").is_file():
                 problem, hint = "the run has no checkpoint yet", f"ganzoo resume {quoted(self.folder)}"
             else:
                 problem, hint = "it is not a weights folder", _FOLDER_HINT
             raise MissingWeightsError(f"{self.folder} has no {path.name}: {problem}.", hint=hint) from None
         except NotADirectoryError:
+            folder = self.folder.parent
+            run = folder.parent if (folder.parent / "run.json").is_file() else folder  # of RUN/checkpoints/step-….
             raise MissingWeightsError(
-                f"{self.folder} is a file, not a folder.", hint=f"Name its folder: {self.folder.parent}"
+                f"{self.folder} is a file, not a folder.", hint=f"Name its folder: {quoted(run)}"
             ) from None
         except OSError as error:
             raise MissingWeightsError(f"cannot read {path}: {error.strerror}.", hint=_FOLDER_HINT) from error

@@ -46,6 +46,8 @@ class Extractor:
     are float32 in their own range. A row depends on its own sample alone."""
     sha256: str
     """Digest of its weights, 64 hex digits. Numbers computed with other weights are not comparable."""
+    differentiable: bool = False
+    """Whether `outputs` also takes float32 images in [0, 255], and gradients of `values` reach them."""
     deviation: str | None = None
     """How its weights differ from those that its name stands for, which makes its numbers incomparable; else None."""
 

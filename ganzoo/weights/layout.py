@@ -11,6 +11,8 @@ TRAINING_NAME = "training.json"
 CARD_NAME = "README.md"
 SAMPLES_NAME = "samples.png"
 SIGNATURE_NAME = "model.sig"
+PREVIEW_NAME = "preview.png"
+"""A few samples beside bundled weights, for `ganzoo show`, which loads no torch. Not pinned, and so not in FILES."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,11 @@ MAX_LENGTH = 4096
 
 _HUB_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+_HUB_PAGE = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<repo>[^/@?#]+/[^/@?#]+)"
+    r"(?:/(?:tree|blob|resolve)/(?P<revision>[^/?#]+)(?:/[^?#]*)?)?/?(?:[?#].*)?"
+)
+"""The address of a repository, as copied from a browser. Only the names are taken from it."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ def parse_reference(text: str | os.PathLike[str]) -> Reference:
         raise BadReferenceError(f"{shortened(text)!r} has a zero byte in it.", hint="No file has such a name.")
     if text.startswith("hf:"):
         return parse_hub_reference(text)
+    if page := _HUB_PAGE.fullmatch(text):
+        return parse_hub_reference(page["repo"] + (f"@{page['revision']}" if page["revision"] else ""))
     if text.startswith((".", "~")) or "/" in text or os.sep in text:
         try:
             return FolderReference(Path(text).expanduser())
@@ -82,10 +89,10 @@ def parse_reference(text: str | os.PathLike[str]) -> Reference:
             ) from error
     name, at, version = text.partition("@")
     if NAME.fullmatch(name) is None or (at and NAME.fullmatch(version) is None):
-        raise BadReferenceError(
-            f"{shortened(text)!r} is not a reference to weights.",
-            hint="Use a name (mnist-mlp, mnist-mlp@v1), a Hub repository (hf:owner/repo) or a folder (./my-run).",
-        )
+        hint = "Use a name (mnist-mlp, mnist-mlp@v1), a Hub repository (hf:owner/repo) or a folder (./my-run)."
+        if text != text.lower() and NAME.fullmatch(name.lower()):
+            hint = f"Names are lower case: {text.lower()}; for a folder write ./{text}"
+        raise BadReferenceError(f"{shortened(text)!r} is not a reference to weights.", hint=hint)
     return ZooReference(name, version or None)
 
 

@@ -14,13 +14,14 @@ import torch
 from huggingface_hub import constants
 
 import ganzoo
+from ganzoo.cli.evaluate import show_evaluation
 from ganzoo.distances import frechet_distance, neighbourhoods
 from ganzoo.errors import EvaluationError, MissingDatasetError, UnknownNameError
 from ganzoo.evaluation import measurement
 from ganzoo.evaluation.checking import evaluate_entries
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import ExtractedFeatures, extract
-from ganzoo.evaluation.measurement import GeneratedSamples, evaluate_gan, find_protocol
+from ganzoo.evaluation.measurement import Evaluator, GeneratedSamples, evaluate_gan, find_protocol
 from ganzoo.evaluation.real import Cache, RealSamples
 from ganzoo.metrics import feature_metrics
 from ganzoo.registry import datasets, extractors, metrics
@@ -97,6 +98,45 @@ def test_packed_samples_are_found_without_their_folder(
     before = evaluate_gan(make_gan(DIGITS), "gan", small, tmp_path / "all")
     shutil.rmtree(data)
     assert evaluate_gan(make_gan(DIGITS), "gan", small).metrics == before.metrics
+
+
+def test_a_split_whose_number_varies_is_taken_as_far_as_it_goes(digits: Path) -> None:
+    mnist = replace(datasets.get("mnist"), splits={"test": "varies"})
+    protocol = replace(
+        mnist.protocols[0], metrics=("fd-lenet",), num_samples=64, seeds=(0,), num_real=1_000, real_sha256=None
+    )
+
+    def evaluator(**changes: Any) -> Evaluator:
+        return Evaluator(mnist, replace(protocol, **changes), torch.device("cpu"), digits)
+
+    gan = make_gan(DIGITS)
+    for changes, num in (({}, 128), ({"num_real": 100}, 100), ({"num_real": None}, 128), ({"min_real": 128}, 128)):
+        result = evaluator(**changes).measure(gan, "gan")
+        assert (result.num_real, result.deviation) == (num, None)
+    for ask in (lambda one: one.check_data(), lambda one: one.measure(gan, "gan")):
+        with pytest.raises(EvaluationError, match="'mnist-lenet-v1' needs at least 129 real samples; there are 128"):
+            ask(evaluator(min_real=129))
+
+
+def test_a_report_says_how_many_real_samples_there_were(
+    digits: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mnist = replace(datasets.get("mnist"), splits={"test": "varies"})
+    protocol = replace(mnist.protocols[0], metrics=("fd-lenet",), num_samples=8, seeds=(0,), num_real=1_000)
+    protocol = replace(protocol, real_sha256=None)
+    show_evaluation(Evaluator(mnist, protocol, torch.device("cpu"), digits).measure(make_gan(DIGITS), "gan"))
+    assert "Compared with 128 real samples, all there are; the protocol takes up to 1,000." in capsys.readouterr().out
+
+
+def test_the_protocols_of_folders_name_what_there_is() -> None:
+    from ganzoo_folder.protocols import PROTOCOLS
+
+    assert [protocol.use for protocol in PROTOCOLS] == ["report", "report", "training"]
+    for protocol in PROTOCOLS:
+        assert set(protocol.metrics) <= set(metrics.names())
+        assert protocol.dataset_config is None
+        assert protocol.name.startswith("folder-")
+    assert PROTOCOLS[1].min_real is not None  # FID means little for few images
 
 
 def test_missing_samples_are_reported_before_any_is_generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 import ganzoo
+from ganzoo import registry
 from ganzoo.data import open_dataset, to_float
-from ganzoo.errors import EvaluationError, UnknownNameError
+from ganzoo.errors import EvaluationError, UnknownNameError, UsageError
 from ganzoo.evaluation.neighbours import neighbours
 from ganzoo.model import GAN
 from ganzoo.registry import datasets
@@ -87,6 +89,15 @@ def test_a_run_gets_the_picture_and_the_report(tmp_path: Path, digits: Path, gan
         # White paper, dark ink, red labels, and the grey levels of the images.
         assert len(picture.convert("L").getcolors() or []) > 100
 
+    (run / "best").mkdir()
+    for file in run.glob("*.*"):
+        if file.name in ("config.json", "model.safetensors", "training.json"):
+            shutil.copy(file, run / "best")
+    best = neighbours(run / "best", 30, k=3)
+    assert best.is_training_data
+    assert [one.ratio for one in best.samples] == [one["ratio"] for one in document["samples"]]
+    assert best.sheet == run / "best" / "neighbours.png"
+
     other = ganzoo("neighbours", run, "--split", "test", "--num-real", "50", "--out", tmp_path / "x.png")
     assert "These are not the images that the model was trained on" in other.stdout
     assert "50 of 128 of mnist test" in other.stdout
@@ -101,9 +112,23 @@ def test_what_has_no_neighbours_is_one_line(tmp_path: Path, digits: Path, ganzoo
         neighbours(gan, split="tset", data_dir=digits)
     with pytest.raises(UnknownNameError, match="no extractor named 'lenet'"):
         neighbours(gan, 2, features="lenet", data_dir=digits)
+    with pytest.raises(UsageError, match="must be at least 1"):
+        neighbours(gan, k=0, data_dir=digits)
     drawn = replace(make_gan(DIGIT).config, dataset="words")
     with pytest.raises(EvaluationError, match="words train is drawn without limit"):
         neighbours(GAN(gan.generator, drawn), data_dir=digits)
+
+
+def test_a_folder_of_one_repeated_image_is_one_line(
+    tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = ArrayData(samples=np.full((5, 1, 28, 28), 7, np.uint8))
+    dataset = replace(datasets.get("mnist"), name="same", splits={"train": "varies"}, load=lambda *_: same)
+    monkeypatch.setattr(registry.datasets, "get", lambda _: dataset)
+    with pytest.raises(EvaluationError, match="all real images are the same"):
+        neighbours(
+            GAN(Replay(torch.rand(3, 1, 28, 28)), make_gan(DIGIT).config), 4, features="pixels", data_dir=tmp_path
+        )
 
 
 def test_python_has_it_too() -> None:

@@ -7,6 +7,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "show": ("ganzoo show mnist-mlp", "ganzoo show mnist-mlp --all", "ganzoo show runs/digits"),
     "sample": ("ganzoo sample mnist-mlp", "ganzoo sample mnist-cgan --label 7 --num 16 --out sevens.png"),
     "eval": ("ganzoo eval quadratic-mlp", "ganzoo eval quadratic-mlp --check", "ganzoo eval runs/digits"),
+    "neighbours": ("ganzoo neighbours runs/digits", "ganzoo neighbours mnist-mlp --features pixels --out sheet.png"),
     "train": ("ganzoo train quadratic-mlp", "ganzoo train mnist-mlp --out runs/digits --set batch_size=128"),
     "resume": ("ganzoo resume runs/digits", "ganzoo resume runs/digits --steps 50000"),
     "animate": ("ganzoo animate runs/digits --out training.gif",),

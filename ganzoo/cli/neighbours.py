@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def neighbours(
     reference: Reference,
     num: Annotated[int, typer.Option("--num", "-n", min=1, max=10_000, help="Number of samples to measure.")] = 256,
-    shown: Annotated[int, typer.Option(min=1, max=200, help="Number of samples in the picture, closest first.")] = 24,
+    shown: Annotated[int, typer.Option(min=1, max=100, help="Number of samples in the picture, closest first.")] = 24,
     k: Annotated[int, typer.Option("--neighbours", "-k", min=1, max=20, help="Real images beside each sample.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the samples.")] = 0,
     features: Annotated[

@@ -5,5 +5,6 @@ features       images -> features; those of real images are stored
 extractors     the extractors of one evaluation
 real           the real samples of a protocol
 measurement    samples of a model -> report
+neighbours     samples beside their nearest real images
 checking       published numbers against measured ones
 """

@@ -58,13 +58,12 @@ class NearestImages:
     distances: tuple[float, ...]
     """Distances to them."""
     own_distance: float
-    """Distance of the nearest of them to its own nearest other real image; infinite if all are the same."""
+    """Distance of the nearest of them to its own nearest other real image, above 0."""
 
     @property
     def ratio(self) -> float:
         """The nearest distance over `own_distance`: 0 for a copy, above 1 for a sample that counts as authentic."""
-        nearest, own = self.distances[0], self.own_distance
-        return nearest / own if own else math.inf
+        return self.distances[0] / self.own_distance
 
 
 @dataclass(frozen=True)
@@ -114,18 +113,17 @@ class Neighbours:
         That is three standard errors of the difference of the two shares.
         """
         p, q = self.authenticity, self.authenticity_of_real
-        error = math.sqrt((p * (1 - p) + q * (1 - q)) / self.num)
-        return q - p > 3 * error
+        variance = p * (1 - p) / self.num + q * (1 - q) / min(self.num, self.num_real)
+        return q - p > 3 * math.sqrt(variance)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data; infinite numbers are None."""
-        document = {
+        """Return plain data."""
+        return {
             **asdict(self),
             "sheet": None if self.sheet is None else str(self.sheet),
             "is_copying": self.is_copying,
             "samples": [{**asdict(sample), "ratio": sample.ratio} for sample in self.samples],
         }
-        return json.loads(json.dumps(document), parse_constant=lambda _: None)  # type: ignore[no-any-return]
 
 
 def neighbours(
@@ -168,6 +166,8 @@ def neighbours(
     target = None if out is None else expanded(out)
     if target is not None and target.suffix.lower() != ".png":
         raise UsageError(f"{target} is not a .png file.", hint="Name one: --out neighbours.png")
+    if min(num, shown, k, num_real) < 1:
+        raise UsageError("num, shown, k and num_real must be at least 1.", hint="Ask for more.")
     run: Path | None = None
     trained_split = trained_sha256 = None
     if isinstance(reference, str | os.PathLike):
@@ -204,7 +204,7 @@ def neighbours(
     name = features or (EXTRACTOR if extractors.at_hand(EXTRACTOR) else PIXELS)
     samples = generate(gan, num, seed, SINGLE_PROCESS)
     if name == PIXELS:
-        fake_values, real_values = _pixels(to_uint8(samples)), _pixels(real_rows)
+        fake_values, real_values = _pixels(samples), _pixels(real_rows)
         scale = math.sqrt(fake_values.shape[1])
         distance = f"root mean square difference of pixels, 0 to 255, in images of at most {PIXEL_SIZE}×{PIXEL_SIZE}"
     else:
@@ -213,6 +213,8 @@ def neighbours(
 
     distances, rows = nearest_rows(fake_values, real_values, min(k, len(real_values)))
     own = own_distances(real_values, rows[:, 0])
+    if own.isinf().any():
+        raise EvaluationError("all real images are the same.", hint="Pass the folder with the right --data-dir.")
     evenly = torch.linspace(0, len(real_values) - 1, min(num, len(real_values))).round().long()
     real_ratios = left_out_ratios(real_values, evenly)
     index = torch.from_numpy(real.index)
@@ -288,10 +290,12 @@ def _check(dataset: DatasetSpec, split: str) -> None:
 
 
 def _pixels(images: Tensor | StoredRows) -> Tensor:
-    """Reduce images, uint8 [num, channels, height, width], for a comparison of pixels: uint8 [num, dim]."""
+    """Reduce images [num, channels, height, width] for a comparison of pixels: uint8 [num, dim]."""
+    at_once = max(1, (1 << 24) // math.prod(images[:1].shape[1:]))  # large images take much memory as floats
     parts = []
-    for start in range(0, len(images), 1000):
-        part = images[start : start + 1000]
+    for start in range(0, len(images), at_once):
+        part = images[start : start + at_once]
+        part = to_uint8(part) if part.is_floating_point() else part
         size = [min(side, PIXEL_SIZE) for side in part.shape[2:]]
         parts.append(adaptive_avg_pool2d(part.float(), size).round().byte().flatten(1))
     return torch.cat(parts)

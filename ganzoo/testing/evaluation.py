@@ -163,6 +163,7 @@ class _Case:
             protocol,
             num_samples=self.num,
             num_real=None if protocol.split is None else self.num,
+            min_real=None,
             real_sha256=None,
             seeds=(0,),
         )

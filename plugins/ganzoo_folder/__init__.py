@@ -5,6 +5,7 @@ from __future__ import annotations
 from ganzoo.deferred import deferred
 from ganzoo.specs import DatasetSpec
 from ganzoo_folder.config import FolderConfig
+from ganzoo_folder.protocols import PROTOCOLS
 
 FOLDER = DatasetSpec(
     name="folder",
@@ -15,5 +16,6 @@ FOLDER = DatasetSpec(
     sample=lambda config: config.sample,
     splits={"train": "varies"},
     load=deferred("ganzoo_folder.pictures:load"),
+    protocols=PROTOCOLS,
     suggest=deferred("ganzoo_folder.suggestion:suggest"),
 )

@@ -180,6 +180,8 @@ def test_a_protocol_states_the_settings_that_its_numbers_are_for(tmp_path: Path)
 
     own = dataclasses.replace(protocol, name="squares-8-v1", dataset_config={"size": 8})
     assert evaluate_gan(ganzoo.load(run), "run", own).deviation is None
+    any_settings = dataclasses.replace(protocol, name="squares-any-v1", dataset_config=None)
+    assert evaluate_gan(ganzoo.load(run), "run", any_settings).deviation is None
 
 
 def test_a_config_without_settings_is_written_as_before(tmp_path: Path) -> None:

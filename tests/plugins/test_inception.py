@@ -23,13 +23,23 @@ from torch import Tensor
 
 from ganzoo import registry
 from ganzoo.config import environment_layer, resolve
-from ganzoo.distances import inception_score, kernel_distance, neighbourhoods
+from ganzoo.distances import authenticity, inception_score, kernel_distance, neighbourhoods
 from ganzoo.errors import EvaluationError
 from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import extract
 from ganzoo.evaluation.measurement import evaluate_gan
 from ganzoo.specs import EvaluationProtocol, Extractor, MetricInputs, SampleSpec
-from ganzoo_inception import FID, INCEPTION_2015, INCEPTION_PRECISION, INCEPTION_RECALL, INCEPTION_SCORE, KID, weights
+from ganzoo_inception import (
+    FID,
+    INCEPTION_2015,
+    INCEPTION_AUTHENTICITY,
+    INCEPTION_PRECISION,
+    INCEPTION_RECALL,
+    INCEPTION_SCORE,
+    KID,
+    KID_ALL,
+    weights,
+)
 from tests.conftest import Ganzoo, assert_two_lines
 from tests.test_evaluation import metric_inputs
 from tests.test_model import make_gan
@@ -209,6 +219,33 @@ def test_other_weights_are_a_deviation_and_edited_statistics_are_refused(
 def test_kid_of_too_few_samples_is_refused(inputs: MetricInputs) -> None:
     with pytest.raises(EvaluationError, match="needs 1,000 samples on both sides, not 8 and 8"):
         KID.compute(inputs)
+
+
+def test_kid_without_subsets_takes_any_number(inputs: MetricInputs) -> None:
+    fake, real = inputs.features("").values, inputs.real_features("").values
+    assert KID_ALL.compute(inputs) == pytest.approx(kernel_distance(fake, real, subsets=1, subset_size=8), rel=1e-4)
+
+
+def test_authenticity_tells_copies_from_other_images(extractor: Extractor, inputs: MetricInputs) -> None:
+    assert INCEPTION_AUTHENTICITY.compute(inputs_of(extractor, to_float(REAL[:4]), to_float(REAL))) == 0
+    fake, real = inputs.features("").values, inputs.real_features("").values
+    assert INCEPTION_AUTHENTICITY.compute(inputs) == authenticity(fake, real)
+
+
+def test_whether_the_weights_are_at_hand_is_known_without_a_download(
+    untrained: Path, torch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractors = Extractors(CPU)
+    assert not extractors.at_hand("inception-2015")
+    assert not extractors.at_hand("unknown")
+    assert extractors.at_hand("lenet-mnist")
+    cached = torch_home / "hub" / "checkpoints" / weights.NAME
+    cached.parent.mkdir(parents=True)
+    cached.touch()
+    assert extractors.at_hand("inception-2015")
+    cached.unlink()
+    monkeypatch.setenv("GANZOO_INCEPTION_WEIGHTS", str(untrained))
+    assert extractors.at_hand("inception-2015")
 
 
 def test_one_sample_has_no_fid(extractor: Extractor) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganzoo.errors import UsageError
 from ganzoo.specs import SampleSpec
 
-Labels = int | str | Sequence[int | str]
-"""Classes by number or by name: one for all samples, or one for each. Arrays of numpy and tensors are taken too."""
+Labels = int | str | Sequence[int | str] | Tensor | NDArray[Any]
+"""Classes by number or by name: one for all samples, or one for each."""
 
 
 def condition_batches(

@@ -1,6 +1,6 @@
 """What a notebook shows: a model as a picture with facts, and a training as a bar over its newest samples.
 
-IPython is no dependency: a notebook has imported it already, and elsewhere nothing is shown.
+IPython is not a dependency: a notebook has imported it already, and elsewhere nothing is shown.
 """
 
 from __future__ import annotations

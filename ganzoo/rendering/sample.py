@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ganzoo.conditions import Labels, label_batches, text_batches
 from ganzoo.errors import GanzooError, UsageError, hint_for
@@ -161,9 +161,10 @@ def request(gan: GAN, num: int | None, seed: int | None, choices: Choices, files
 
 def given_samples(gan: GAN, latents: SavedLatents, request: Request) -> torch.Tensor:
     """Return the samples of given latents [num, *sample.shape]."""
-    labels: Any = latents.labels  # a tensor, which is taken as a sequence of integers
     choices = request.choices
-    return gan.generate(latents.latents, labels, texts=choices["texts"], seed=request.seed, options=choices["options"])
+    return gan.generate(
+        latents.latents, latents.labels, texts=choices["texts"], seed=request.seed, options=choices["options"]
+    )
 
 
 SampleWriter = Callable[["GAN", Request, ShowProgress | None], Sampled]
@@ -195,7 +196,7 @@ def sample_writer(
 
 def _write(target: Target, gan: GAN, request: Request, progress: ShowProgress | None) -> Sampled:
     spec, size, choices, given = gan.config.sample, gan.batch_size, request.choices, request.given
-    labels: Any = choices["labels"]
+    labels: Labels | None = choices["labels"]
     if given is None:
         num = request.num or NUM
         batches = gan.stream(num, seed=request.seed, **choices)
@@ -256,9 +257,9 @@ def _walk(gan: GAN, walk: str | int, num: int, request: Request, *, still: bool)
     if walk == "latents":
         if given is None:
             raise UsageError("a walk through latents needs them.", hint="Name a file: --latents projected.safetensors")
-        keys, labels = len(given.latents), cast("Labels | None", given.labels)
+        keys = len(given.latents)
         frames = keys * STEPS if still else min(MAX_FRAMES, keys * FRAMES_BETWEEN)
-        return morph(gan, given.latents, frames=frames, labels=labels, texts=texts, seed=seed, options=options)
+        return morph(gan, given.latents, frames=frames, labels=given.labels, texts=texts, seed=seed, options=options)
     if given is not None:
         raise UsageError("given latents are for --walk latents.", hint="Leave out the file of latents.")
     if walk == "classes":

@@ -22,6 +22,7 @@ from ganzoo.distributed.torchrun import init_processes, may_restart, num_restart
 from ganzoo.errors import DivergedError, SettingsError, TrainingError
 from ganzoo.randomness import random_seed
 from ganzoo.registry import recipes
+from ganzoo.rendering.notebook import TrainingDisplay, notebook_display
 from ganzoo.requirements import naming_plugins
 from ganzoo.specs import DatasetSpec
 from ganzoo.system.devices import find_device
@@ -290,7 +291,8 @@ def train(
 ) -> Run:
     """Train a recipe, or on your own pictures, and return the run; `ganzoo.load(run.path)` loads the model.
 
-    Neither the user's settings file nor GANZOO_ settings in the environment are read.
+    Neither the user's settings file nor GANZOO_ settings in the environment are read. A notebook shows a bar, the
+    losses and the newest samples.
 
     Args:
         target: name of an installed recipe, or the path of a folder or archive of pictures.
@@ -350,7 +352,11 @@ def _layer(settings: Mapping[str, Any] | None) -> Layer:
 
 
 def _finish(job: Training, on_record: Callable[[Record], None] | None) -> Run:
+    recipe, show = job.run.settings.recipe, notebook_display()
+    display = None if show is None else TrainingDisplay(show, recipe.name, recipe.steps, job.run.path / "samples")
     for record in job:
+        if display is not None:
+            display(record)
         if on_record is not None:
             on_record(record)
     return job.run

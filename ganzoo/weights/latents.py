@@ -70,5 +70,5 @@ def read_latents(path: Path, config: ModelConfig) -> SavedLatents:
         latents, labels = tensors["latents"], tensors.get("labels")
     latents = checked_latents(config.latent, latents)
     if labels is not None and config.sample.classes is not None:
-        labels = class_labels(config.sample, len(latents), labels)  # type: ignore[arg-type]
+        labels = class_labels(config.sample, len(latents), labels)
     return SavedLatents(latents, labels if config.sample.classes is not None else None)

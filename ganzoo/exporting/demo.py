@@ -116,10 +116,9 @@ class Model:
         lines += [f"| {key} | {_code(value)} |" for key, value in rows]
         if self.metrics:
             lines += ["", "| metric | value | protocol |", "|---|---|---|"]
-            lines += [
-                f"| {_code(metric['name'])} | {measured(metric['value'], metric['std'])} | {_code(metric['protocol'])} |"
-                for metric in self.metrics
-            ]
+            for metric in self.metrics:
+                value = measured(metric["value"], metric["std"])
+                lines.append(f"| {_code(metric['name'])} | {value} | {_code(metric['protocol'])} |")
         command = f"ganzoo sample {self.name} --seed 0 --out samples.png"
         return "\n".join([*lines, "", "On the command line:", "", "```console", f"$ {_plain(command)}", "```"])
 

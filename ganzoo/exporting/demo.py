@@ -112,8 +112,11 @@ class Model:
             ("licence", self.license or "not stated"),
             ("sha256", self.gan.weights_sha256 or ""),
         ]
-        lines = [f"### {_code(self.name)}", "", "| | |", "|---|---|"]
-        lines += [f"| {key} | {_code(value)} |" for key, value in rows]
+        lines = [
+            f"| model | {_code(self.name)} |",
+            "|---|---|",
+            *(f"| {key} | {_code(value)} |" for key, value in rows),
+        ]
         if self.metrics:
             lines += ["", "| metric | value | protocol |", "|---|---|---|"]
             for metric in self.metrics:
@@ -304,6 +307,7 @@ def launch(page: Any, *, host: str = "127.0.0.1", port: int | None = None, block
         inbrowser=False,
         prevent_thread_lock=not block,
         allowed_paths=[],  # the pictures that it makes itself, and nothing else
+        max_file_size="1kb",  # it takes no files, and gradio would take them
         footer_links=["api"],
         ssr_mode=False,  # would start a server of Node.js beside it
         theme=theme,

@@ -61,9 +61,9 @@ def test_the_page_draws_the_latents_and_noise_of_a_seed_that_torch_draws(tmp_pat
     for spec, results in zip(SPECS, found["results"], strict=True):
         for seed, result in zip(SEEDS, results, strict=True):
             first, second = (sample_latents(spec, 16, one) for one in (seed, seed + 1))
-            assert torch.allclose(torch.tensor(result["latents"]).view_as(first), first, atol=1e-5), spec
+            assert torch.allclose(torch.tensor(result["latents"]).float().view_as(first), first, atol=1e-5), spec
             middle = interpolate_latents(spec, first[2:3], second[2:3], 0.3)
-            assert torch.allclose(torch.tensor(result["middle"]).view_as(middle), middle, atol=1e-5), spec
+            assert torch.allclose(torch.tensor(result["middle"]).float().view_as(middle), middle, atol=1e-5), spec
     (noise,) = noise_batches({"to_rgb": (3, 5)}, 3, 11, 3)
     assert torch.allclose(torch.tensor(found["noise"]).view(3, 3, 5), noise["to_rgb"], atol=1e-5)
 

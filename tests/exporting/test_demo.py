@@ -104,6 +104,7 @@ def test_a_space_has_the_models_and_what_they_need(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of other packages
 def test_the_page_serves_its_pictures_and_no_other_file(plain_folder: Path, tmp_path: Path) -> None:
     gradio = pytest.importorskip("gradio")
     secret = tmp_path / "secret.txt"

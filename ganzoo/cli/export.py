@@ -53,7 +53,7 @@ def export(
     parity = exported.parity
     out.talk(
         f"{exported.reference}: {human_size(exported.size)}; samples differ from torch's by at most "
-        f"{parity.max_difference:.1g} (limit {parity.tolerance:g}, batches of {', '.join(map(str, parity.batch_sizes))})"
+        f"{parity.max_difference:.1g} (limit {parity.tolerance:g})"
     )
     if json:
         paths = {"path": str(exported.path), "file": str(exported.file)}

@@ -67,13 +67,9 @@ class Model:
             raise UsageError("the share of the way must be from 0 to 1.", hint="Move the slider.")
         config = self.gan.config
         latents = [sample_latents(config.latent, _WALKING, seed) for seed in (first, last)]
-        condition = next(
-            condition_batches(config.sample, _WALKING, self._label(label), self._text(text), _WALKING)
-        )
+        condition = next(condition_batches(config.sample, _WALKING, self._label(label), self._text(text), _WALKING))
         between = interpolate_latents(config.latent, latents[0], latents[1], share)
-        samples = self._alone(
-            lambda: self.gan.generate(between, condition, seed=first, options=self._options(options))
-        )
+        samples = self._alone(lambda: self.gan.generate(between, condition, seed=first, options=self._options(options)))
         return picture(samples.cpu(), config.sample)
 
     def _alone(self, generate: Callable[[], Result]) -> Result:
@@ -116,14 +112,16 @@ class Model:
             ("licence", self.license or "not stated"),
             ("sha256", self.gan.weights_sha256 or ""),
         ]
-        lines = [f"### {_code(self.name)}", "", "| | |", "|---|---|"]
-        lines += [f"| {key} | {_code(value)} |" for key, value in rows]
+        lines = [
+            f"| model | {_code(self.name)} |",
+            "|---|---|",
+            *(f"| {key} | {_code(value)} |" for key, value in rows),
+        ]
         if self.metrics:
             lines += ["", "| metric | value | protocol |", "|---|---|---|"]
-            lines += [
-                f"| {_code(metric['name'])} | {measured(metric['value'], metric['std'])} | {_code(metric['protocol'])} |"
-                for metric in self.metrics
-            ]
+            for metric in self.metrics:
+                value = measured(metric["value"], metric["std"])
+                lines.append(f"| {_code(metric['name'])} | {value} | {_code(metric['protocol'])} |")
         command = f"ganzoo sample {self.name} --seed 0 --out samples.png"
         return "\n".join([*lines, "", "On the command line:", "", "```console", f"$ {_plain(command)}", "```"])
 
@@ -142,7 +140,12 @@ def _plain(text: object) -> str:
 
 def _whole(value: object, what: str, least: int, most: int) -> int:
     """Return a number of a browser, which sends 3.0 for 3. Raises UsageError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or not least <= value <= most:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or value != value // 1
+        or not least <= value <= most
+    ):
         raise UsageError(f"{what} must be a whole number from {least} to {most}.", hint="Change it.")
     return int(value)
 
@@ -171,7 +174,9 @@ def load_models(
     return models
 
 
-def build(references: Sequence[str | os.PathLike[str]] = (), *, device: str = "cpu", access: Access | None = None) -> Any:
+def build(
+    references: Sequence[str | os.PathLike[str]] = (), *, device: str = "cpu", access: Access | None = None
+) -> Any:
     """Return the page, a `gradio.Blocks`. Its functions `sample` and `walk` can be called by programs too.
 
     Raises UsageError without the extra `demo`, and what `load_models` raises.
@@ -193,9 +198,7 @@ def build(references: Sequence[str | os.PathLike[str]] = (), *, device: str = "c
     def sample(name: str, num: float, seed: float, label: str, text: str, options: str) -> Image.Image:
         return guarded(name, lambda model: model.sample(num, seed, label, text, options))
 
-    def walk(
-        name: str, start: float, end: float, share: float, label: str, text: str, options: str
-    ) -> Image.Image:
+    def walk(name: str, start: float, end: float, share: float, label: str, text: str, options: str) -> Image.Image:
         return guarded(name, lambda model: model.walk(start, end, share, label, text, options))
 
     def choices(model: Model) -> dict[str, dict[str, Any]]:
@@ -223,27 +226,43 @@ def build(references: Sequence[str | os.PathLike[str]] = (), *, device: str = "c
         )
 
     shown = choices(first)
+    # Without the button that uploads a picture.
+    shown_as: dict[str, Any] = {
+        "label": "Samples",
+        "format": "png",
+        "interactive": False,
+        "buttons": ["download", "fullscreen"],
+        "scale": 2,
+    }
     # Pictures are deleted an hour after they were made, every ten minutes.
     with gr.Blocks(title="ganzoo", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown("# ganzoo\nEverything is computed on this machine.")
-        name = gr.Dropdown(list(models), value=first.name, label="Model", visible=len(models) > 1, elem_id="model")
+        name = gr.Dropdown(
+            list(models),
+            value=first.name,
+            label="Model",
+            visible=len(models) > 1,
+            elem_id="model",
+            allow_custom_value=True,
+        )
         with gr.Row():
-            label = gr.Dropdown(**shown["label"], label="Class", elem_id="class")
+            # Custom values: a program that calls `sample` never chose a model here, so its classes are not the list.
+            label = gr.Dropdown(**shown["label"], label="Class", allow_custom_value=True, elem_id="class")
             text = gr.Textbox(**shown["text"], label="Text", elem_id="text")
             options = gr.Textbox(**shown["options"], label="Sampling options", elem_id="options")
         with gr.Tab("Samples"), gr.Row():
             with gr.Column(scale=1):
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="seed")
+                seed = gr.Number(0, label="Seed", precision=0, elem_id="seed")
                 num = gr.Slider(1, MAX_SAMPLES, 16, step=1, label="Samples", elem_id="num")
                 generate = gr.Button("Generate", variant="primary", elem_id="generate")
                 other = gr.Button("Random seed", elem_id="random")
-            samples = gr.Image(label="Samples", format="png", interactive=False, elem_id="samples", scale=2)
+            samples = gr.Image(**shown_as, elem_id="samples")
         with gr.Tab("Between two seeds"), gr.Row():
             with gr.Column(scale=1):
-                start = gr.Number(0, label="From seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="start")
-                end = gr.Number(1, label="To seed", precision=0, minimum=0, maximum=MAX_SEED, elem_id="end")
+                start = gr.Number(0, label="From seed", precision=0, elem_id="start")
+                end = gr.Number(1, label="To seed", precision=0, elem_id="end")
                 share = gr.Slider(0, 1, 0.5, step=0.01, label="Share of the way", elem_id="share")
-            walked = gr.Image(label="Samples", format="png", interactive=False, elem_id="walked", scale=2)
+            walked = gr.Image(**shown_as, elem_id="walked")
         with gr.Tab("About the model"):
             card = gr.Markdown(first.card, elem_id="card")
 
@@ -277,8 +296,7 @@ def launch(page: Any, *, host: str = "127.0.0.1", port: int | None = None, block
         port: None takes a free one.
         block: wait until the server ends (Ctrl-C).
     """
-    import gradio as gr
-
+    gr = needs("gradio", "demo")
     plain_fonts = ("system-ui", "sans-serif")  # gradio's own are loaded from the internet
     theme = gr.themes.Default(font=plain_fonts, font_mono=("ui-monospace", "monospace"))
     _, address, _ = page.launch(
@@ -289,9 +307,9 @@ def launch(page: Any, *, host: str = "127.0.0.1", port: int | None = None, block
         inbrowser=False,
         prevent_thread_lock=not block,
         allowed_paths=[],  # the pictures that it makes itself, and nothing else
+        max_file_size="1kb",  # it takes no files, and gradio would take them
         footer_links=["api"],
         ssr_mode=False,  # would start a server of Node.js beside it
         theme=theme,
     )
     return str(address)
-

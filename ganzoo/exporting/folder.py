@@ -20,6 +20,7 @@ from ganzoo.exporting.programs import (
     compare,
     input_names,
     input_tensors,
+    needs,
     onnx_bytes,
     run_onnx,
     run_torch,
@@ -189,8 +190,5 @@ def _page(runtime: str | os.PathLike[str] | None) -> dict[str, bytes]:
 def _versions(format: Format) -> dict[str, str]:  # noqa: A002
     versions = {"ganzoo": __version__, "torch": torch.__version__}
     if format != "torch":
-        import onnx
-        import onnxruntime
-
-        versions |= {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+        versions |= {name: needs(name, "export").__version__ for name in ("onnx", "onnxruntime")}
     return versions | ({"page": PACKAGE} if format == "web" else {})

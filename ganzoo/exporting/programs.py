@@ -27,7 +27,7 @@ TOLERANCE = 1e-4
 """Largest difference between samples of the file and of the generator."""
 
 BATCH_SIZES = (1, 2, 5)
-"""Batches that are compared. The example of the export has two samples, so the others show that the batch is dynamic."""
+"""Batches that are compared. The export sees an example of two samples; the others show that the batch is dynamic."""
 
 _PARITY_SEED = 0
 _MAX_ONNX_BYTES = 2_000_000_000  # of a protobuf message: 2 GiB, some of it for the graph

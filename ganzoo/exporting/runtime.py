@@ -62,7 +62,7 @@ def _read(place: Path) -> dict[str, bytes]:
             found = _checked(place, lambda name: read_regular(place / "dist" / name, _MAX_BYTES))
         else:
             with tarfile.open(place) as archive:
-                found = _checked(place, lambda name: _member(archive, name))
+                found = _checked(place, lambda name: _member(place, archive, name))
     except (tarfile.TarError, EOFError) as error:
         raise UsageError(f"{place} is not an npm package: {shortened(error)}.", hint=_HOW_TO_GET) from error
     except OSError as error:
@@ -70,14 +70,14 @@ def _read(place: Path) -> dict[str, bytes]:
     return found
 
 
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
+def _member(place: Path, archive: tarfile.TarFile, name: str) -> bytes:
     try:
         member = archive.getmember(f"package/dist/{name}")
     except KeyError:
-        raise UsageError(f"{archive.name} has no dist/{name}.", hint=_HOW_TO_GET) from None
+        raise UsageError(f"{place} has no dist/{name}.", hint=_HOW_TO_GET) from None
     file = archive.extractfile(member) if member.size <= _MAX_BYTES else None
     if file is None:
-        raise GanzooError(f"{archive.name}: dist/{name} is not a file of a usual size.", hint=_HOW_TO_GET)
+        raise GanzooError(f"{place}: dist/{name} is not a file of a usual size.", hint=_HOW_TO_GET)
     return file.read()
 
 

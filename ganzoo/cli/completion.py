@@ -136,10 +136,19 @@ def command_tree() -> dict[str, Any]:
             if one.param_type_name == "argument":
                 arguments.append({**parameter, "many": one.nargs == -1})
             elif not one.hidden:
-                names = [word for word in (*one.opts, *one.secondary_opts) if word.startswith("--")]
-                about = {"names": names, "help": one.help or "", "takes_value": not one.is_flag}
+                about = {
+                    "names": [*one.opts, *one.secondary_opts],
+                    "help": one.help or "",
+                    "takes_value": not one.is_flag,
+                }
                 options.append({**parameter, **about})
-        help_option = {"names": ["--help"], "help": "Show the help.", "takes_value": False, "choices": [], "values": ""}
+        help_option = {
+            "names": ["--help", "-h"],
+            "help": "Show the help.",
+            "takes_value": False,
+            "choices": [],
+            "values": "",
+        }
         about = command.get_short_help_str(100)
         commands[path] = {"help": about, "options": [*options, help_option], "arguments": arguments}
         for name, inner in getattr(command, "commands", {}).items():

@@ -110,6 +110,9 @@ complete -c ganzoo -f -a '(__ganzoo_complete)'
 }
 
 
+_HELP = {"names": ["--help", "-h"], "help": "Show this message.", "takes_value": False}
+
+
 def command_tree() -> dict[str, Any]:
     """Return every command with its options and arguments, and the settings of a training with their choices."""
     from typer.main import get_command

@@ -17,6 +17,8 @@ from ganzoo.version import __version__
 
 if TYPE_CHECKING:
     from ganzoo.evaluation.measurement import evaluate
+    from ganzoo.evaluation.neighbours import neighbours
+    from ganzoo.exporting import export
     from ganzoo.model import GAN
     from ganzoo.publishing.push import push
     from ganzoo.rendering.sample import sample
@@ -28,8 +30,10 @@ __all__ = [
     "GanzooError",
     "__version__",
     "evaluate",
+    "export",
     "list_models",
     "load",
+    "neighbours",
     "pull",
     "push",
     "resume",
@@ -41,8 +45,10 @@ __all__ = [
 _HOME = {
     "GAN": "model",
     "evaluate": "evaluation.measurement",
+    "export": "exporting",
     "list_models": "sources",
     "load": "sources",
+    "neighbours": "evaluation.neighbours",
     "pull": "sources",
     "push": "publishing.push",
     "resume": "training",

@@ -6,18 +6,23 @@ Everything raises UsageError at the call, before the first batch, for labels or 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ganzoo.errors import UsageError
 from ganzoo.specs import SampleSpec
 
+Labels = int | str | Sequence[int | str]
+"""Classes by number or by name: one for all samples, or one for each. Arrays of numpy and tensors are taken too."""
+
 
 def condition_batches(
     sample: SampleSpec,
     num: int,
-    labels: int | Sequence[int] | None,
+    labels: Labels | None,
     texts: str | Sequence[str] | None,
     size: int,
 ) -> Iterator[Tensor | None]:
@@ -30,13 +35,13 @@ def condition_batches(
     return (encoded[torch.arange(rows.start, rows.stop) % len(encoded)] for rows in _batches(num, size))
 
 
-def class_labels(sample: SampleSpec, num: int, labels: int | Sequence[int] | None = None) -> Tensor | None:
+def class_labels(sample: SampleSpec, num: int, labels: Labels | None = None) -> Tensor | None:
     """Return the labels int64 [num] of samples, None for a model without classes.
 
     Args:
         sample: what one sample is; it has classes if the model is class-conditional.
         num: number of samples.
-        labels: one label for all, or one for each sample; None goes through the classes in turn.
+        labels: one label for all, or one for each sample, by number or name; None goes through the classes in turn.
     """
     classes = sample.classes
     if classes is None:
@@ -47,7 +52,7 @@ def class_labels(sample: SampleSpec, num: int, labels: int | Sequence[int] | Non
         return torch.arange(num) % len(classes)
     try:
         # as_tensor accepts True and 1.5 as labels too, and `long` would silently make classes of them.
-        given = torch.as_tensor(labels)
+        given = torch.as_tensor(_numbers(labels, classes))
         chosen = given.expand(num) if given.ndim == 0 else given
         whole = not (chosen.is_floating_point() or chosen.is_complex() or chosen.dtype == torch.bool)
         fits = chosen.shape == (num,) and whole and bool((given >= 0).all() and (given < len(classes)).all())
@@ -55,15 +60,24 @@ def class_labels(sample: SampleSpec, num: int, labels: int | Sequence[int] | Non
         fits = False
     if not fits:
         raise UsageError(
-            f"labels must be {num} integers from 0 to {len(classes) - 1}.",
+            f"labels must be {num} integers from 0 to {len(classes) - 1}, or names of classes.",
             hint=f"The classes are {', '.join(classes[:20])}.",
         )
     return chosen.long()
 
 
-def label_batches(
-    sample: SampleSpec, num: int, labels: int | Sequence[int] | None, size: int
-) -> Iterator[Tensor | None]:
+def _numbers(labels: Any, classes: Sequence[str]) -> Any:
+    """Return labels with each name of a class replaced by its number; unknown names stay."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    given = labels.tolist() if isinstance(labels, np.ndarray) else labels
+    if isinstance(given, str):
+        return numbers.get(given, given)
+    if isinstance(given, list | tuple) and any(isinstance(label, str) for label in given):
+        return [numbers.get(label, label) for label in given]
+    return given
+
+
+def label_batches(sample: SampleSpec, num: int, labels: Labels | None, size: int) -> Iterator[Tensor | None]:
     """Return an iterator over what `class_labels` returns, batch by batch."""
     classes = sample.classes
     if classes is not None and labels is None:

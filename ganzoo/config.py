@@ -1,4 +1,4 @@
-"""Resolved settings: recipe < user file < environment < `--config` file < `--set` and flags.
+"""Resolved settings: recipe < the user's pictures < user file < environment < `--config` file < `--set` and flags.
 
 Each layer is a mapping of dotted keys, such as `optimizers.generator.learning_rate`, to values. A key names a field of
 the recipe or of `TrainingSettings`; unknown keys and values of the wrong type or range are errors that name the layer.
@@ -68,8 +68,19 @@ class TrainingSettings:
     """Evaluation protocol; None for the dataset's cheap one."""
     best_metric: str | None = None
     """Metric that decides which weights are the best; None for the protocol's first."""
-    tensorboard: bool = False
-    """Whether to also write records, pictures and graphs as TensorBoard events (extra `logging`)."""
+    initial_weights: str | None = None
+    """Reference of the weights that both nets begin with, where tensors fit; None: random ones. A new run records the
+    pinned reference."""
+    initial_discriminator: Literal["auto", "keep", "new"] = "auto"
+    """Whether the discriminator begins with these weights too: `keep`, `new`, or `auto`, if they have one that fits."""
+    freeze: tuple[str, ...] = ()
+    """Shell patterns of parameters that are not trained, such as `discriminator.blocks.0.*` (FreezeD: Mo et al.,
+    arXiv:2002.10964). Running statistics of batch normalisation change nevertheless."""
+    rollbacks: Annotated[int, Interval(ge=0, le=1000)] = 0
+    """How often a run with a loss that became NaN or infinite returns to its newest checkpoint, and goes on from there
+    with other samples and latents, before it fails. One process only."""
+    loggers: tuple[str, ...] = ()
+    """Names of registered loggers, such as `tensorboard` or `wandb`, which get records, pictures and evaluations."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `settings_from_json` reads back."""
@@ -112,6 +123,9 @@ def resolve_again(settings: TrainingSettings, layers: Iterable[Layer]) -> Traini
 
 def settings_from_json(document: Mapping[str, Any], source: str) -> TrainingSettings:
     """Read what `to_json` wrote. Raises SettingsError."""
+    if type(document.get("tensorboard")) is bool:  # weights and runs of before 2026-11-21, which had no other logger
+        document = dict(document)
+        document["loggers"] = ["tensorboard"] if document.pop("tensorboard") else []
     return _checked(validated(TrainingSettings, document, source))
 
 
@@ -142,18 +156,43 @@ MAX_FILE_BYTES = 1 << 20
 """A longer file does not hold settings."""
 
 
+RUN_HINT = "Name the run.json of a run, the training.json of weights, or a TOML file of settings."
+
+
 def file_layer(path: Path) -> Layer:
-    """Return the settings of a TOML file. Raises SettingsError."""
+    """Return the settings of a TOML file, or those that a run.json or training.json records. Raises SettingsError."""
+    if path.suffix == ".json":
+        settings = recorded_settings(path)["settings"]
+        recipe = {key: value for key, value in settings["recipe"].items() if key not in _FIXED_FIELDS}
+        # Whole tables, so that nothing of the recipe as it is now remains in them.
+        return Layer(str(path), {**recipe, **{key: value for key, value in settings.items() if key != "recipe"}})
+    try:
+        return Layer(str(path), _flattened(tomllib.loads(_read(path).decode())))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.", hint="Write lines such as steps = 1000.") from error
+
+
+def recorded_settings(path: Path) -> Mapping[str, Any]:
+    """Return the contents of a run.json or training.json. Raises SettingsError for a file without settings."""
+    try:
+        document = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path} is not valid JSON: {error}.", hint=RUN_HINT) from error
+    settings = document.get("settings") if isinstance(document, dict) else None
+    if not isinstance(settings, dict) or not isinstance(settings.get("recipe"), dict):
+        raise SettingsError(f"{path} does not hold the settings of a run.", hint=RUN_HINT)
+    return document
+
+
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:  # not a regular file alone: a shell passes <(command) as a pipe
             content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise SettingsError(f"{path} has more than {MAX_FILE_BYTES:,} bytes.", hint="Name a TOML file of settings.")
-        return Layer(str(path), _flattened(tomllib.loads(content.decode())))
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}.", hint="Name a TOML file of settings.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}.", hint="Write lines such as steps = 1000.") from error
+        raise SettingsError(f"cannot read {path}: {error.strerror}.", hint=RUN_HINT) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise SettingsError(f"{path} has more than {MAX_FILE_BYTES:,} bytes.", hint=RUN_HINT)
+    return content
 
 
 def environment_layer(environment: Mapping[str, str] = os.environ) -> Layer:
@@ -162,7 +201,7 @@ def environment_layer(environment: Mapping[str, str] = os.environ) -> Layer:
     for name, text in environment.items():
         key = name.removeprefix(ENVIRONMENT_PREFIX)
         if key != name and key not in PROGRAM_VARIABLES:
-            values[key.lower().replace("__", ".")] = _parsed(text)
+            values[key.lower().replace("__", ".")] = parsed(text)
     return Layer("the environment (GANZOO_ variables)", values, shared=True)
 
 
@@ -175,11 +214,11 @@ def assignments_layer(assignments: Iterable[str]) -> Layer:
             raise SettingsError(
                 f"--set {assignment!r} is not of the form key=value.", hint="Example: --set batch_size=128."
             )
-        values[key.strip()] = _parsed(text.strip())
+        values[key.strip()] = parsed(text.strip())
     return Layer("--set", values)
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
     """Return the value of a JSON text (numbers, lists, true, null); any other text is a string."""
     try:
         return json.loads(text)

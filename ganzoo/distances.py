@@ -85,15 +85,42 @@ def kernel_distance(first: Tensor, second: Tensor, *, subsets: int = 100, subset
 
 def _unbiased_mmd(x: Tensor, y: Tensor) -> float:
     """Bińkowski et al., equation 4, for two sets of one size."""
-    num, dim = x.shape
-
-    def kernel(a: Tensor, b: Tensor) -> Tensor:
-        return (a @ b.T / dim + 1).double().pow_(3)
-
+    num = len(x)
     # Without the diagonal, the similarity of each sample to itself. This makes the estimate unbiased, and it is why it
     # can be negative for two samples of one distribution.
-    within = sum(float(matrix.sum() - matrix.diagonal().sum()) for matrix in (kernel(x, x), kernel(y, y)))
-    return within / (num * (num - 1)) - 2 * float(kernel(x, y).mean())
+    within = sum(float(matrix.sum() - matrix.diagonal().sum()) for matrix in (_kernel(x, x), _kernel(y, y)))
+    return within / (num * (num - 1)) - 2 * float(_kernel(x, y).mean())
+
+
+def _kernel(x: Tensor, y: Tensor) -> Tensor:
+    """(x·y / dim + 1)³ for each pair of rows, float64 [num_x, num_y]."""
+    return (x @ y.T / x.shape[1] + 1).double().pow_(3)
+
+
+def kernel_distance_of_all(first: Tensor, second: Tensor) -> float:
+    """Unbiased squared MMD between all features of two sets [num, dim], which may be of any and of different size.
+
+    The same kernel and expected value as `kernel_distance`, without subsets: Bińkowski et al., arXiv:1801.01401,
+    equation 4. Its variance is the smallest that the samples allow, and nothing is drawn.
+
+    Raises EvaluationError for fewer than two samples on either side.
+    """
+    if min(len(first), len(second)) < 2:
+        raise EvaluationError("a kernel distance needs at least two samples on both sides.", hint="Take more samples.")
+    within = sum(
+        (_kernel_sum(one, one) - float(_kernel_diagonal(one).sum())) / (len(one) * (len(one) - 1))
+        for one in (first, second)
+    )
+    return within - 2 * _kernel_sum(first, second) / (len(first) * len(second))
+
+
+def _kernel_sum(x: Tensor, y: Tensor) -> float:
+    """Sum over all pairs of rows, in blocks: the whole matrix of two sets of 10,000 has 800 MB."""
+    return sum(float(_kernel(rows, y).sum()) for rows in x.split(_ROWS))
+
+
+def _kernel_diagonal(x: Tensor) -> Tensor:
+    return (x.square().sum(1) / x.shape[1] + 1).double().pow_(3)
 
 
 @dataclass(frozen=True)
@@ -148,6 +175,70 @@ def _radii(features: Tensor, k: int) -> Tensor:
     # The nearest of all is the row itself. topk of so few takes a tenth of the time of kthvalue.
     nearest = (torch.cdist(rows, features).topk(k + 1, largest=False) for rows in features.split(_ROWS))
     return torch.cat([found.values[:, -1] for found in nearest])
+
+
+def nearest_rows(queries: Tensor, rows: Tensor, k: int = 1, *, others: bool = False) -> tuple[Tensor, Tensor]:
+    """Find the k rows [num_rows, dim] that are nearest to each query [num, dim], in blocks of rows.
+
+    Args:
+        queries: of any real type, as `rows`; computed in float64, in which equal rows are recognised as such.
+        rows: the set that is searched, at least k.
+        k: number of neighbours.
+        others: do not count rows that equal the query: itself, and its copies.
+
+    Returns distances, float64 [num, k], nearest first, and row numbers, int64 [num, k]. Where fewer than k rows count,
+    the rest is at an infinite distance.
+    """
+    queries = queries.double()
+    best = torch.full((len(queries), k), math.inf, dtype=torch.float64)
+    found = torch.zeros(len(queries), k, dtype=torch.int64)
+    # Features of one image may differ in their last bits, where it was in batches of different sizes.
+    same = 1e-5 * queries.norm(dim=1, keepdim=True)
+    for start in range(0, len(rows), _ROWS):
+        distances = torch.cdist(queries, rows[start : start + _ROWS].double())  # [num, block]
+        if others:
+            distances[distances <= same] = math.inf
+        near = distances.topk(min(k, distances.shape[1]), largest=False)
+        candidates = torch.cat([best, near.values], 1)
+        best, order = candidates.topk(k, largest=False)
+        found = torch.cat([found, near.indices + start], 1).gather(1, order)
+    return best, found
+
+
+def authenticity(fake: Tensor, real: Tensor) -> float:
+    """Share of fakes that are farther from their nearest real sample than that one is from its own nearest other.
+
+    Alaa et al., arXiv:2102.08921, on features [num, dim]. Copies of real samples give 0. New samples of the
+    same distribution give about a half, not 1. Copies within the real samples count as one: otherwise a real sample
+    that is there twice would let every near copy of it pass.
+
+    Raises EvaluationError for fewer than two real samples.
+    """
+    if len(real) < 2:
+        raise EvaluationError("authenticity needs at least two real samples.", hint="Take more real samples.")
+    distances, rows = nearest_rows(fake, real)
+    return float((distances[:, 0] > own_distances(real, rows[:, 0])).double().mean())
+
+
+def own_distances(real: Tensor, rows: Tensor) -> Tensor:
+    """Return the distance of some of the real features [num, dim] to their nearest other, float64 [len(rows)]."""
+    distinct, position = rows.unique(return_inverse=True)  # many samples may have the same neighbour
+    return nearest_rows(real[distinct], real, others=True)[0][position, 0]
+
+
+def left_out_ratios(real: Tensor, rows: Tensor) -> Tensor:
+    """Measure some real features [num, dim] as if they were fakes: each is left out of the rest meanwhile.
+
+    Returns the distance to the nearest other real sample over that one's distance to its own nearest other, float64
+    [len(rows)]; the share above 1 is the authenticity of a generator that samples the true distribution. Raises
+    EvaluationError for fewer than three real samples.
+    """
+    if len(real) < 3:
+        raise EvaluationError("it takes three real samples to leave one out.", hint="Take more real samples.")
+    distances, nearest = nearest_rows(real[rows], real, others=True)
+    own, own_rows = nearest_rows(real[nearest[:, 0]], real, 2, others=True)
+    # The sample itself is left out, so the second counts where it is the first.
+    return distances[:, 0] / torch.where(own_rows[:, 0] == rows, own[:, 1], own[:, 0])
 
 
 def inception_score(logits: Tensor, *, splits: int = 10) -> float:

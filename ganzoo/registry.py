@@ -30,6 +30,7 @@ from ganzoo.specs import (
     DatasetSpec,
     EvaluationProtocol,
     ExtractorSpec,
+    LoggerSpec,
     LossSpec,
     MetricSpec,
     OptimizerSpec,
@@ -54,6 +55,7 @@ Spec = TypeVar(
     RegularizerSpec,
     AugmentationSpec,
     OptimizerSpec,
+    LoggerSpec,
 )
 
 _log = logging.getLogger("ganzoo")
@@ -282,6 +284,7 @@ losses = Registry("loss", "ganzoo.losses", LossSpec)
 regularizers = Registry("regularizer", "ganzoo.regularizers", RegularizerSpec)
 augmentations = Registry("augmentation", "ganzoo.augmentations", AugmentationSpec)
 optimizers = Registry("optimizer", "ganzoo.optimizers", OptimizerSpec)
+loggers = Registry("logger", "ganzoo.loggers", LoggerSpec)
 
 REGISTRIES = (
     recipes,
@@ -294,6 +297,7 @@ REGISTRIES = (
     regularizers,
     augmentations,
     optimizers,
+    loggers,
 )
 WEIGHTS_GROUP = "ganzoo.weights"
 GROUPS = (*(registry.group for registry in REGISTRIES), WEIGHTS_GROUP)

@@ -36,6 +36,11 @@ TINY: dict[str, dict[str, Any]] = {
     "dcgan": {"config.generator_widths": [8, 4], "config.discriminator_widths": [4, 8]},
     "resnet": {"config.generator_widths": [8, 8, 8, 8], "config.discriminator_widths": [8, 8, 8, 8]},
     "r3gan": {"config.widths": [8, 8, 8, 8], "config.cardinalities": [2, 2, 2, 2], "config.blocks_per_stage": 1},
+    "fastgan": {
+        "config.generator_widths": [8, 8, 8, 8, 8],
+        "config.discriminator_widths": [4, 4, 8, 8],
+        "config.decoder_width": 4,
+    },
 }
 """By architecture. Others are trained as large as they are."""
 
@@ -46,7 +51,8 @@ ROUNDING = {"optimizers.generator.eps": 1e-3, "optimizers.discriminator.eps": 1e
 def open_tiny(recipe: str, **values: Any) -> tuple[TrainingSettings, OpenedDataset]:
     tiny = TINY.get(recipes.get(recipe).architecture, {})
     settings = config.resolve(recipes.get(recipe), [Layer("test", {**tiny, "batch_size": 4, **values})], seed=5)
-    folder = FILES / settings.recipe.dataset
+    # A folder of images is what the files of MJSynth are, too.
+    folder = FILES / ("mjsynth" if settings.recipe.dataset == "folder" else settings.recipe.dataset)
     spec = datasets.get(settings.recipe.dataset)
     return settings, open_dataset(spec, settings.recipe.split, folder if folder.is_dir() else None)
 

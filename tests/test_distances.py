@@ -4,10 +4,14 @@ import pytest
 import torch
 
 from ganzoo.distances import (
+    authenticity,
     frechet_distance,
     frechet_distance_of_gaussians,
     inception_score,
     kernel_distance,
+    kernel_distance_of_all,
+    left_out_ratios,
+    nearest_rows,
     neighbourhoods,
 )
 from ganzoo.errors import EvaluationError
@@ -99,3 +103,68 @@ def test_torch_fidelity_gives_the_same_inception_score() -> None:
     assert inception_score(logits) == pytest.approx(isc_features_to_metric(logits)["inception_score_mean"], rel=1e-9)
     with pytest.raises(EvaluationError, match="10 samples or more"):
         inception_score(logits[:9])
+
+
+# --- kernel distance without subsets ---
+
+
+def test_without_subsets_it_is_the_distance_of_a_single_whole_subset() -> None:
+    first, second = torch.randn(60, 7), torch.randn(60, 7) + 0.3
+    whole = kernel_distance(first, second, subsets=1, subset_size=60)
+    assert kernel_distance_of_all(first, second) == pytest.approx(whole, rel=1e-5)
+
+
+def test_without_subsets_it_is_unbiased_for_sets_of_different_sizes() -> None:
+    source = torch.Generator().manual_seed(0)
+    values = [
+        kernel_distance_of_all(torch.randn(8, 3, generator=source), torch.randn(15, 3, generator=source))
+        for _ in range(400)
+    ]
+    spread = torch.tensor(values)
+    assert abs(float(spread.mean())) < 3 * float(spread.std()) / 20
+    assert spread.min() < 0 < spread.max()
+    with pytest.raises(EvaluationError, match="at least two samples"):
+        kernel_distance_of_all(torch.zeros(1, 3), torch.zeros(9, 3))
+
+
+# --- nearest rows and authenticity ---
+
+
+def test_nearest_rows_are_those_of_a_full_search() -> None:
+    queries, rows = torch.randn(20, 3), torch.randn(2_300, 3)  # three blocks
+    distances, found = nearest_rows(queries, rows, 4)
+    expected = torch.cdist(queries.double(), rows.double()).sort(1)
+    assert torch.equal(found, expected.indices[:, :4])
+    assert torch.allclose(distances, expected.values[:, :4])
+    others, _ = nearest_rows(rows[:20], rows, 1, others=True)
+    apart = torch.cdist(rows[:20].double(), rows.double())
+    assert torch.allclose(others[:, 0], apart.masked_fill(apart < 1e-6, torch.inf).amin(1))
+
+
+def test_authenticity_is_zero_for_copies_and_one_for_what_is_far_away() -> None:
+    real = torch.randn(300, 5)
+    assert authenticity(real[:50], real) == 0
+    assert authenticity(real[:50] + 1e-3, real) == 0
+    assert authenticity(real[:50] + 40, real) == 1
+    # A collection in which every image is there twice hides no copies.
+    assert authenticity(real[:50] + 1e-3, real.repeat(2, 1)) == 0
+    assert authenticity(real[:5], torch.zeros(4, 5)) == 0  # all real samples are the same: nothing to compare with
+    with pytest.raises(EvaluationError, match="at least two real samples"):
+        authenticity(real, real[:1])
+
+
+def test_authenticity_of_new_samples_is_that_of_real_ones_that_are_left_out() -> None:
+    real, new = torch.randn(2_000, 4), torch.randn(2_000, 4)
+    ratios = left_out_ratios(real, torch.arange(2_000))
+    assert authenticity(new, real) == pytest.approx(float((ratios > 1).double().mean()), abs=0.06)
+
+
+def test_leaving_one_out_is_measuring_it_against_the_rest() -> None:
+    real = torch.randn(30, 3)
+    ratios = left_out_ratios(real, torch.arange(30))
+    for row in range(30):
+        rest = torch.cat([real[:row], real[row + 1 :]]).double()
+        distance, nearest = torch.cdist(real[row, None].double(), rest).min(1)
+        apart = torch.cdist(rest[nearest], rest)
+        apart[0, nearest] = torch.inf
+        assert float(ratios[row]) == pytest.approx(float(distance / apart.min()))

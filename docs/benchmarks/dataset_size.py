@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganzoo.bench.machine import peak_resident_set
 from ganzoo.config import Layer, resolve
 from ganzoo.data import open_batches, open_dataset
 from ganzoo.registry import datasets, recipes
 from ganzoo.specs import ArrayData, DatasetSpec, StreamedData
+from ganzoo.system.peak_memory import peak_resident_set
 from ganzoo.system.workers import pool
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.state import TrainingState

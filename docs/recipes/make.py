@@ -115,7 +115,8 @@ def looks(recipe: Recipe) -> str:
 
 def data(dataset: ConfiguredDataset) -> str:
     """Say what the samples are and where they come from."""
-    splits = ", ".join(f"{name} {'unlimited' if num is None else f'{num:,}'}" for name, num in dataset.splits.items())
+    sizes = {None: "unlimited", "varies": "as many as you have"}
+    splits = ", ".join(f"{name} {sizes.get(num) or f'{num:,}'}" for name, num in dataset.splits.items())
     shape = " × ".join(map(str, dataset.sample.shape))
     classes = dataset.sample.classes
     lines = [
@@ -265,7 +266,7 @@ def length(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     """Return the steps, and the epochs where the training split is finite."""
     text = f"{recipe.steps:,} steps in batches of {recipe.batch_size}"
     num = dataset.splits.get("train")
-    if num is None:
+    if not isinstance(num, int):
         return f"{text}."
     epochs = recipe.steps * recipe.discriminator_steps / (num // recipe.batch_size)
     return f"{text}: the discriminator sees the training set {epochs:.3g} times."

@@ -24,6 +24,7 @@ TITLES = {
     "optimizers": "Optimizers",
     "losses": "Losses, regularizers and augmentations",
     "evaluation": "Metrics, extractors and protocols",
+    "loggers": "Loggers",
     "registration": "Registration",
 }
 """The modules of `ganzoo.specs`, in the order of the page."""

@@ -133,7 +133,9 @@ class Baseline:
                 continue
             assert epsilon is not None
             assert isinstance(regularization.weight, float)
-            given = RegularizerInputs(discriminators=discriminators, real=real, fake=fake, epsilon=epsilon, state=state)
+            given = RegularizerInputs(
+                discriminators=discriminators, discriminator=net, real=real, fake=fake, epsilon=epsilon, state=state
+            )
             loss = loss + regularization.weight * regularization.every * spec.compute(given)
         # Also throws away what the generator's backward pass has left in the discriminator's gradients.
         self.optimizer_d.zero_grad()

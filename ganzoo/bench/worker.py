@@ -118,7 +118,7 @@ def _time(steps: int) -> float:
 
 
 def _peak_memory() -> int | None:
-    from ganzoo.bench.machine import peak_memory
+    from ganzoo.system.peak_memory import peak_memory
 
     return peak_memory(_runners[0].device)
 

@@ -16,13 +16,18 @@ from ganzoo.cli import (
     cache,
     completion,
     data,
+    demo,
     doctor,
     evaluate,
+    export,
     importing,
     listing,
+    neighbours,
     plugins,
+    project,
     pull,
     push,
+    report,
     resume,
     rm,
     sample,
@@ -52,7 +57,11 @@ app.command("list", rich_help_panel=WEIGHTS)(listing.list_)
 app.command("show", rich_help_panel=WEIGHTS)(show.show)
 app.command("pull", rich_help_panel=SHARING)(pull.pull)
 app.command("sample", rich_help_panel=WEIGHTS)(sample.sample)
+app.command("project", rich_help_panel=WEIGHTS)(project.project)
 app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
+app.command("neighbours", rich_help_panel=WEIGHTS)(neighbours.neighbours)
+app.command("demo", rich_help_panel=WEIGHTS)(demo.demo)
+app.command("export", rich_help_panel=SHARING)(export.export)
 app.command("verify", rich_help_panel=SHARING)(verify.verify)
 app.command("rm", rich_help_panel=SHARING)(rm.rm)
 app.command("push", rich_help_panel=SHARING)(push.push)
@@ -60,6 +69,7 @@ app.command("import", rich_help_panel=SHARING)(importing.import_)
 app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("resume", rich_help_panel=TRAINING)(resume.resume)
 app.command("animate", rich_help_panel=TRAINING)(animate.animate)
+app.command("report", rich_help_panel=TRAINING)(report.report)
 app.command("bench", rich_help_panel=DATA)(bench.bench)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.add_typer(cache.app, name="cache", rich_help_panel=DATA)

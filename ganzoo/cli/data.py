@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +15,7 @@ import typer
 from ganzoo.cli.options import DataDir, Json
 from ganzoo.cli.output import out
 from ganzoo.cli.progress import counting_bar
-from ganzoo.errors import GanzooError, MissingDatasetError, UnknownNameError, UsageError, hint_for
+from ganzoo.errors import GanzooError, MissingDatasetError, UnknownNameError, UsageError, hint_for, shortened
 from ganzoo.system.files import expanded
 from ganzoo.system.shell import quoted
 from ganzoo.system.workers import num_cores
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 
     from ganzoo.data import OpenedDataset
     from ganzoo.data.settings import ConfiguredDataset
-    from ganzoo.specs import DatasetSpec
+    from ganzoo.specs import DatasetSpec, SampleSpec
 
 MAX_WORKERS = 61
 """Windows cannot wait for more processes at once."""
@@ -72,7 +76,7 @@ def _found(name: str, data_dir: Path) -> tuple[str | None, list[str]]:
     folder, found = dataset_folder(data_dir, name), []
     try:
         spec = configured(datasets.get(name))
-        for split in [split for split, num in spec.splits.items() if num is not None]:
+        for split in [split for split, num in spec.splits.items() if isinstance(num, int)]:
             with contextlib.suppress(MissingDatasetError), read_errors(spec):
                 spec.load(folder, split, False)
                 found.append(split)
@@ -125,29 +129,47 @@ def prepare(
 
 
 @app.command()
-def sample(
-    name: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset, such as mnist.")],
-    target: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A .png or .npy file.")],
-    num: Annotated[int, typer.Option("--num", "-n", min=1, help="Number of samples, evenly spaced.")] = 64,
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="DATASET|PATH", help="A dataset, such as mnist, or a folder or archive of pictures."),
+    ],
+    target: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="A .png or .npy file; default: the terminal.")
+    ] = None,
+    num: Annotated[int | None, typer.Option("--num", "-n", min=1, help="Number of samples, evenly spaced.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of the dataset; default: the first.")] = None,
+    classes: Annotated[bool, typer.Option("--classes", help="Of a path: show the classes of its pictures.")] = False,
     data_dir: DataDir = None,
     assignments: Settings = None,
     json: Json = False,
 ) -> None:
-    """Draw real samples of a dataset, to compare generated ones with, or write them as an array."""
-    spec = _configured(name, assignments)
+    """Show real samples of a dataset, or of your own pictures as they would be trained on.
+
+    In the terminal, or as a file to compare generated samples with. Example: ganzoo data show photos/ --set size=64
+    """
+    spec, data_dir, notes = _shown(name, data_dir, classes, assignments)
     chosen = split or next(iter(spec.splits))
     if chosen not in spec.splits:
         raise UnknownNameError("split", chosen, spec.splits)
-    if target.suffix.lower() not in (".png", ".npy"):
+    if target is not None and target.suffix.lower() not in (".png", ".npy"):
         raise UsageError(f"{target} is not a .png file or a .npy file.", hint="Name one: --out real.png")
+    if target is None and (json or not sys.stdout.isatty()):
+        fault = "--json needs a file to describe" if json else "output is not a terminal"
+        raise UsageError(f"{fault}.", hint="Save to a file with --out real.png")
 
     from ganzoo.rendering import check_drawable, save_array, save_picture
 
-    drawn, path = target.suffix.lower() == ".png", expanded(str(target))
+    drawn = target is None or target.suffix.lower() == ".png"
     if drawn:
-        check_drawable(num, spec.sample)
-    samples = _real_samples(open_dataset(spec, chosen, data_dir), num)
+        check_drawable(num or 1, spec.sample)
+    for note in notes:
+        out.talk(note)
+    samples, labels = _real_samples(open_dataset(spec, chosen, data_dir), num or (64 if target else 32))
+    if target is None:
+        _show_samples(samples, labels, spec.sample)
+        return
+    path = expanded(str(target))
     try:
         if drawn:
             save_picture(samples, spec.sample, path)
@@ -156,13 +178,60 @@ def sample(
     except OSError as error:
         raise GanzooError(f"cannot write {target}: {error.strerror}.", hint=hint_for(error)) from error
     if json:
-        out.json({"path": str(target), "dataset": name, "split": chosen, "num": len(samples)})
+        named = {} if labels is None else {"labels": labels}
+        out.json({"path": str(target), "dataset": spec.name, "split": chosen, "num": len(samples), **named})
     else:
         out.line(target)
 
 
-def _real_samples(opened: OpenedDataset, num: int) -> Tensor:
-    """Return samples of a split in the range that nets see: evenly spaced, or drawn with seed 0 if it is unlimited."""
+def _shown(
+    name: str, data_dir: Path | None, classes: bool, assignments: list[str] | None
+) -> tuple[ConfiguredDataset, Path | None, Sequence[str]]:
+    """Return the dataset to show, its folder, and what to say first; a path is one of the dataset `folder`.
+
+    Its size, colours and classes are those that `ganzoo train PATH` chooses, unless --set changes them.
+    """
+    from ganzoo.config import assignments_layer
+    from ganzoo.data.settings import configured
+    from ganzoo.registry import datasets
+
+    path = expanded(name)
+    if name in datasets or not (path.exists() or os.sep in name or "/" in name):
+        if classes:
+            raise UsageError("--classes is for a path; a dataset has its own.", hint="Leave it out.")
+        return _configured(name, assignments), data_dir, ()
+    if data_dir is not None:
+        raise UsageError(f"{name} is a path already.", hint="Leave --data-dir out.")
+    spec, given = datasets.get("folder"), dict(assignments_layer(assignments or ()).values)
+    assert spec.suggest is not None
+    size = given.get("size")
+    found = spec.suggest(path, size if isinstance(size, int) else None, classes)
+    prefix = "dataset_config."
+    chosen = {key.removeprefix(prefix): value for key, value in found.settings.items() if key.startswith(prefix)}
+    return configured(spec, {**chosen, **given}, "--set"), path, found.notes
+
+
+def _show_samples(samples: Tensor, labels: list[str] | None, sample: SampleSpec) -> None:
+    """Draw samples in the terminal, with their classes below, row by row."""
+    from ganzoo.rendering import TerminalPicture, for_terminal, image_grid, picture
+
+    console = out.console()
+    width, lines = min(console.width, 120), max(4, console.height - 4)  # the prompt and what is said below
+    if sample.kind != "image":
+        console.print(TerminalPicture(for_terminal(picture(samples, sample), sample), width, lines), end="")
+        return
+    columns = min(len(samples), 8)
+    console.print(TerminalPicture(image_grid(samples, columns), width, lines), end="")
+    for start in range(0, len(samples) if labels else 0, columns):
+        assert labels is not None
+        out.talk(", ".join(labels[start : start + columns]))
+
+
+def _real_samples(opened: OpenedDataset, num: int) -> tuple[Tensor, list[str] | None]:
+    """Return samples of a split in the range that nets see, and their classes or texts, None where it has none.
+
+    They are evenly spaced, or drawn with seed 0 from an unlimited split.
+    """
     import numpy as np
     import torch
 
@@ -170,11 +239,18 @@ def _real_samples(opened: OpenedDataset, num: int) -> Tensor:
     from ganzoo.randomness import generator
     from ganzoo.specs import SyntheticData
 
-    if isinstance(opened.data, SyntheticData):
-        return opened.data.draw(num, generator(0, "real"))
-    total = len(opened.data.samples)
-    rows = np.linspace(0, total - 1, min(num, total)).round().astype(np.int64)
-    return to_float(torch.from_numpy(np.array(opened.data.samples[rows])))
+    data, classes = opened.data, opened.spec.sample.classes
+    if isinstance(data, SyntheticData):
+        labels = None if data.draw_labels is None else data.draw_labels(num, generator(0, "real")).tolist()
+        texts = None if data.draw_texts is None else data.draw_texts(num, generator(0, "real"))
+        samples = data.draw(num, generator(0, "real"))
+    else:
+        total = len(data.samples)
+        rows = np.linspace(0, total - 1, min(num, total)).round().astype(np.int64)
+        labels = None if data.labels is None else data.labels[rows].tolist()
+        texts = None if data.texts is None else [text.decode() for text in data.texts[rows].tolist()]
+        samples = to_float(torch.from_numpy(np.array(data.samples[rows])))
+    return samples, texts if labels is None else [classes[label] if classes else str(label) for label in labels]
 
 
 def _configured(name: str, assignments: list[str] | None) -> ConfiguredDataset:
@@ -202,11 +278,21 @@ def open_dataset(
     if opened.skipped_file is not None:
         num = opened.num_skipped + len(opened.data.samples)  # type: ignore[union-attr]  # only files are skipped
         where = "" if data_dir is None else f" --data-dir {quoted(data_dir)}"
+        again = f" After repairing them: ganzoo data prepare {spec.name}{where} --force"
         out.talk(
-            f"{split}: {opened.num_skipped:,} of {num:,} could not be read; see {opened.skipped_file}. "
-            f"After repairing them: ganzoo data prepare {spec.name}{where} --force"
+            f"{split}: {opened.num_skipped:,} of {num:,} skipped ({_reasons(opened.skipped_file)}); "
+            # A user's own files are watched one by one: repaired ones are read again without being asked.
+            f"see {opened.skipped_file}.{'' if spec.splits[split] == 'varies' else again}"
         )
     return opened
+
+
+def _reasons(skipped_file: Path) -> str:
+    """Return the commonest reasons in a list of skipped items, each with its number."""
+    with skipped_file.open(encoding="utf-8", errors="replace") as file:
+        # A reason comes last, and may end with details of the item in parentheses.
+        counts = Counter(line.strip().rpartition(": ")[2].partition(" (")[0] for line in file)
+    return ", ".join(f"{shortened(reason, 60)}: {num:,}" for reason, num in counts.most_common(5))
 
 
 def _prepared(
@@ -219,7 +305,7 @@ def _prepared(
     except MissingDatasetError as error:
         return error
     official = spec.splits[split]
-    if isinstance(opened.data, ArrayData) and official is not None:
+    if isinstance(opened.data, ArrayData) and isinstance(official, int):
         num = len(opened.data.samples) + opened.num_skipped
         if num != official:
             out.talk(f"{split}: {num:,} of the official {official:,}")

@@ -73,6 +73,9 @@ def show_evaluation(result: Evaluation) -> None:
         for metric in result.metrics
     ]
     out.table(result.reference, ["metric", "value", "direction", "protocol"], rows)
+    wanted = result.protocol.num_real
+    if result.num_real is not None and wanted is not None and result.num_real < wanted:
+        out.line(f"Compared with {result.num_real:,} real samples, all there are; the protocol takes up to {wanted:,}.")
     if result.deviation:
         out.line(f"Not comparable with other numbers: {result.deviation}.")
 

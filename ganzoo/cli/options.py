@@ -28,10 +28,13 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show RECIPE -a` lists them."),
 ]
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.")]
-TensorBoard = Annotated[
-    bool | None,
-    typer.Option("--tensorboard/--no-tensorboard", help="Write TensorBoard events to the run (extra `logging`)."),
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file with settings, or the run.json of a run to repeat."),
+]
+Loggers = Annotated[
+    list[str] | None,
+    typer.Option("--logger", metavar="NAME", help="Also log to tensorboard, wandb, mlflow or a plugin's (repeatable)."),
 ]
 LiveView = Annotated[
     bool, typer.Option("--live/--no-live", help="Show samples and losses live (needs a 76x20 terminal).")

@@ -86,7 +86,7 @@ class TrainingBar:
 
 
 @contextlib.contextmanager
-def counting_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
+def counting_bar(title: str, unit: str = "images") -> Iterator[Callable[[int, int], None] | None]:
     """Yield a function (done, total) that moves a bar, which appears at its first call; None without a terminal."""
     console = out.progress_console()
     if console is None:
@@ -101,7 +101,7 @@ def counting_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
             del first[1:]
             (begun, at), now = first[0], time.monotonic()
             # The clock of some systems advances in steps of 16 ms, so the difference may be 0.
-            speed = f"{(done - begun) / max(now - at, 1e-3):,.0f} images/s" if done > begun else ""
+            speed = f"{(done - begun) / max(now - at, 1e-3):,.0f} {unit}/s" if done > begun else ""
             bar.update(task, completed=done, total=total, visible=True, speed=speed)
 
         yield update

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ganzoo.cli.options import Assignments, DataDir, Json, LiveView, TensorBoard
+from ganzoo.cli.options import Assignments, DataDir, Json, LiveView, Loggers
 
 
 def resume(
@@ -21,7 +21,7 @@ def resume(
         ),
     ] = None,
     data_dir: DataDir = None,
-    tensorboard: TensorBoard = None,
+    loggers: Loggers = None,
     live: LiveView = True,
     assignments: Assignments = None,
     json: Json = False,
@@ -35,7 +35,7 @@ def resume(
     from ganzoo.config import Layer, assignments_layer
     from ganzoo.training import Training
 
-    flags = {"steps": steps, "device": device, "threads": threads, "tensorboard": tensorboard}
+    flags = {"steps": steps, "device": device, "threads": threads, "loggers": loggers or None}
     given = Layer("flags", {key: value for key, value in flags.items() if value is not None})
     layers = [assignments_layer(assignments or ()), given]
     watch(Training.resume(run, layers, data_dir, open_dataset), json=json, live=live)

@@ -14,6 +14,7 @@ from ganzoo.cli.live import LiveView, large_enough
 from ganzoo.cli.output import out
 from ganzoo.cli.progress import TrainingBar, loss, speed
 from ganzoo.system.shell import quoted
+from ganzoo.training.initial import described
 from ganzoo.training.interruption import Interruption
 
 if TYPE_CHECKING:
@@ -23,15 +24,15 @@ LINE_SECONDS = 10
 """Time between two lines of progress without a terminal."""
 
 
-def watch(training: Training, *, json: bool, live: bool = True) -> None:
+def watch(training: Training, *, json: bool, live: bool = True, data: bool = True) -> None:
     """Run a training until it ends or is interrupted; `live` shows pictures in a terminal that is large enough.
 
-    Raises Exit with 130 after an interruption.
+    With `data`, the run's folder or JSON document is printed at the end. Raises Exit with 130 after an interruption.
     """
     if not training.state.processes.is_main:
         _follow(training)
         return
-    settings, run, engine = training.state.settings, training.run, training.engine
+    settings, run = training.state.settings, training.run
     path = as_reference(run.path)
     several = f", {training.state.processes.world_size} processes" if training.state.processes.world_size > 1 else ""
     how: str = settings.precision
@@ -41,6 +42,8 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
         f"{settings.recipe.name} on {training.state.device}{several} ({how}), seed {settings.seed}, "
         f"data {training.state.batches.place}, into {path}"
     )
+    if run.initial is not None and not training.state.step:
+        out.talk(described(run.initial))
     if training.state.config.sample.kind == "tensor":
         out.talk(f"samples are tensors, which are not drawn; {path}/samples gets arrays (.npy) instead of pictures")
     was_finished = training.finished
@@ -52,11 +55,12 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
     with _interruption(training) as interruption, _display(training, live) as display:
         training.should_stop = interruption.requested
         for record in training:
+            engine = training.engine
             if engine.name and engine.name != named:
                 named = engine.name
                 out.talk(f"engine {named}" + (f": {engine.reason}" if engine.reason else ""))
             display.update(record)
-    if json:
+    if data and json:
         records = run.records()
         out.json(
             {
@@ -68,7 +72,7 @@ def watch(training: Training, *, json: bool, live: bool = True) -> None:
                 "last_record": records[-1] if records else None,
             }
         )
-    else:
+    elif data:
         out.line(path)
     word = quoted(path)
     if not training.finished:

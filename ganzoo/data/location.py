@@ -29,12 +29,12 @@ def dataset_folder(data_dir: Path, dataset: str) -> Path:
 
 
 def remembered_folder(data_dir: Path | None) -> Path | None:
-    """Return the folder that a run was trained on, None if it is gone: then the packed copy is looked up.
+    """Return the folder or archive that a run was trained on, None if it is gone: then the packed copy is looked up.
 
     What is left of a disk that is not mounted is an empty folder.
     """
     try:
-        return data_dir if data_dir is not None and any(data_dir.iterdir()) else None
+        return data_dir if data_dir is not None and (data_dir.is_file() or any(data_dir.iterdir())) else None
     except (OSError, ValueError):  # ValueError: an edited record may hold a NUL
         return None
 

@@ -194,9 +194,16 @@ def write_record(
 
 
 def fingerprints(spec: DatasetSpec, sources: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return path, size and modification time of each file. Raises DatasetError."""
+    """Return path, size and modification time of each file; -1 for one that is gone by now. Raises DatasetError."""
     with read_errors(spec):
-        return [{"path": str(path.resolve()), **stat_of(path)} for path in sources]
+        return [{"path": str(path.resolve()), **_stat_of_source(path)} for path in sources]
+
+
+def _stat_of_source(path: Path) -> dict[str, int]:
+    try:
+        return stat_of(path)
+    except FileNotFoundError:  # removed from a folder since it was listed; then the copy is out of date from the start
+        return {"size": -1, "mtime_ns": -1}
 
 
 def digest_of_pack(folder: Path, names: Sequence[str], settings: Mapping[str, Any]) -> str:

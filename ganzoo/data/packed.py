@@ -19,6 +19,7 @@ import contextlib
 import functools
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ from ganzoo.data.location import (
     is_current,
     pack_path,
     packed_copies,
+    read_copy,
     read_record,
     settings_key,
     stat_of,
@@ -94,8 +96,8 @@ def open_dataset(
         spec: the dataset, with settings that `ganzoo.data.settings.configured` chose, or else its default ones.
         split: one of `spec.splits`.
         data_dir: a folder with the files in any layout that the dataset supports, or one with a folder of the dataset's
-            name. None for the copy that was packed last, wherever from (a message says from where), else the store's
-            own files.
+            name; for a split that "varies", the user's own folder or archive. None for the copy that was packed last,
+            wherever from (a message says from where), else the store's own files.
         download: whether to download missing files into the store (never into `data_dir`).
         workers: processes that read the files of a streamed dataset; 1 for this process alone.
         progress: called with (done, total) items while a streamed dataset is packed.
@@ -133,16 +135,28 @@ def open_dataset(
                     "time": datetime.now(UTC).isoformat(),
                 }
                 write_pack(packed, dataset, data, origin, workers, progress, force=force)
-                found = _read_pack(packed, dataset, split, sources_may_be_gone=True)
+                # A file that changed meanwhile makes the copy out of date for the next command, not for this one.
+                found = _read_pack(packed, dataset, split)
         if found is None:
             raise DatasetError(f"the packed copy {packed} cannot be read back.", hint="Check the disk, and try again.")
         return found
 
+    varies = dataset.splits[split] == "varies"
     if data_dir is not None:
-        folder = dataset_folder(data_dir, dataset.name)
-        return open_from(folder, pack_path(dataset.name, split, folder, dataset.settings), may_be_gone=False)
-    # Copies of other settings hold other samples.
-    copies = [copy for copy in packed_copies(dataset.name, split) if copy.settings == dataset.settings]
+        # A user's own folder may have any sub-folders, one with the dataset's name too.
+        folder = data_dir if varies else dataset_folder(data_dir, dataset.name)
+        packed = pack_path(dataset.name, split, folder, dataset.settings)
+        if not varies or os.path.exists(folder):  # noqa: PTH110 - False, not an error, for a path with a NUL
+            return open_from(folder, packed, may_be_gone=False)
+        copies = [copy for copy in (read_copy(packed),) if copy is not None]
+    else:
+        # Copies of other settings hold other samples.
+        copies = [copy for copy in packed_copies(dataset.name, split) if copy.settings == dataset.settings]
+        if varies and len(copies) > 1:  # the newest one may be of other pictures
+            raise DatasetError(
+                f"{dataset.name}: {len(copies)} folders are packed with these settings, such as {copies[0].folder}.",
+                hint="Name the one that you mean: --data-dir PATH.",
+            )
     for copy in copies:
         # Missing: it is out of date or damaged, and the files to pack it again from are gone.
         with contextlib.suppress(MissingDatasetError):
@@ -150,6 +164,9 @@ def open_dataset(
             if copy.folder is not None or len(copies) > 1:
                 _say_which(found, copy)
             return found
+    if varies:
+        what = "reads files of your own" if data_dir is None else f"needs {data_dir}, which does not exist"
+        raise MissingDatasetError(f"the dataset {dataset.name!r} {what}.", hint="Name a folder: --data-dir PATH.")
     return open_from(None, pack_path(dataset.name, split, None, dataset.settings), download=download)
 
 
@@ -157,7 +174,7 @@ def _say_which(found: OpenedDataset, copy: PackedCopy) -> None:
     """Report which packed copy is used, because nobody named it."""
     assert isinstance(found.data, ArrayData)
     num, official = len(found.data.samples) + found.num_skipped, found.spec.splits[found.split]
-    part = "" if num == official else f" ({num:,} of the official {official:,} samples)"
+    part = f" ({num:,} of the official {official:,} samples)" if isinstance(official, int) and num != official else ""
     gone = " These files are gone." if copy.is_sourceless else ""
     place = "the store's own files" if copy.folder is None else copy.folder
     _say(f"{copy.dataset} {copy.split}{part}: using the copy that was packed from {place}.{gone}")
@@ -263,15 +280,21 @@ def _load(spec: ConfiguredDataset, split: str, files: Path, *, download: bool = 
     return data
 
 
-def _read_pack(packed: Path, spec: ConfiguredDataset, split: str, *, sources_may_be_gone: bool) -> OpenedDataset | None:
-    """Return the memory-mapped arrays, or None if the copy is missing, out of date, damaged or incomplete."""
+def _read_pack(
+    packed: Path, spec: ConfiguredDataset, split: str, *, sources_may_be_gone: bool | None = None
+) -> OpenedDataset | None:
+    """Return the memory-mapped arrays, or None if the copy is missing, out of date, damaged or incomplete.
+
+    Without `sources_may_be_gone`, source files are not compared.
+    """
     try:
         record = read_record(packed)
         if record["format"] != FORMAT or record["dataset"] != spec.name:
             return None
         if record["settings"] != spec.settings:
             return None
-        if not all(is_current(source, sources_may_be_gone) for source in record["sources"]):
+        compared = () if sources_may_be_gone is None else record["sources"]
+        if not all(is_current(source, bool(sources_may_be_gone)) for source in compared):
             return None
         names = [name for name in ARRAYS if name in record["arrays"]]
         arrays = {name: np.load(packed / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}

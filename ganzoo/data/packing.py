@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 
 JOURNAL_NAME = "journal.json"
 PIECE = 2048
-"""Items read, and flushed to disk, at a time."""
+"""Maximum number of items read, and flushed to disk, at a time."""
+PIECE_BYTES = 1 << 25
+"""Maximum size of their samples; several pieces wait in memory."""
 
 ShowProgress = Callable[[int, int], None]
 """Called with (done, total) items."""
@@ -137,14 +139,17 @@ def _write_streamed(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         journal = Journal(identity, 0, 0, 0, 0, ())
-    _check_space(folder, spec, data.num - journal.items)
+    size = data.samples_per_item * _sample_size(spec)
+    _check_space(folder, spec, (data.num - journal.items) * size)
 
-    pieces = ((start, min(start + PIECE, data.num)) for start in range(journal.items, data.num, PIECE))
+    step = max(1, min(data.piece or PIECE, PIECE, PIECE_BYTES // size))
+    pieces = ((start, min(start + step, data.num)) for start in range(journal.items, data.num, step))
     # closing() ends the worker processes now, not at garbage collection.
     with _Files(folder, journal) as files, closing(_read(spec, data, pieces, workers)) as results:
         for piece in results:
-            _check_piece(spec, piece, min(PIECE, data.num - journal.items))
-            journal = files.append(piece, journal)
+            items = min(step, data.num - journal.items)
+            _check_piece(spec, piece, items, data.samples_per_item)
+            journal = files.append(piece, journal, items)
             if progress is not None:
                 progress(journal.items, data.num)
         if journal.num == 0:
@@ -185,8 +190,12 @@ def _read_journal(folder: Path, identity: dict[str, Any]) -> Journal | None:
     return journal if journal.identity == identity else None
 
 
-def _check_space(folder: Path, spec: ConfiguredDataset, num: int) -> None:
-    size = num * (int(np.prod(spec.sample.shape)) * (1 if spec.sample.kind == "image" else 4))
+def _sample_size(spec: ConfiguredDataset) -> int:
+    """Return the bytes of a packed sample."""
+    return int(np.prod(spec.sample.shape)) * (1 if spec.sample.kind == "image" else 4)
+
+
+def _check_space(folder: Path, spec: ConfiguredDataset, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise StoreError(
@@ -195,11 +204,12 @@ def _check_space(folder: Path, spec: ConfiguredDataset, num: int) -> None:
         )
 
 
-def _check_piece(spec: ConfiguredDataset, piece: ArrayData, items: int) -> None:
+def _check_piece(spec: ConfiguredDataset, piece: ArrayData, items: int, samples_per_item: int) -> None:
     check(spec, piece)
-    if len(piece.samples) + len(piece.skipped) != items:
+    if len(piece.samples) != samples_per_item * (items - len(piece.skipped)):
+        each = "" if samples_per_item == 1 else f" of {samples_per_item} samples each"
         raise DatasetError(
-            f"{spec.name}: {len(piece.samples)} samples and {len(piece.skipped)} skipped are not {items} items.",
+            f"{spec.name}: {len(piece.samples)} samples and {len(piece.skipped)} skipped are not {items} items{each}.",
             hint="If the files have not changed meanwhile, report this to the plugin's author.",
         )
 
@@ -225,8 +235,8 @@ class _Files:
         for file in (*self._arrays.values(), self._skipped):
             file.close()
 
-    def append(self, piece: ArrayData, journal: Journal) -> Journal:
-        """Write a piece, flush it to disk, and record it in the journal."""
+    def append(self, piece: ArrayData, journal: Journal, items: int) -> Journal:
+        """Write a piece of so many items, flush it to disk, and record it in the journal."""
         arrays = arrays_of(piece)
         if not journal.names:
             for name, array in arrays.items():
@@ -244,7 +254,7 @@ class _Files:
             flush(self._arrays[name])
         self._skipped.write("".join(f"{one_line(item)}\n" for item in piece.skipped).encode())
         flush(self._skipped)
-        items = journal.items + len(piece.samples) + len(piece.skipped)
+        items += journal.items
         num, skipped = journal.num + len(piece.samples), journal.skipped + len(piece.skipped)
         journal = Journal(journal.identity, items, num, skipped, self._skipped.tell(), tuple(arrays))
         write_atomically(self._folder / JOURNAL_NAME, json.dumps(asdict(journal)).encode())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from ganzoo import registry
+from ganzoo.data.packing import ShowProgress
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import EvaluationError
-from ganzoo.evaluation.features import ExtractedFeatures, extract
+from ganzoo.evaluation.features import ExtractedFeatures, StoredRows, extract
 from ganzoo.guard import guarded
 from ganzoo.specs import Extractor, ExtractorSpec, SampleKind
 from ganzoo.weights.store import home
@@ -17,8 +20,10 @@ from ganzoo.weights.store import home
 class Extractors:
     """Registered extractors on one device. All ranks must call the methods together."""
 
-    def __init__(self, device: torch.device, processes: Processes = SINGLE_PROCESS) -> None:
-        self.device, self.processes = device, processes
+    def __init__(
+        self, device: torch.device, processes: Processes = SINGLE_PROCESS, progress: ShowProgress | None = None
+    ) -> None:
+        self.device, self.processes, self._progress = device, processes, progress
         self._loaded: dict[str, tuple[ExtractorSpec, Extractor]] = {}
 
     def get(self, name: str) -> tuple[ExtractorSpec, Extractor]:
@@ -33,9 +38,17 @@ class Extractors:
 
     def _load(self, spec: ExtractorSpec) -> Extractor:
         with guarded(registry.extractors, spec.name, "load"):
-            return spec.load(self.device, home() / "extractors" / spec.name)
+            return spec.load(self.device, _folder(spec.name))
 
-    def extract(self, name: str, samples: Tensor, kind: SampleKind) -> ExtractedFeatures:
+    def at_hand(self, name: str) -> bool:
+        """Whether an extractor is registered, and its weights need no download."""
+        if name not in registry.extractors.names():
+            return False
+        spec = registry.extractors.get(name)
+        with guarded(registry.extractors, name, "at_hand"):
+            return spec.at_hand is None or spec.at_hand(_folder(name))
+
+    def extract(self, name: str, samples: Tensor | StoredRows, kind: SampleKind) -> ExtractedFeatures:
         """Run an extractor over samples of one kind, as `features.extract` does.
 
         Raises EvaluationError for a kind that it does not take.
@@ -43,11 +56,11 @@ class Extractors:
         taken = registry.extractors.get(name).kind
         if kind != taken:  # before weights are downloaded for nothing
             raise EvaluationError(
-                f"the extractor {name} takes {taken}s, not samples of shape {list(samples.shape[1:])}.",
+                f"the extractor {name} takes {taken}s, not samples of shape {list(samples[:1].shape[1:])}.",
                 hint="Choose a metric of the model's own dataset.",
             )
         spec, extractor = self.get(name)
-        return extract(spec, extractor, samples, self.device, self.processes)
+        return extract(spec, extractor, samples, self.device, self.processes, self._progress)
 
     def deviations(self) -> list[str]:
         """Return what is wrong with the weights of the extractors used so far."""
@@ -59,3 +72,7 @@ class Extractors:
             {"name": name, "sha256": extractor.sha256, "resize": spec.resize, "batch_size": spec.batch_size}
             for name, (spec, extractor) in self._loaded.items()
         ]
+
+
+def _folder(name: str) -> Path:
+    return home() / "extractors" / name

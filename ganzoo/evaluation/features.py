@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganzoo.data import to_uint8
+from ganzoo.data.packing import ShowProgress
 from ganzoo.distances import gaussian
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import EvaluationError
@@ -38,32 +40,51 @@ _log = logging.getLogger("ganzoo")
 FORMAT = 1
 
 
+class StoredRows:
+    """Some rows of a packed copy, read when they are sliced: 50,000 large images do not fit into memory."""
+
+    def __init__(self, samples: NDArray[Any], index: NDArray[np.int64]) -> None:
+        self._samples, self._index = samples, index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(np.array(self._samples[self._index[rows]]))  # copied out of the memory map
+
+
 @torch.inference_mode()
 def extract(
     spec: ExtractorSpec,
     extractor: Extractor,
-    samples: Tensor,
+    samples: Tensor | StoredRows,
     device: torch.device,
     processes: Processes = SINGLE_PROCESS,
+    progress: ShowProgress | None = None,
 ) -> ExtractedFeatures:
-    """Run an extractor over samples, float32 [num, *shape], images in [-1, 1], the same on every rank.
+    """Run an extractor over samples, the same on every rank: float32 [num, *shape], images in [-1, 1], or as stored.
 
     Each rank extracts whole batches, counted from the first sample, so that the features do not depend on the number of
     processes. Raises EvaluationError for NaN and infinite values, which rounding to bytes would hide.
     """
-    if not samples.isfinite().all():
+    if isinstance(samples, Tensor) and not samples.isfinite().all():
         raise EvaluationError("the samples hold NaN or infinite values.", hint="Evaluate an earlier checkpoint.")
     # Whole batches, because convolutions choose their algorithm by the size of a batch, and the last bits of a feature
     # with it.
     shards = processes.shards(len(samples), spec.batch_size)
-    own = samples[shards[processes.rank]]
-    batches = own.split(spec.batch_size) if len(own) else ()
+    own = shards[processes.rank]
+    batches = (
+        samples[start : min(start + spec.batch_size, own.stop)] for start in range(own.start, own.stop, spec.batch_size)
+    )
+    outputs: list[Mapping[str, Tensor]] = []
     with processes.sharing_errors(), _without_tf32(device):
-        # Images are rounded to bytes, as real ones are stored: unrounded values would be a difference that no eye can
-        # see.
-        outputs = [
-            extractor.outputs((to_uint8(batch) if spec.kind == "image" else batch).to(device)) for batch in batches
-        ]
+        for batch in batches:
+            # Images are rounded to bytes, as real ones are stored: unrounded values would be a difference that no eye
+            # can see.
+            rounded = to_uint8(batch) if spec.kind == "image" and batch.is_floating_point() else batch
+            outputs.append(extractor.outputs(rounded.to(device)))
+            if progress is not None:
+                progress(min(len(outputs) * spec.batch_size, own.stop - own.start), own.stop - own.start)
     names = processes.broadcast(sorted(outputs[0]) if outputs else None)  # the main rank has rows, others may not
     joined = {}
     for name in names:

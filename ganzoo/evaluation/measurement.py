@@ -60,11 +60,11 @@ def evaluate(
     Raises what `load` raises, UnknownNameError, EvaluationError, DatasetError.
     """
     gan = load(reference, device=init_processes().device(device))
-    folder = remembered_folder(_data_dir_of_run(reference)) if data_dir is None else Path(data_dir)
+    folder = remembered_folder(data_dir_of_run(reference)) if data_dir is None else Path(data_dir)
     return evaluate_gan(gan, str(reference), protocol, folder)
 
 
-def _data_dir_of_run(reference: str | os.PathLike[str]) -> Path | None:
+def data_dir_of_run(reference: str | os.PathLike[str]) -> Path | None:
     """Return the folder that a run's data came from; None for other weights."""
     parsed = parse_reference(reference)
     if not isinstance(parsed, FolderReference):
@@ -159,6 +159,7 @@ class Evaluator:
             dataset=self.dataset.name,
             protocol=self.protocol,
             real_digest=self._real.digest,
+            num_real=self._real.num,
             extractors=tuple(self._extractors.used()),
             tools={name: version for metric in self._metrics for name, version in metric.versions().items()},
             deviation="; ".join(deviations) or None,
@@ -182,6 +183,8 @@ class Evaluator:
 
     def _other_settings(self) -> list[str]:
         """Return how the dataset's settings differ from those that the protocol is for."""
+        if self.protocol.dataset_config is None:
+            return []
         expected = settings_of(self.dataset, self.protocol.dataset_config, f"protocol {self.protocol.name}")
         return [
             f"the dataset has the setting {name}={json.dumps(value)} instead of {json.dumps(expected[name])}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganzoo import randomness
@@ -20,6 +21,7 @@ from ganzoo.evaluation.extractors import Extractors
 from ganzoo.evaluation.features import (
     ExtractedFeatures,
     StoredFeatures,
+    StoredRows,
     read_stored,
     stored_folder,
     write_stored,
@@ -44,11 +46,26 @@ class Cache:
 
 
 class RealSamples:
-    """The real samples of a protocol, their features and texts. All ranks must call the methods together."""
+    """The real samples of a protocol, their features and texts. All ranks must call the methods together.
+
+    Args:
+        dataset: with the settings of the model.
+        protocol: split and number.
+        data_dir: as for `evaluate`.
+        extractors: for the features.
+        any_number: take what there is, up to the number of the protocol, as of a split whose number varies.
+    """
 
     def __init__(
-        self, dataset: DatasetSpec, protocol: EvaluationProtocol, data_dir: Path | None, extractors: Extractors
+        self,
+        dataset: DatasetSpec,
+        protocol: EvaluationProtocol,
+        data_dir: Path | None,
+        extractors: Extractors,
+        *,
+        any_number: bool = False,
     ) -> None:
+        self._any_number = any_number
         self._dataset, self._protocol, self._extractors = configured(dataset), protocol, extractors
         self._data_dir = data_dir
         self._digest: str | None = None
@@ -72,6 +89,17 @@ class RealSamples:
             self._check_count(len(self._opened.data.samples), self._opened.num_skipped)
 
     @property
+    def num(self) -> int | None:
+        """How many real samples are compared with; None if no metric used them."""
+        return None if self._digest is None else self._num
+
+    @property
+    def num_split(self) -> int:
+        """Samples of the split, which comes from files."""
+        assert isinstance(self._data, ArrayData)
+        return len(self._data.samples)
+
+    @property
     def _has_files(self) -> bool:
         return self._dataset.splits.get(self._protocol.split or "") is not None
 
@@ -84,7 +112,7 @@ class RealSamples:
         data = self._data
         if isinstance(data, SyntheticData):
             return None if data.draw_texts is None else data.draw_texts(self._num, self._source())
-        return None if data.texts is None else [text.decode() for text in data.texts[self._index].tolist()]
+        return None if data.texts is None else [text.decode() for text in data.texts[self.index].tolist()]
 
     def vocabulary(self) -> frozenset[str]:
         """Return the words of the whole split, in lower case. Raises EvaluationError without texts."""
@@ -101,7 +129,7 @@ class RealSamples:
         found: StoredFeatures | ExtractedFeatures | None = processes.run_on_all(lambda: read_stored(folder))
         # Each machine may have a store of its own, but all ranks must extract together.
         if any(processes.all_reduce_max([found is None])):
-            computed = self._extractors.extract(name, self._samples, self._dataset.sample.kind)
+            computed = self._extractors.extract(name, self.rows, self._dataset.sample.kind)
             facts = {
                 "dataset": self._dataset.name,
                 "split": self._protocol.split,
@@ -146,7 +174,16 @@ class RealSamples:
     def _check_count(self, num: int, num_skipped: int) -> None:
         """Raise EvaluationError for fewer samples than the protocol takes; its digest, if any, covers the rest."""
         assert self._protocol.split is not None
-        official = self._dataset.splits[self._protocol.split] or 0
+        official = self._dataset.splits[self._protocol.split]
+        if official == "varies" or self._any_number:
+            needed = self._protocol.min_real or 1
+            if num < needed:
+                raise EvaluationError(
+                    f"the protocol {self._protocol.name!r} needs at least {needed:,} real samples; there are {num:,}.",
+                    hint="Choose a protocol for fewer: `ganzoo protocols` lists them.",
+                )
+            return
+        assert official is not None  # an unlimited split has no files
         needed = self._protocol.num_real or official - num_skipped
         if num < needed:
             raise EvaluationError(
@@ -172,10 +209,13 @@ class RealSamples:
 
     @cached_property
     def _samples(self) -> Tensor:
+        return to_float(self.rows[:])
+
+    @property
+    def rows(self) -> Tensor | StoredRows:
+        """The real samples as they are stored, of a split that comes from files; else as they were drawn."""
         data = self._data
-        if isinstance(data, SyntheticData):
-            return self._drawn
-        return to_float(torch.from_numpy(np.array(data.samples[self._index])))  # copied out of the memory map
+        return self._drawn if isinstance(data, SyntheticData) else StoredRows(data.samples, self.index)
 
     def _source(self) -> torch.Generator:
         # A new one each time: texts are drawn from the same state as the images that show them.
@@ -191,13 +231,7 @@ class RealSamples:
         return len(self._data.samples) if wanted is None else min(wanted, len(self._data.samples))
 
     @property
-    def _is_whole(self) -> bool:
-        return isinstance(self._data, ArrayData) and self._num == len(self._data.samples)
-
-    @property
-    def _index(self) -> slice | np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Evenly spaced positions, so that a sorted split is not cut off."""
+    def index(self) -> NDArray[np.int64]:
+        """Which rows of a split from files: evenly spaced, so that a sorted split is not cut off."""
         assert isinstance(self._data, ArrayData)
-        if self._is_whole:
-            return slice(None)
         return np.linspace(0, len(self._data.samples), self._num, endpoint=False).astype(np.int64)

@@ -46,6 +46,8 @@ class Evaluation:
     protocol: EvaluationProtocol
     real_digest: str | None
     """Digest of the real samples; None if no metric used them."""
+    num_real: int | None
+    """How many of them were compared with: of a split whose number varies, maybe fewer than the protocol takes."""
     extractors: tuple[dict[str, Any], ...]
     """Name, digest of the weights, resize rule and batch size of each extractor that was used."""
     tools: dict[str, str]

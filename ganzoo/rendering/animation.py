@@ -39,7 +39,7 @@ def animate_run(run: Path, target: Path, seconds: float) -> int:
     that cannot be written.
     """
     folder = run / "samples"
-    found = [(int(match[1]), path) for path in folder.glob("step-*.png") if (match := _PICTURE.fullmatch(path.name))]
+    found = sample_pictures(run)
     if not found:
         if any(folder.glob("step-*.npy")):
             raise UsageError(
@@ -47,11 +47,17 @@ def animate_run(run: Path, target: Path, seconds: float) -> int:
             )
         raise UsageError(f"{run} has no sample pictures.", hint="Name a run that has at least one samples/step-*.png.")
     animation_encoder(target)  # refuses an unknown file type before any picture is read
-    chosen = _thinned(sorted(found), MAX_FRAMES)
+    chosen = thinned(found, MAX_FRAMES)
     size = _read(chosen[0][1]).size  # another version of ganzoo may have drawn the rest at another size
     frames = [_captioned(_read(path).resize(size), f"step {step:,}") for step, path in chosen]
     write_animation(frames, target, seconds / len(frames), held=_HELD_SECONDS)
     return len(chosen)
+
+
+def sample_pictures(run: Path) -> list[tuple[int, Path]]:
+    """Return step and path of each sample picture of a run, in the order of the steps."""
+    paths = (run / "samples").glob("step-*.png")
+    return sorted((int(match[1]), path) for path in paths if (match := _PICTURE.fullmatch(path.name)))
 
 
 def write_animation(frames: Sequence[Image.Image], target: Path, seconds: float, held: float = 0.0) -> None:
@@ -125,7 +131,7 @@ def _read(path: Path) -> Image.Image:
         raise GanzooError(f"{path} is damaged: {error.strerror}.", hint="Delete it and run animate again.") from error
 
 
-def _thinned(items: Sequence[Item], most: int) -> list[Item]:
+def thinned(items: Sequence[Item], most: int) -> list[Item]:
     """Return at most `most` items, evenly spread, with the first and the last."""
     if len(items) <= most:
         return list(items)

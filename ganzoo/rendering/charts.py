@@ -22,12 +22,13 @@ _MAX_MARKED = 60
 
 _SCORES = "score and accuracy of the discriminator"
 
-_Points = Mapping[str, Sequence[Point]]
+Points = Mapping[str, Sequence[Point]]
+"""Name of a series -> its points."""
 
 
 def chart(history: History, title: str) -> Image.Image:
     """Draw all series over the steps; where a point stands for several values, a pale band shows their range."""
-    groups = _grouped({name: series.points() for name, series in history.series.items()})
+    groups = grouped(history)
     last = max((points[-1].step for group in groups.values() for points in group.values()), default=1)
     canvas = Canvas(WIDTH, _HEAD + PANEL_HEIGHT * max(1, len(groups)) + _FOOT)
     canvas.text((_LEFT, 14), title, "lt", size=18)
@@ -44,23 +45,23 @@ def save_chart(history: History, title: str, path: Path) -> None:
     write_atomically(path, png_bytes(chart(history, title)))
 
 
-def _grouped(series: _Points) -> dict[str, _Points]:
+def grouped(history: History) -> dict[str, Points]:
     """Put the losses on one panel and the scores, from 0 to 1, on another; every other number gets its own."""
     groups: dict[str, dict[str, Sequence[Point]]] = {}
-    for name, points in series.items():
+    for name, series in history.series.items():
         if name.startswith("loss_"):
             group = "loss"
         elif name.startswith("score_") or name == "accuracy":
             group = _SCORES
         else:
             group = name
-        groups.setdefault(group, {})[name] = points
+        groups.setdefault(group, {})[name] = series.points()
     return dict(groups)
 
 
-def _draw_panel(canvas: Canvas, top: float, title: str, group: _Points, last: int) -> None:
+def _draw_panel(canvas: Canvas, top: float, title: str, group: Points, last: int) -> None:
     box = (_LEFT, top + _TOP, WIDTH - _RIGHT, top + PANEL_HEIGHT - _BOTTOM)
-    panel = Panel(canvas, box, (0, last), (0.0, 1.0) if title == _SCORES else _range(group))
+    panel = Panel(canvas, box, (0, last), value_range(title, group))
     panel.draw_axes(x_label="{:,.0f}".format, max_ticks=(10, 5))
     canvas.text((box[0], box[1] - 10), title, "ls")
     coloured = [(name, points, _COLOURS[index % len(_COLOURS)]) for index, (name, points) in enumerate(group.items())]
@@ -72,8 +73,10 @@ def _draw_panel(canvas: Canvas, top: float, title: str, group: _Points, last: in
     _draw_legend(canvas, box, coloured)
 
 
-def _range(group: _Points) -> tuple[float, float]:
+def value_range(title: str, group: Points) -> tuple[float, float]:
     """Return the y range of a panel: all values, or the middle 98 % where a few outliers would flatten the rest."""
+    if title == _SCORES:
+        return 0.0, 1.0
     ends = sorted(end for points in group.values() for point in points for end in (point.low, point.high))
     low, high = ends[0], ends[-1]
     cut = len(ends) // 100

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from ganzoo.system.files import open_regular
+
+MAX_LINE_BYTES = 16 << 20
+"""A longer line of metrics.jsonl is not one of ours."""
 
 MAX_POINTS = 800
 """Points of one series, about one per pixel of a chart (an even number); beyond that, neighbours are merged."""
@@ -83,3 +90,21 @@ class History:
         for name, value in record.items():
             if name not in _NO_SERIES and type(value) in (int, float) and abs(value) <= sys.float_info.max:
                 self.series.setdefault(name, Series()).add(record["step"], value)
+
+
+def read_records(run: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics.jsonl up to the first damaged one.
+
+    A process that was killed leaves half a line; a power cut leaves zero bytes where lines were promised.
+    """
+    records: list[dict[str, Any]] = []
+    try:
+        with open_regular(run / "metrics.jsonl") as file:
+            while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
+                record = json.loads(line)
+                if not isinstance(record, dict) or type(record.get("step")) is not int:
+                    break
+                records.append(record)
+    except (FileNotFoundError, ValueError, RecursionError):
+        pass  # no records yet, or a damaged line
+    return records

@@ -56,13 +56,19 @@ def check_drawable(num: int, spec: SampleSpec) -> None:
         )
 
 
-def picture(samples: Tensor, spec: SampleSpec) -> Image.Image:
-    """Draw samples [num, *spec.shape] as one picture: images in a grid, curves in one plot.
+def picture(samples: Tensor, spec: SampleSpec, columns: int | None = None) -> Image.Image:
+    """Draw samples [num, *spec.shape] as one picture: images in a grid as `image_grid` does, curves in one plot.
 
     Raises UsageError for tensors, and for too many samples.
     """
     check_drawable(len(samples), spec)
-    return image_grid(samples) if spec.kind == "image" else curve_plot(samples, spec)
+    return image_grid(samples, columns) if spec.kind == "image" else curve_plot(samples, spec)
+
+
+def single_pictures(samples: Tensor, spec: SampleSpec) -> list[Image.Image]:
+    """Draw each of the samples [num, *spec.shape]: an image pixel by pixel, a curve as a plot. Raises UsageError."""
+    check_drawable(1, spec)
+    return [_item_image(item, spec) for item in to_items(samples, spec)]
 
 
 def save_picture(samples: Tensor, spec: SampleSpec, path: Path) -> None:
@@ -124,7 +130,11 @@ def to_items(samples: Tensor, spec: SampleSpec) -> Items:
 
 def item_png(item: Items, spec: SampleSpec) -> bytes:
     """Return a PNG of one item: an image pixel by pixel, or a plot of a curve (not of a tensor)."""
-    return png_bytes(_to_image(item) if spec.kind == "image" else curve_plot(item[np.newaxis], spec))
+    return png_bytes(_item_image(item, spec))
+
+
+def _item_image(item: Items, spec: SampleSpec) -> Image.Image:
+    return _to_image(item) if spec.kind == "image" else curve_plot(item[np.newaxis], spec)
 
 
 def item_npy(item: Items) -> bytes:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.errors import BadReferenceError, UnknownNameError, UsageError, WeightsError
+from ganzoo.errors import BadReferenceError, MissingWeightsError, UnknownNameError, UsageError, WeightsError
 from ganzoo.registry import datasets, recipes
 from ganzoo.sources.kinds import EntrySource, FolderSource, HubSource, Source, StoredSource
 from ganzoo.version import __version__
@@ -19,10 +20,12 @@ from ganzoo.weights.store import Store
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from ganzoo.hub.client import Access
     from ganzoo.hub.download import RemoteFile
     from ganzoo.model import GAN
+    from ganzoo.weights.model_config import ModelConfig
 
 
 def resolve(reference: str | os.PathLike[str] | WeightsEntry, access: Access | None = None) -> Source:
@@ -97,7 +100,24 @@ def load(reference: str | os.PathLike[str], *, device: str | torch.device = "cpu
 
     target = find_device(device)
     config, weights = source.read("config"), source.read("generator")
-    return gan_from_bytes(config, weights, source.reference, source.entry).to(target)
+    discriminator = partial(_discriminator, source)
+    return gan_from_bytes(config, weights, source.reference, source.entry, discriminator).to(target)
+
+
+def _discriminator(source: Source, config: ModelConfig) -> nn.Module:
+    """Return the discriminator of weights. Raises MissingWeightsError if they have none, and what `load` raises."""
+    from ganzoo.weights.nets import discriminator_from_bytes
+
+    name = NAMES["discriminator"]
+    if source.folder is not None:
+        present = (source.folder / name).is_file()
+    else:
+        present = any(file.role == "discriminator" for file in source.files)
+    if not present:
+        raise MissingWeightsError(
+            f"{source.reference} has no discriminator.", hint="Load a run, or weights that were published with one."
+        )
+    return discriminator_from_bytes(config, source.read("discriminator"), f"{source.reference}/{name}")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ A plugin provides data and callables; there are no base classes to inherit from.
 """
 
 from ganzoo.specs.architectures import ArchitectureSpec
-from ganzoo.specs.datasets import TEXT_BYTES, ArrayData, DatasetSpec, StreamedData, SyntheticData
+from ganzoo.specs.datasets import TEXT_BYTES, ArrayData, DatasetSpec, StreamedData, Suggestion, SyntheticData
 from ganzoo.specs.evaluation import (
     EvaluationProtocol,
     Extractor,
@@ -14,6 +14,7 @@ from ganzoo.specs.evaluation import (
     MetricInputs,
     MetricSpec,
 )
+from ganzoo.specs.loggers import LoggedRun, Logger, LoggerSpec
 from ganzoo.specs.losses import (
     AugmentationSpec,
     Discriminators,
@@ -47,6 +48,9 @@ __all__ = [
     "Features",
     "GeneratorRegularizerInputs",
     "LatentSpec",
+    "LoggedRun",
+    "Logger",
+    "LoggerSpec",
     "LossSpec",
     "MetricInputs",
     "MetricSpec",
@@ -66,6 +70,7 @@ __all__ = [
     "Schedule",
     "Size",
     "StreamedData",
+    "Suggestion",
     "SyntheticData",
     "TextSpec",
 ]

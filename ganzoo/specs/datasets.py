@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ganzoo.specs.evaluation import EvaluationProtocol
 from ganzoo.specs.registration import registered
@@ -45,7 +45,12 @@ class StreamedData:
     """Number of items, including those that cannot be read."""
     read: Callable[[int, int], ArrayData]
     """(start, stop) -> the items [start, stop) in order, without those it skipped. Other processes call it, so it must
-    be picklable (a `functools.partial` of a module's function); it is called with a few thousand items at a time."""
+    be picklable (a `functools.partial` of a module's function); it is called with a few thousand items at a time, or
+    with `piece`."""
+    samples_per_item: int = 1
+    """How many samples `read` returns for an item that can be read, such as 2 for an image and its mirror image."""
+    piece: int | None = None
+    """Maximum number of items that are read at a time; fewer than the default where one takes long."""
     sources: tuple[Path, ...] = ()
     """The files and folders whose change makes the packed copy stale. For a folder of millions of files: its index;
     where files may be added: their folder too."""
@@ -64,6 +69,22 @@ class SyntheticData:
     """(num, generator) -> the texts on the samples that `draw` returns from the same state; None without texts."""
     vocabulary: Callable[[], frozenset[str]] | None = None
     """() -> every word that may be on a sample, in lower case; None without words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """How to train on a user's own pictures: what `ganzoo train PATH` starts."""
+
+    recipe: str
+    """Name of a registered recipe."""
+    reason: str
+    """Why this one, in one line for the user."""
+    settings: Mapping[str, Any]
+    """Dotted keys over the recipe, such as `dataset_config.size`, `dataset_config.classes` and `conditional`."""
+    num: int
+    """Pictures that were found."""
+    notes: tuple[str, ...] = ()
+    """What else the user should know, a line each, such as how many files cannot be read."""
 
 
 @registered
@@ -85,8 +106,9 @@ class DatasetSpec:
     sample: SampleSpec | Callable[[Any], SampleSpec]
     """What one sample is; for a dataset with `config` it may be a function, (config) -> sample. That function raises
     ValueError for settings that do not fit together."""
-    splits: Mapping[str, int | None]
-    """Split name -> number of samples of the official set, None when unlimited."""
+    splits: Mapping[str, int | Literal["varies"] | None]
+    """Split name -> number of samples of the official set, None when unlimited, "varies" where it is whatever number
+    the user's files are."""
     load: Callable[..., ArrayData | StreamedData | SyntheticData]
     """(root, split, download) -> data; for a dataset with `config`, (root, split, download, config) -> data. Looks for
     the files in any common layout under `root`. If they are missing, it downloads the official ones there if
@@ -97,6 +119,9 @@ class DatasetSpec:
     separately. None: no settings."""
     protocols: tuple[EvaluationProtocol, ...] = ()
     """How models of this dataset are evaluated; the first protocol is the default."""
+    suggest: Callable[[Path, int | None, bool], Suggestion] | None = None
+    """(folder or archive, size or None, whether sub-folders are classes) -> the recipe that suits these pictures. Only
+    for a dataset of the user's own files. Raises DatasetError in one line where they cannot be trained on."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 

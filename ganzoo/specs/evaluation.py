@@ -46,6 +46,8 @@ class Extractor:
     are float32 in their own range. A row depends on its own sample alone."""
     sha256: str
     """Digest of its weights, 64 hex digits. Numbers computed with other weights are not comparable."""
+    differentiable: bool = False
+    """Whether `outputs` also takes float32 images in [0, 255], and gradients of `values` reach them."""
     deviation: str | None = None
     """How its weights differ from those that its name stands for, which makes its numbers incomparable; else None."""
 
@@ -68,6 +70,8 @@ class ExtractorSpec:
     load: Callable[[torch.device, Path], Extractor]
     """(device, folder) -> the network. `folder` is its own folder in the store, for weights that it downloads; it may
     not exist yet. Raises EvaluationError, saying how to get the weights, when they cannot be found."""
+    at_hand: Callable[[Path], bool] | None = None
+    """(folder) -> whether `load` finds its weights without downloading them. None: always."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 
@@ -90,11 +94,16 @@ class EvaluationProtocol:
     """One evaluation per seed; the report gives mean and standard deviation over them."""
     split: str | None = None
     """Split of the real samples; None if the metrics know the true distribution."""
-    dataset_config: Mapping[str, Any] = field(default_factory=dict)
+    dataset_config: Mapping[str, Any] | None = field(default_factory=dict)
     """Settings of the dataset that its numbers are for, the defaults for those that are not named. A model of other
-    settings is measured too, but the report calls that a deviation."""
+    settings is measured too, but the report calls that a deviation. None: any settings; numbers of different ones are
+    not comparable."""
     num_real: Annotated[int, Gt(0)] | None = None
-    """Real samples, evenly spaced over the split, or drawn if the dataset is unlimited. None: the whole split."""
+    """Real samples, evenly spaced over the split, or drawn if the dataset is unlimited. Of a split whose number varies:
+    at most this many; the report states how many there were. None: the whole split."""
+    min_real: Annotated[int, Gt(0)] | None = None
+    """Fewest real samples for which its numbers mean something, of a split whose number varies; with fewer,
+    EvaluationError. None: any number that its metrics accept."""
     real_sha256: str | None = None
     """Digest of the split, as `ganzoo data prepare` prints it; other samples are reported as a deviation. None if the
     split is not the same everywhere."""

@@ -15,7 +15,7 @@ from ganzoo.specs.registration import registered
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @registered
@@ -57,6 +57,8 @@ class RegularizerInputs:
 
     discriminators: Discriminators
     """The discriminator being updated."""
+    discriminator: nn.Module
+    """Its module, for regularizers that use more of it than its logits; they name its architecture in their spec."""
     real: Tensor
     """Real samples [batch, *shape], as the discriminator sees them: augmented where the recipe augments."""
     fake: Tensor
@@ -104,6 +106,9 @@ class RegularizerSpec:
     state: Callable[[], Mapping[str, Tensor]] = _no_state
     """() -> name -> float32 tensor: what it remembers from step to step. It is kept on the training's device, saved in
     checkpoints, and averaged over the processes after each use."""
+    architectures: tuple[str, ...] = ()
+    """Names of the architectures with which it works, because it uses more of their nets than samples and logits;
+    empty: with all. A recipe that combines it with another one is refused."""
     api_version: int = 1
     """Version of these contracts that the plugin was written for."""
 

@@ -23,6 +23,7 @@ from ganzoo.specs import (
     EvaluationProtocol,
     ExtractorSpec,
     LatentSpec,
+    LoggerSpec,
     LossSpec,
     MetricSpec,
     OptimizerSpec,
@@ -46,6 +47,7 @@ __all__ = [
     "check_augmentation",
     "check_dataset",
     "check_extractor",
+    "check_logger",
     "check_loss",
     "check_metric",
     "check_optimizer",
@@ -113,6 +115,11 @@ def check_augmentation(spec: AugmentationSpec) -> None:
 def check_optimizer(spec: OptimizerSpec, *, config: Mapping[str, Any] | None = None) -> None:
     """Check an optimizer with these settings on a quadratic. Raises CheckError."""
     check_all(Example(spec, config=config))
+
+
+def check_logger(spec: LoggerSpec) -> None:
+    """Check a logger with the records of a training, in a temporary folder. Raises CheckError."""
+    check_all(Example(spec))
 
 
 def check_weights(entry: WeightsEntry, *, evaluate: bool = False, data_dir: Path | None = None) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from ganzoo.errors import PluginError
 from ganzoo.guard import described
+from ganzoo.registry import regularizers
+from ganzoo.specs import Discriminators, RegularizerInputs
 from ganzoo.testing.checks import Check, Example, blamed, expect
 from ganzoo.testing.every_spec import EVERY_SPEC, check_config
 from ganzoo.testing.nets import BATCH, Nets, nets
@@ -87,7 +93,10 @@ def its_discriminator_returns_logits(example: Example) -> None:
 
 
 def gradients_reach_every_parameter(example: Example) -> None:
-    """Every trainable parameter of both nets gets a finite gradient, the generator's through the discriminator."""
+    """Every trainable parameter of both nets gets a finite gradient, the generator's through the discriminator.
+
+    Parameters that only a regularizer for this architecture uses get theirs from its term.
+    """
     for one in nets(example):
         generator = build(one.build_generator, 0)
         parameters = {("generator", name): value for name, value in generator.named_parameters() if value.requires_grad}
@@ -97,7 +106,9 @@ def gradients_reach_every_parameter(example: Example) -> None:
             for name, value in discriminator.named_parameters():
                 if value.requires_grad:
                     parameters["discriminator", name] = value
-            output = one.logits(discriminator, output)
+            output = one.logits(discriminator, fakes := output).sum()
+            for term in _own_terms(one, discriminator, fakes.detach()):
+                output = output + term
         expect(parameters, "it has no trainable parameter.", "Make its weights torch.nn.Parameter.")
         expect(
             output.requires_grad,
@@ -116,6 +127,24 @@ def gradients_reach_every_parameter(example: Example) -> None:
                 f"the gradient of {name!r} of the {role}{one.condition} holds NaN or infinite values.",
                 "Look for a root or a division at zero.",
             )
+
+
+def _own_terms(one: Nets, discriminator: nn.Module, fakes: Tensor) -> Iterator[Tensor]:
+    """Yield the terms of the discriminator's regularizers that name this architecture."""
+    for name in regularizers:
+        with contextlib.suppress(PluginError):  # of another plugin, which is not what is checked here
+            spec = regularizers.get(name)
+            if one.spec.name in spec.architectures and spec.of == "discriminator":
+                net = partial(one.logits, discriminator)
+                given = RegularizerInputs(
+                    discriminators=Discriminators(real=net, fake=net),
+                    discriminator=discriminator,
+                    real=one.real(),
+                    fake=fakes,
+                    epsilon=torch.rand(BATCH, generator=torch.Generator().manual_seed(0)),
+                    state=spec.state(),
+                )
+                yield spec.compute(given)
 
 
 def its_nets_leave_their_inputs_unchanged(example: Example) -> None:

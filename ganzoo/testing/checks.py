@@ -40,11 +40,12 @@ class Example:
     _: KW_ONLY
     config: Mapping[str, Any] | None = None
     """Values for the config of an architecture, a dataset or an optimizer. None: the defaults; for an architecture,
-    those of the first recipe that uses it."""
+    those of the first recipe that uses it. For a regularizer that names architectures: of the first of them."""
     latent: LatentSpec | None = None
-    """Architectures only. None: that of the recipe, else 8 normal components."""
+    """Architectures, and such regularizers, only. None: that of the recipe, else 8 normal components."""
     sample: SampleSpec | None = None
-    """Architectures, metrics and extractors only. None: that of the dataset of a recipe or protocol that uses it."""
+    """Architectures, such regularizers, metrics and extractors only. None: that of the dataset of a recipe or protocol
+    that uses it."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Recipes only: dotted key -> value, as for `ganzoo.train`, for example to make its nets smaller."""
     data_dir: Path | None = None

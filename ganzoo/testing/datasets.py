@@ -49,7 +49,7 @@ def _loaded(example: Example, dataset: ConfiguredDataset, split: str) -> ArrayDa
     expect(
         isinstance(data, SyntheticData) == (dataset.splits[split] is None),
         f"split {split!r} has {dataset.splits[split]} samples in the spec, but load returned {type(data).__name__}.",
-        "Use None in `splits` for SyntheticData, and a number for the others.",
+        "Use None in `splits` for SyntheticData, and a number or 'varies' for the others.",
     )
     return data
 
@@ -60,8 +60,17 @@ def _pieces(example: Example) -> Iterator[tuple[ConfiguredDataset, str, ArrayDat
     for split in dataset.splits:
         data = _loaded(example, dataset, split)
         if isinstance(data, StreamedData):
+            num = min(NUM, data.num)
             with blamed("read"):
-                yield dataset, split, data.read(0, min(NUM, data.num))
+                piece = data.read(0, num)
+            expected = data.samples_per_item * (num - len(piece.skipped))
+            expect(
+                len(piece.samples) == expected,
+                f"read(0, {num}) returned {len(piece.samples)} samples and skipped {len(piece.skipped)}, but "
+                f"samples_per_item is {data.samples_per_item}.",
+                "Return every item's samples, or list the item as skipped.",
+            )
+            yield dataset, split, piece
         elif isinstance(data, ArrayData):
             yield dataset, split, data
 
@@ -82,12 +91,13 @@ def its_settings_are_bounded(example: Example) -> None:
 
 
 def its_splits_have_names_and_sizes(example: Example) -> None:
-    """It has a split; names follow the rule, and sizes are at least 1, or None."""
+    """It has a split; names follow the rule, and sizes are at least 1, "varies" or None."""
     spec: DatasetSpec = example.spec
     expect(spec.splits, "it has no splits.", "Name at least one, such as splits={'train': 60_000}.")
     for split, num in spec.splits.items():
-        fits = NAME.fullmatch(str(split)) is not None and (num is None or (isinstance(num, int) and num > 0))
-        expect(fits, f"splits={{{split!r}: {num!r}}} is not valid.", "Use a lower-case name and a number, or None.")
+        has_size = num in (None, "varies") or (isinstance(num, int) and num > 0)
+        change = "Use a lower-case name, and a number, None (unlimited) or 'varies'."
+        expect(NAME.fullmatch(str(split)) and has_size, f"splits={{{split!r}: {num!r}}} is not valid.", change)
 
 
 def missing_files_are_reported(example: Example) -> None:

@@ -65,7 +65,7 @@ def check_protocol_names(protocol: EvaluationProtocol, dataset: DatasetSpec) -> 
     )
     unique = len(set(protocol.seeds)) == len(protocol.seeds)
     expect(protocol.seeds and unique, f"{of} has seeds={protocol.seeds}.", "Use at least one, and none twice.")
-    settings_of(dataset, protocol.dataset_config, of)
+    settings_of(dataset, protocol.dataset_config or {}, of)
 
 
 def its_names_exist(example: Example) -> None:

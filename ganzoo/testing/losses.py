@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ganzoo.guard import described
+from ganzoo.registry import architectures
 from ganzoo.specs import Discriminators, GeneratorRegularizerInputs, LossSpec, RegularizerInputs, RegularizerSpec
 from ganzoo.testing.checks import Check, CheckError, Example, blamed, expect
 from ganzoo.testing.every_spec import EVERY_SPEC
+from ganzoo.testing.nets import nets
 
 BATCH = 6
 RELATIVE = 1e-4
@@ -121,16 +124,28 @@ LOSS_CHECKS: tuple[Check, ...] = (
 
 
 class _Term:
-    """A regularizer computed once on two small nets, between latents [dim], samples [8] and logits."""
+    """A regularizer computed once, on small nets between latents [3], samples [8] and logits if it takes any nets."""
 
-    def __init__(self, spec: RegularizerSpec) -> None:
+    def __init__(self, example: Example) -> None:
+        spec: RegularizerSpec = example.spec
         source = torch.Generator().manual_seed(0)
+        latent: tuple[int, ...] = (3,)
+        shape: tuple[int, ...] = (8,)
+        self.generator: nn.Module
+        self.discriminator: nn.Module
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
-            self.generator = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 8))
-            self.discriminator = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1), nn.Flatten(0))
+            if spec.architectures:
+                own = nets(replace(example, spec=architectures.get(spec.architectures[0])))[0]
+                self.generator, self.discriminator = own.build_generator(), own.build_discriminator()
+                latent, shape = own.latent.shape, own.sample.shape
+            else:
+                self.generator = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 8))
+                self.discriminator = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1), nn.Flatten(0))
         self.net = self.discriminator if spec.of == "discriminator" else self.generator
-        self.latents, self.real, self.directions = (torch.randn(BATCH, size, generator=source) for size in (3, 8, 8))
+        self.latents, self.real, self.directions = (
+            torch.randn(BATCH, *sizes, generator=source) for sizes in (latent, shape, shape)
+        )
         self.fake, self.epsilon = self.generator(self.latents).detach(), torch.rand(BATCH, generator=source)
         with blamed("state"):
             self.state = dict(spec.state())
@@ -142,6 +157,7 @@ class _Term:
         if self.spec.of == "discriminator":
             given = RegularizerInputs(
                 discriminators=Discriminators(real=self.discriminator, fake=self.discriminator),
+                discriminator=self.discriminator,
                 real=self.real,
                 fake=self.fake,
                 epsilon=self.epsilon,
@@ -162,7 +178,7 @@ class _Term:
 
 def it_is_a_finite_scalar_of_at_least_zero(example: Example) -> None:
     """Its term is a scalar [], finite, and not negative."""
-    term = _Term(example.spec).compute()
+    term = _Term(example).compute()
     expect(
         bool(term.isfinite()) and bool(term >= 0),
         f"it is {term.item():.4g}, but a penalty is finite and at least 0.",
@@ -172,7 +188,7 @@ def it_is_a_finite_scalar_of_at_least_zero(example: Example) -> None:
 
 def it_is_differentiable_by_its_net(example: Example) -> None:
     """Its gradient reaches the parameters of the net that `of` names, and is finite."""
-    term = _Term(example.spec)
+    term = _Term(example)
     value = term.compute()
     gradients = (
         torch.autograd.grad(value, list(term.net.parameters()), allow_unused=True) if value.requires_grad else ()
@@ -192,7 +208,7 @@ def it_is_differentiable_by_its_net(example: Example) -> None:
 
 def it_leaves_its_inputs_unchanged(example: Example) -> None:
     """It changes nothing in place but its state."""
-    term = _Term(example.spec)
+    term = _Term(example)
     before = {name: tensor.clone() for name, tensor in term.tensors().items()}
     term.compute()
     changed = [name for name, tensor in term.tensors().items() if not torch.equal(tensor, before[name])]
@@ -201,7 +217,7 @@ def it_leaves_its_inputs_unchanged(example: Example) -> None:
 
 def its_state_is_float32_and_changed_in_place(example: Example) -> None:
     """Its state are float32 tensors that keep their shape, in one place, and some of which it changes."""
-    term = _Term(example.spec)
+    term = _Term(example)
     before = {name: tensor.clone() for name, tensor in term.state.items()}
     kept = dict(term.state)
     for name, tensor in kept.items():
@@ -221,7 +237,7 @@ def its_state_is_float32_and_changed_in_place(example: Example) -> None:
 
 def it_can_be_recorded(example: Example) -> None:
     """It reads no values on the host, so that steps with it can be recorded."""
-    term = _Term(example.spec)
+    term = _Term(example)
     given = term.tensors()
 
     def compute(*tensors: Tensor) -> Tensor:

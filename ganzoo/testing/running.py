@@ -15,6 +15,7 @@ from ganzoo.specs import (
     DatasetSpec,
     EvaluationProtocol,
     ExtractorSpec,
+    LoggerSpec,
     LossSpec,
     MetricSpec,
     OptimizerSpec,
@@ -26,6 +27,7 @@ from ganzoo.testing.augmentations import AUGMENTATION_CHECKS
 from ganzoo.testing.checks import Check, CheckError, CheckSkippedError, Example, registry_of
 from ganzoo.testing.datasets import DATASET_CHECKS
 from ganzoo.testing.evaluation import EXTRACTOR_CHECKS, METRIC_CHECKS, PROTOCOL_CHECKS
+from ganzoo.testing.loggers import LOGGER_CHECKS
 from ganzoo.testing.losses import LOSS_CHECKS, REGULARIZER_CHECKS
 from ganzoo.testing.optimizers import OPTIMIZER_CHECKS
 from ganzoo.testing.plugins import examples_of
@@ -47,6 +49,7 @@ CHECKS: Mapping[type[Any], tuple[Check, ...]] = {
     RegularizerSpec: REGULARIZER_CHECKS,
     AugmentationSpec: AUGMENTATION_CHECKS,
     OptimizerSpec: OPTIMIZER_CHECKS,
+    LoggerSpec: LOGGER_CHECKS,
     WeightsEntry: WEIGHTS_CHECKS,
 }
 """Type of spec -> its checks, in the order in which they are best read."""

@@ -105,7 +105,7 @@ def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
             logits = discriminator(samples) if of is None else discriminator(samples, of)
         _check_output(recipe.architecture, "discriminator", logits, [len(samples)])
     # Of the fakes, the last ones: this gradient passes through both nets, as in the generator's update.
-    _check_gradients(recipe.architecture, {"generator": generator, "discriminator": discriminator}, logits)
+    missed = _check_gradients(recipe.architecture, {"generator": generator, "discriminator": discriminator}, logits)
 
     for name in recipe.augment:
         _check_augmentation(name, real_samples)
@@ -122,7 +122,12 @@ def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
             assert inputs.discriminator[0].epsilon is not None
             epsilon = part(inputs.discriminator[0].epsilon)
             given = RegularizerInputs(
-                discriminators=discriminators, real=real_samples, fake=fake.detach(), epsilon=epsilon, state=memory
+                discriminators=discriminators,
+                discriminator=discriminator,
+                real=real_samples,
+                fake=fake.detach(),
+                epsilon=epsilon,
+                state=memory,
             )
         else:
             assert made.directions is not None
@@ -135,6 +140,16 @@ def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
         with blamed(regularizers, name, "compute"):
             term = spec.compute(given)
         _check_scalar(regularizers, name, "compute", term)
+        # Such as decoders, which only the reconstruction of their input trains.
+        for parameters in filter(None, missed.values()):
+            gradients = torch.autograd.grad(term, list(parameters.values()), allow_unused=True, retain_graph=True)
+            for parameter, gradient in zip(list(parameters), gradients, strict=True):
+                if gradient is not None:
+                    del parameters[parameter]
+    for role, parameters in missed.items():
+        if parameters:
+            what = f"no gradient reaches {_listed(list(parameters))} of the {role} of {recipe.architecture!r}."
+            _log.warning("Warning: %s", plugin_error(architectures, recipe.architecture, what))
     # The last check, because it changes the nets.
     _check_optimizer(generator, recipe.optimizers.generator, inputs.scheduled.generator)
     _check_optimizer(discriminator, recipe.optimizers.discriminator, inputs.scheduled.discriminator)
@@ -212,7 +227,8 @@ def _fault(values: Tensor, shape: Sequence[int]) -> str:
     return "" if bool(values.isfinite().all()) else "NaN or infinite values"
 
 
-def _check_gradients(name: str, nets: Mapping[str, nn.Module], logits: Tensor) -> None:
+def _check_gradients(name: str, nets: Mapping[str, nn.Module], logits: Tensor) -> dict[str, dict[str, Tensor]]:
+    """Return by net and name the parameters that get no gradient from logits. Raises PluginError if none gets one."""
     named = {role: _trainable(net) for role, net in nets.items()}
     for role, parameters in named.items():
         if not parameters:
@@ -220,18 +236,17 @@ def _check_gradients(name: str, nets: Mapping[str, nn.Module], logits: Tensor) -
     all_parameters = [parameter for trainable in named.values() for parameter in trainable.values()]
     with blamed(architectures, name, "the gradient"):
         gradients = iter(torch.autograd.grad(logits.mean(), all_parameters, allow_unused=True))
+    missed = {}
     for role, parameters in named.items():
         found = {parameter: next(gradients) for parameter in parameters}
-        missed = [parameter for parameter, gradient in found.items() if gradient is None]
-        if len(missed) == len(found):
+        missed[role] = {parameter: parameters[parameter] for parameter, gradient in found.items() if gradient is None}
+        if len(missed[role]) == len(found):
             raise plugin_error(architectures, name, f"no gradient reaches the {role} of {name!r}.", _NO_GRADIENT[role])
-        if missed:
-            what = f"no gradient reaches {_listed(missed)} of the {role} of {name!r}."
-            _log.warning("Warning: %s", plugin_error(architectures, name, what))
         for parameter, gradient in found.items():
             if gradient is not None and not bool(gradient.isfinite().all()):
                 what = f"the gradient of {parameter!r} in the {role} of {name!r} holds NaN or infinite values."
                 raise plugin_error(architectures, name, what)
+    return missed
 
 
 _NO_GRADIENT = {

@@ -10,18 +10,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from torch import Tensor
+
 from ganzoo.errors import DivergedError
 from ganzoo.evaluation.measurement import Evaluator
 from ganzoo.model import GAN
-from ganzoo.rendering import save_array, save_chart, save_picture
+from ganzoo.rendering import save_array, save_chart, save_picture, write_report
 from ganzoo.system.devices import cpu_threads, synchronize
+from ganzoo.training.collapse import CollapseAlarm
 from ganzoo.training.engines.engine import Engine
+from ganzoo.training.loggers import open_loggers
 from ganzoo.training.networks import TRACKED
 from ganzoo.training.precision import allow_tf32
 from ganzoo.training.quality import BestWeights
 from ganzoo.training.run import Run, expendable
 from ganzoo.training.state import TrainingState
-from ganzoo.training.tensorboard import open_events
 
 PICTURE_SAMPLES = 25
 """Samples on each picture."""
@@ -95,7 +98,9 @@ def training(
             if main:
                 run.save(state)
         return
-    with open_events(run, state) as events:
+    metrics = () if evaluator is None else evaluator.protocol.metrics
+    alarm = processes.run_on_all(lambda: CollapseAlarm(run, state, metrics))
+    with open_loggers(run, state) as loggers:
         while state.step < last_step and not stopped:
             # Take steps until something is due.
             # The next multiple of any interval: up to there the engine needs no decisions. An interval of None is off.
@@ -116,7 +121,8 @@ def training(
                     if main:
                         line = record.to_json()
                         run.append_record(line)
-                        events.add_record(line)
+                        loggers.record(line, record.metrics, record.protocol)
+                        alarm.add_record(line)
                 # Outside of every block in which ranks wait for each other: the caller's code runs here, and may take
                 # its time.
                 yield record
@@ -124,11 +130,15 @@ def training(
             # Save pictures and checkpoints.
             with processes.on_main() as main:
                 if main and due(settings.sample_every):
-                    save_pictures(run, state)
-                    events.add_picture(state.step)
+                    samples = save_pictures(run, state)
+                    alarm.add_samples(state.step, samples)
+                    loggers.picture(state.step)
                 if main and (due(settings.checkpoint_every) or stopped):
                     check_finite(state)
                     run.save(state)
+                if main and (stopped or state.step == last_step):
+                    with expendable("the report"):
+                        write_report(run.path)
 
 
 def advance(state: TrainingState, engine: Engine, target: int, should_stop: Callable[[], bool]) -> bool:
@@ -182,7 +192,7 @@ def _check_losses(state: TrainingState) -> None:
 def _diverged(what: str) -> DivergedError:
     return DivergedError(
         f"training diverged: {what}.",
-        hint="Start a new run with a smaller learning rate (--set optimizers.generator.learning_rate=…).",
+        hint="Start a new run with a smaller learning rate (--lr), or with --rollbacks 3 if it happens rarely.",
     )
 
 
@@ -195,10 +205,10 @@ def check_finite(state: TrainingState) -> None:
             raise _diverged(f"{name} became NaN or infinite by step {state.step}")
 
 
-def save_pictures(run: Run, state: TrainingState) -> None:
+def save_pictures(run: Run, state: TrainingState) -> Tensor:
     """Save samples of the current generator, of the same latents each time, and the records so far as charts.
 
-    Samples that are not drawn are saved as an array.
+    Samples that are not drawn are saved as an array. Returns the samples, [PICTURE_SAMPLES, *shape].
     """
     net = state.trained_generator
     was_training = net.training
@@ -213,3 +223,4 @@ def save_pictures(run: Run, state: TrainingState) -> None:
             save_picture(samples, state.config.sample, run.sample_path(state.step))
     with expendable("the charts"):
         save_chart(run.history, f"{state.config.recipe}, seed {run.settings.seed}: step {state.step:,}", run.chart_path)
+    return samples

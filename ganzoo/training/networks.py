@@ -14,7 +14,7 @@ from ganzoo.config import TrainingSettings
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.distributed.sync_batch_norm import convert_sync_batch_norm
 from ganzoo.training.augmentation import Augmentation
-from ganzoo.training.optimizers import build_optimizer
+from ganzoo.training.optimizers import build_optimizer, freeze
 from ganzoo.training.precision import autocast
 from ganzoo.training.regularizers import Regularizer
 from ganzoo.weights.building import build, discriminator_builder, generator_builder
@@ -56,6 +56,8 @@ class Networks(nn.Module):
         # discriminator does not change the generator's.
         generator = build(generator_builder(config, source), randomness.derive_seed(seed, "generator"))
         discriminator = build(discriminator_builder(config, source), randomness.derive_seed(seed, "discriminator"))
+        # Before the optimizers are built, which take the parameters that are trained.
+        freeze({"generator": generator, "discriminator": discriminator}, settings.freeze)
         for net in (generator, discriminator):
             net.to(device)
             # Convolutions of images run faster with the channels last; weights of other layers stay as they are.

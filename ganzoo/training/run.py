@@ -1,10 +1,12 @@
 """A run: one training on disk.
 
-    run.json                resolved settings, digest of the data, versions
+    run.json                resolved settings, digest of the data, versions; the weights it began with, returns to a
+                            checkpoint and alarms, if there are any
     metrics.jsonl           one record per line
     charts.png              the records as charts, drawn with every sample picture
+    report.html             settings, samples over time, charts and metrics in one page, written when the training ends
     samples/step-00002000.png   a picture of samples; step-….npy, an array, for samples that are not drawn
-    tensorboard/            the same as TensorBoard events, if the settings ask for them
+    tensorboard/, wandb/, … what the loggers in the settings write
     checkpoints/step-00005000.safetensors   the whole training state; the newest few
     best/                   the weights of the best evaluation, if the settings ask for evaluations
     config.json, model.safetensors, discriminator.safetensors, training.json
@@ -32,7 +34,7 @@ from filelock import FileLock, Timeout
 
 from ganzoo.config import TrainingSettings, settings_from_json
 from ganzoo.errors import ResumeError, SettingsError, TrainingError, first_sentence, hint_for
-from ganzoo.rendering import History
+from ganzoo.rendering import History, read_records
 from ganzoo.requirements import (
     Requirement,
     merged,
@@ -40,7 +42,7 @@ from ganzoo.requirements import (
     requirement_from_json,
     requirements,
 )
-from ganzoo.system.files import contents, open_regular, read_regular, write_atomically
+from ganzoo.system.files import contents, read_regular, write_atomically
 from ganzoo.system.locks import holder
 from ganzoo.system.shell import quoted
 from ganzoo.training.checkpoints import Checkpoints
@@ -53,7 +55,7 @@ from ganzoo.weights.nets import save_nets
 SCHEMA_VERSION = 1
 LOCK_NAME = ".lock"
 MAX_DOCUMENT_BYTES = 16 << 20
-"""A longer run.json, or line of metrics.jsonl, is not one of ours."""
+"""A longer run.json is not one of ours."""
 
 _log = logging.getLogger("ganzoo")
 
@@ -81,6 +83,7 @@ class Run:
         self.dataset_digest: str = document["dataset_digest"]
         self.device_type: str = document["device_type"]
         self.data_dir: Path | None = Path(document["data_dir"]).resolve() if document["data_dir"] else None
+        self.initial: Mapping[str, Any] | None = document.get("initial")
         self.requires = tuple(requirement_from_json(one) for one in document.get("requires", ()))
         self.checkpoints = Checkpoints(path / "checkpoints")
         self.history = History()
@@ -90,23 +93,28 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     @classmethod
-    def new(cls, path: Path, settings: TrainingSettings, data: RunData, device: torch.device) -> Run:
-        """Describe a new run, on any rank; nothing is written."""
-        return cls(
-            path,
-            {
-                "schema": SCHEMA_VERSION,
-                "settings": settings.to_json(),
-                "device_type": device.type,
-                "dataset_digest": data.digest,
-                "data_dir": _resolved(data.folder),
-                "created": _now(),
-                "versions": {"ganzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
-                "platform": platform.platform(),
-                "requires": plain(run_requirements(settings)),
-                "resumed": [],
-            },
-        )
+    def new(
+        cls,
+        path: Path,
+        settings: TrainingSettings,
+        data: RunData,
+        device: torch.device,
+        initial: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Describe a new run, on any rank; nothing is written. `initial` is what it took over from other weights."""
+        document = {
+            "schema": SCHEMA_VERSION,
+            "settings": settings.to_json(),
+            "device_type": device.type,
+            "dataset_digest": data.digest,
+            "data_dir": _resolved(data.folder),
+            "created": _now(),
+            "versions": {"ganzoo": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "platform": platform.platform(),
+            "requires": plain(run_requirements(settings)),
+            "resumed": [],
+        }
+        return cls(path, document if initial is None else {**document, "initial": initial})
 
     def create(self) -> None:
         """Make the folder, locked. Raises TrainingError when it already holds something."""
@@ -166,6 +174,11 @@ class Run:
         self.document["resumed"].append({"at": _now(), **versions})
         self._write_document()
 
+    def note(self, key: str, entry: Mapping[str, Any]) -> None:
+        """Append an entry to a list of run.json."""
+        self.document.setdefault(key, []).append(entry)
+        self._write_document()
+
     def _write_document(self) -> None:
         with writing(self.path):
             write_atomically(self.path / "run.json", _json(self.document))
@@ -179,21 +192,8 @@ class Run:
         self.history.add(record)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the lines of metrics.jsonl up to the first damaged one.
-
-        A process that was killed leaves half a line; a power cut leaves zero bytes where lines were promised.
-        """
-        records: list[dict[str, Any]] = []
-        try:
-            with open_regular(self.path / "metrics.jsonl") as file:
-                while (line := file.readline(MAX_DOCUMENT_BYTES)).endswith(b"\n"):
-                    record = json.loads(line)
-                    if not isinstance(record, dict) or type(record.get("step")) is not int:
-                        break
-                    records.append(record)
-        except (FileNotFoundError, ValueError, RecursionError):
-            pass  # no records yet, or a damaged line
-        return records
+        """Return the lines of metrics.jsonl up to the first damaged one."""
+        return read_records(self.path)
 
     def drop_records_after(self, step: int) -> None:
         """Drop the lines of steps that will be taken again, and damaged ones."""
@@ -214,11 +214,6 @@ class Run:
     def chart_path(self) -> Path:
         """Path of the charts."""
         return self.path / "charts.png"
-
-    @property
-    def tensorboard_path(self) -> Path:
-        """Folder of the TensorBoard events."""
-        return self.path / "tensorboard"
 
     # --- checkpoints and weights ---
 
@@ -269,6 +264,7 @@ class Run:
             "torch": torch.__version__,
             "requires": plain(run_requirements(self.settings)),
             "settings": self.settings.to_json(),
+            **({} if self.initial is None else {"initial": self.initial}),
         }
 
 

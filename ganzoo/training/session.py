@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,20 +19,23 @@ from ganzoo.data.location import remembered_folder
 from ganzoo.data.settings import dataset_of
 from ganzoo.distributed.processes import Processes
 from ganzoo.distributed.torchrun import init_processes, may_restart, num_restarts
-from ganzoo.errors import ResumeError, SettingsError, TrainingError
+from ganzoo.errors import DivergedError, ResumeError, SettingsError, TrainingError
 from ganzoo.randomness import random_seed
 from ganzoo.registry import recipes
 from ganzoo.requirements import naming_plugins
 from ganzoo.specs import DatasetSpec
 from ganzoo.system.devices import find_device
+from ganzoo.targets import find_target
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.first_batch import check_first_batch
+from ganzoo.training.initial import copy_initial, pinned, read_initial, refuse_other_weights
+from ganzoo.training.loggers import check_loggers
 from ganzoo.training.loop import Record, never, training
 from ganzoo.training.quality import open_evaluator
+from ganzoo.training.rollback import roll_back
 from ganzoo.training.run import Run, RunData, check_free, is_run
 from ganzoo.training.schedules import depends_on_length, recipe_schedules
 from ganzoo.training.state import TrainingState, check_trainable
-from ganzoo.training.tensorboard import check_tensorboard
 from ganzoo.training.threads import choose_threads
 from ganzoo.weights.model_config import model_config
 
@@ -49,11 +53,14 @@ CHANGEABLE = frozenset(
         "eval_every",
         "eval_protocol",
         "best_metric",
-        "tensorboard",
+        "rollbacks",
+        "loggers",
     }
 )
 """Settings that may always change when a run is resumed: no step depends on them."""
 
+
+_log = logging.getLogger("ganzoo")
 
 OpenData = Callable[[DatasetSpec, str, Path | None], OpenedDataset]
 """(dataset, split, data_dir) -> the split: `open_dataset`, or a function that also shows its progress."""
@@ -80,8 +87,27 @@ class Training:
 
         Raises UnknownNameError, SettingsError, DeviceError, DatasetError, TrainingError.
         """
+        training = cls.plan(recipe, out, layers, data_dir, open_data)
+        with training.state.processes.on_main() as main:
+            if main:
+                training.run.create()
+        return training
+
+    @classmethod
+    def plan(
+        cls,
+        recipe: str,
+        out: Path | None,
+        layers: Iterable[Layer],
+        data_dir: Path | None = None,
+        open_data: OpenData = open_dataset,
+    ) -> Training:
+        """Do all of `start` but creating the run's folder: a training that was checked, for `estimate`.
+
+        Raises what `start` raises.
+        """
         processes = init_processes()
-        request = None
+        request = initial = copied = None
         with processes.on_main() as main:
             if main:
                 resolved = config.resolve(recipes.get(recipe), layers, seed=random_seed())
@@ -89,22 +115,24 @@ class Training:
                 path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
                 # Refused here, before any data is downloaded for a folder that is in use.
                 check_free(path)
-                request = {"path": str(path), "settings": resolved.to_json()}
+                initial = read_initial(resolved)
+                request = {"path": str(path), "settings": pinned(resolved, initial).to_json()}
         # The only broadcast: seed, clock and configuration files are those of the main process.
         request = processes.broadcast(request)
         path, settings = Path(request["path"]), settings_from_json(request["settings"], "the main process")
 
         state, digest = _prepare(settings, data_dir, open_data, processes, is_new=True)
-        # The seed gives all ranks the same weights already; what this adds is dropout of its own for each.
+        with processes.on_main():
+            if initial is not None:
+                copied = copy_initial(state, initial)
+        # The seed gives all ranks the same weights already; what this adds are initial weights that were read, and
+        # dropout of its own for each.
         state.copy_from_main()
         # Before the folder exists, so that networks, data or an evaluation that cannot work leave no run behind.
         with processes.sharing_errors():
             check_first_batch(state)
         evaluator = open_evaluator(state, data_dir)
-        run = Run.new(path, state.settings, RunData(digest, data_dir), state.device)
-        with processes.on_main() as main:
-            if main:
-                run.create()
+        run = Run.new(path, state.settings, RunData(digest, data_dir), state.device, copied)
         return cls(run, state, evaluator)
 
     @classmethod
@@ -153,6 +181,8 @@ class Training:
                 _refuse_other_data(run, digest)
             with processes.on_main() as main:
                 if main:
+                    if not run.checkpoints.steps():  # it was killed before the first one, and begins again
+                        _begin_again(run, state)
                     run.load(state)
                     _refuse_fewer_steps(run, state.step, settings.recipe.steps)
             state.copy_from_main()
@@ -194,7 +224,14 @@ class Training:
     def __iter__(self) -> Iterator[Record]:
         try:
             should_stop = self.state.processes.agreed(self.should_stop)
-            yield from training(self.run, self.state, self.engine, self.evaluator, should_stop)
+            while True:
+                try:
+                    yield from training(self.run, self.state, self.engine, self.evaluator, should_stop)
+                    break
+                except DivergedError as error:
+                    if not roll_back(self.run, self.state, error):
+                        raise
+                self.engine = Engine(self.state)  # a recording may hold the generators of before
         finally:
             self.state.batches.close()
             self.run.unlock()
@@ -217,8 +254,10 @@ def _prepare(
     recipe = settings.recipe
     with processes.sharing_errors():
         device = processes.device(settings.device)
-        if settings.tensorboard:
-            check_tensorboard()
+        if processes.is_main:
+            check_loggers(settings)
+        if settings.rollbacks and processes.world_size > 1:
+            raise SettingsError("rollbacks are for one process, not several.", hint="Leave --rollbacks out.")
         chosen = dataset_of(recipe)
         described = model_config(recipe, chosen.sample, chosen.settings)
         check_trainable(settings, described)
@@ -286,6 +325,13 @@ def _may_change(key: str, values: tuple[Any, Any], settings: TrainingSettings) -
     return key in CHANGEABLE
 
 
+def _begin_again(run: Run, state: TrainingState) -> None:
+    initial = read_initial(run.settings)
+    if initial is not None:
+        refuse_other_weights(initial, (run.initial or {}).get("sha256"))
+        copy_initial(state, initial)
+
+
 def _refuse_fewer_steps(run: Run, taken: int, requested: int) -> None:
     if requested < taken:
         raise ResumeError(
@@ -295,19 +341,26 @@ def _refuse_fewer_steps(run: Run, taken: int, requested: int) -> None:
 
 
 def train(
-    recipe: str,
+    target: str | os.PathLike[str],
+    /,
     *,
+    recipe: str | None = None,
+    size: int | None = None,
+    classes: bool = False,
     out: str | os.PathLike[str] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     on_record: Callable[[Record], None] | None = None,
 ) -> Run:
-    """Train a recipe to its last step and return the run; `ganzoo.load(run.path)` loads the model.
+    """Train a recipe, or on your own pictures, and return the run; `ganzoo.load(run.path)` loads the model.
 
     Neither the user's settings file nor GANZOO_ settings in the environment are read.
 
     Args:
-        recipe: name of an installed recipe.
+        target: name of an installed recipe, or the path of a folder or archive of pictures.
+        recipe: for pictures, the recipe to train; default: the one that suits them.
+        size: for pictures, height and width of the samples.
+        classes: for pictures, whether their sub-folders are classes, on which the model is conditioned.
         out: the run's folder, new or empty; default `runs/<recipe>-<time>`.
         data_dir: a folder with the dataset's files, or with a folder of the dataset's name; default: the copy that was
             packed last, else a download into the store.
@@ -316,26 +369,48 @@ def train(
         on_record: called with every `Record`.
 
     Raises:
-        UnknownNameError, SettingsError, DeviceError: the request is wrong.
+        UnknownNameError, UsageError, SettingsError, DeviceError: the request is wrong.
         MissingDatasetError, DatasetError: the data cannot be found or read.
         TrainingError: the folder is in use or cannot be written; DivergedError: a loss became NaN or infinite.
     """
-    values = {key: str(value) if isinstance(value, torch.device) else value for key, value in (settings or {}).items()}
-    job = Training.start(
-        recipe,
-        None if out is None else Path(out),
-        [Layer("settings", values)],
-        None if data_dir is None else Path(data_dir),
-    )
-    return _finish(job, on_record)
+    found = find_target(target, recipe=recipe, size=size, classes=classes)
+    for message in found.messages:
+        _log.info(message)
+    layers = [found.layer, _layer(settings)]
+    folder = found.data_dir if data_dir is None else Path(data_dir)
+    return _finish(Training.start(found.recipe, None if out is None else Path(out), layers, folder), on_record)
 
 
-def resume(run: str | os.PathLike[str], *, on_record: Callable[[Record], None] | None = None) -> Run:
+def resume(
+    run: str | os.PathLike[str],
+    *,
+    steps: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    on_record: Callable[[Record], None] | None = None,
+) -> Run:
     """Continue a run from its newest checkpoint to its last step; on a CPU, with the result of an uninterrupted run.
+
+    A finished run is returned as it is, unless `steps` makes it longer.
+
+    Args:
+        run: the run's folder.
+        steps: train to this step instead of the run's last.
+        data_dir: where the files are now, if no longer where the run found them.
+        settings: dotted key -> value; only those on which no step depends may differ, such as `{"log_every": 10}`.
+        on_record: called with every `Record`.
 
     Raises ResumeError, and what `train` raises.
     """
-    return _finish(Training.resume(Path(run)), on_record)
+    values = {**(settings or {}), **({} if steps is None else {"steps": steps})}
+    return _finish(
+        Training.resume(Path(run), [_layer(values)], None if data_dir is None else Path(data_dir)), on_record
+    )
+
+
+def _layer(settings: Mapping[str, Any] | None) -> Layer:
+    values = {key: str(value) if isinstance(value, torch.device) else value for key, value in (settings or {}).items()}
+    return Layer("settings", values)
 
 
 def _finish(job: Training, on_record: Callable[[Record], None] | None) -> Run:

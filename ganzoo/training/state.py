@@ -15,7 +15,7 @@ from ganzoo.data import Batches
 from ganzoo.distributed.processes import SINGLE_PROCESS, Processes
 from ganzoo.errors import SettingsError
 from ganzoo.training.networks import Networks
-from ganzoo.training.optimizers import optimizer_config
+from ganzoo.training.optimizers import freeze, optimizer_config
 from ganzoo.training.precision import with_precision
 from ganzoo.training.schedules import Schedules
 from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, noise_shapes
@@ -32,7 +32,12 @@ def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
     for optimizer in (recipe.optimizers.generator, recipe.optimizers.discriminator):
         optimizer_config(optimizer)
     for name in recipe.regularizers:
-        registry.regularizers.get(name)
+        architectures = registry.regularizers.get(name).architectures
+        if architectures and recipe.architecture not in architectures:
+            raise SettingsError(
+                f"the regularizer {name!r} works with {' and '.join(architectures)}, not with {recipe.architecture!r}.",
+                hint="Remove it from regularizers, or choose that architecture.",
+            )
     for name in recipe.augment:
         registry.augmentations.get(name)
     if recipe.label_smoothing != 0 and not loss.smoothable:
@@ -57,8 +62,9 @@ def check_trainable(settings: TrainingSettings, config: ModelConfig) -> None:
             hint="Set share_fakes=false or drop_last=true.",
         )
     # On the meta device, without memory: names, labels and sizes that do not fit are found here, before a download.
-    for builder in (generator_builder, discriminator_builder):
-        build_on_meta(builder(config, f"recipe {recipe.name}"))
+    builders = {"generator": generator_builder, "discriminator": discriminator_builder}
+    nets = {name: build_on_meta(builder(config, f"recipe {recipe.name}")) for name, builder in builders.items()}
+    freeze(nets, settings.freeze)
 
 
 class TrainingState:
@@ -103,6 +109,12 @@ class TrainingState:
         finally:
             self._ambient = randomness.ambient_state(self.device)
             randomness.set_ambient_state(before, self.device)
+
+    def reseed(self, number: int) -> None:
+        """Begin new random streams: latents, augmentation, dropout; the position in the data stays."""
+        seed = self.settings.seed
+        self.latent_source.manual_seed(randomness.derive_seed(seed, "latents", number))
+        self._ambient = randomness.seeded_ambient_state(randomness.derive_seed(seed, "ambient", number), self.device)
 
     def _modules(self) -> dict[str, nn.Module]:
         """Return the modules whose tensors are saved, by the name of their group in a checkpoint."""

@@ -70,7 +70,7 @@ def update_discriminator(
     settings = recipe.optimizers.discriminator
     update_parameters(discriminator, gradients, networks.discriminator_optimizer, settings, scheduled.discriminator)
     if recipe.weight_clip is not None:
-        clip_weights(discriminator, recipe.weight_clip)
+        clip_weights(trainable(discriminator), recipe.weight_clip)
     if networks.augmentation.adaptive is not None:
         networks.augmentation.observe(scores[2])  # the mean sign of real logits
     return loss_d, scores
@@ -116,7 +116,12 @@ def discriminator_loss(
     for regularizer in networks.regularizers_of("discriminator", scheduled.regularizers):
         assert inputs.epsilon is not None
         given = RegularizerInputs(
-            discriminators=discriminators, real=real, fake=fake, epsilon=inputs.epsilon, state=regularizer.state
+            discriminators=discriminators,
+            discriminator=discriminator,
+            real=real,
+            fake=fake,
+            epsilon=inputs.epsilon,
+            state=regularizer.state,
         )
         loss_d = loss_d + regularizer.weight_in(scheduled) * regularizer.compute(given)
     return loss_d, score(real_logits.detach(), fake_logits.detach())
@@ -248,10 +253,10 @@ def clip_norm(gradients: list[Tensor], largest: float) -> list[Tensor]:
 
 
 @torch.no_grad()
-def clip_weights(discriminator: nn.Module, bound: float) -> None:
-    """Clip every parameter to [-bound, bound] (WGAN: Arjovsky et al., arXiv:1701.07875, algorithm 1)."""
+def clip_weights(parameters: list[Tensor], bound: float) -> None:
+    """Clip parameters to [-bound, bound] (WGAN: Arjovsky et al., arXiv:1701.07875, algorithm 1)."""
     # All of them, as in the published code: scales and shifts of batch normalization too.
-    foreach_clamp_(list(discriminator.parameters()), -bound, bound)
+    foreach_clamp_(parameters, -bound, bound)
 
 
 def score(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

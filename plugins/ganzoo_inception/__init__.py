@@ -12,6 +12,7 @@ INCEPTION_2015 = ExtractorSpec(
     resize="299×299 bilinear as TensorFlow 1 does, inside torch-fidelity's network; grey images repeated to 3 channels",
     batch_size=64,
     load=deferred("ganzoo_inception.network:load"),
+    at_hand=deferred("ganzoo_inception.weights:at_hand"),
 )
 
 FID, INCEPTION_PRECISION, INCEPTION_RECALL, INCEPTION_DENSITY, INCEPTION_COVERAGE = feature_metrics(
@@ -23,6 +24,20 @@ KID = MetricSpec(
     summary="kernel Inception distance to the real samples, unbiased, about 0 when alike; 100 subsets of 1,000",
     better="lower",
     compute=deferred("ganzoo_inception.metrics:kid"),
+)
+
+KID_ALL = MetricSpec(
+    name="kid-all",
+    summary="kernel Inception distance without subsets, for any number of images: unbiased, about 0 when alike",
+    better="lower",
+    compute=deferred("ganzoo_inception.metrics:kid_of_all"),
+)
+
+INCEPTION_AUTHENTICITY = MetricSpec(
+    name="inception-authenticity",
+    summary="share of samples that do not copy a real one: 0 for copies, about 0.5 for new real images",
+    better="higher",
+    compute=deferred("ganzoo_inception.metrics:authenticity"),
 )
 
 INCEPTION_SCORE = MetricSpec(

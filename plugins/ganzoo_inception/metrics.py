@@ -14,6 +14,16 @@ def kid(inputs: MetricInputs) -> float:
     return distances.kernel_distance(inputs.features(EXTRACTOR).values, inputs.real_features(EXTRACTOR).values)
 
 
+def kid_of_all(inputs: MetricInputs) -> float:
+    """Kernel Inception distance over all samples at once, where there may be too few for the subsets of `kid`."""
+    return distances.kernel_distance_of_all(inputs.features(EXTRACTOR).values, inputs.real_features(EXTRACTOR).values)
+
+
+def authenticity(inputs: MetricInputs) -> float:
+    """Share of samples that are not nearly copies of a real one (Alaa et al., arXiv:2102.08921)."""
+    return distances.authenticity(inputs.features(EXTRACTOR).values, inputs.real_features(EXTRACTOR).values)
+
+
 def inception_score(inputs: MetricInputs) -> float:
     """Inception Score (Salimans et al., arXiv:1606.03498).
 

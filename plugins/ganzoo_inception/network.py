@@ -37,12 +37,33 @@ def load(device: torch.device, folder: Path) -> Extractor:
                 hint="Choose a metric of the model's own dataset.",
             )
         # [batch, 1 or 3, height, width] -> [batch, 3, height, width]
-        found = net.convert_features_tuple_to_dict(net(images.expand(-1, 3, -1, -1)))
+        found = net.convert_features_tuple_to_dict(_forward(net, images.expand(-1, 3, -1, -1)))
         logits = {"logits": found[LOGITS]} if LOGITS in found else {}
         return {"values": found[VALUES], **logits}
 
     deviation = None if weights.pinned else f"{weights.path} does not hold the Inception weights of FID"
-    return Extractor(outputs=outputs, sha256=weights.sha256, deviation=deviation)
+    return Extractor(outputs=outputs, sha256=weights.sha256, differentiable=True, deviation=deviation)
+
+
+def _forward(net: Any, images: Tensor) -> tuple[Tensor, ...]:
+    """Run torch-fidelity's module on uint8 images, or on float32 ones in [0, 255], whose gradients it then passes on.
+
+    The module refuses floats before it resizes them. So they are resized here, and put in place of what it made of an
+    image of zeros.
+    """
+    if images.dtype == torch.uint8:
+        outputs: tuple[Tensor, ...] = net(images)
+        return outputs
+    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+    side = net.INPUT_IMAGE_SIZE
+    resized = (interpolate_bilinear_2d_like_tensorflow1x(images, size=(side, side), align_corners=False) - 128) / 128
+    hook = net.Conv2d_1a_3x3.register_forward_pre_hook(lambda *_: (resized,))
+    try:
+        outputs = net(torch.zeros(1, 3, 1, 1, dtype=torch.uint8, device=images.device))
+    finally:
+        hook.remove()
+    return outputs
 
 
 def build(weights: Weights) -> Any:

@@ -74,9 +74,7 @@ def find(folder: Path) -> Weights:
     named = os.environ.get(VARIABLE)
     if named:
         return read(Path(named).expanduser(), f"Set {VARIABLE} to the Inception weights: {URL}")
-    checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
-    places = [checkpoints / NAME, checkpoints / OTHER_NAME, folder / NAME]
-    path = next((place for place in places if place.exists()), None)
+    path = _found(folder)
     if path is None:
         path = folder / NAME
         download(URL, path)
@@ -87,6 +85,17 @@ def find(folder: Path) -> Weights:
             hint=f"Delete it to download it again, or set {VARIABLE} to the right file.",
         )
     return weights
+
+
+def at_hand(folder: Path) -> bool:
+    """Whether `find` has a file to read, without a download."""
+    return bool(os.environ.get(VARIABLE)) or _found(folder) is not None
+
+
+def _found(folder: Path) -> Path | None:
+    checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
+    places = [checkpoints / NAME, checkpoints / OTHER_NAME, folder / NAME]
+    return next((place for place in places if place.exists()), None)
 
 
 def read(path: Path, hint: str) -> Weights:

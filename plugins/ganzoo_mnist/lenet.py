@@ -26,7 +26,7 @@ NUM_FEATURES = 128
 
 
 class LeNet(nn.Module):
-    """uint8 [batch, 1, 28, 28] -> features [batch, 128] and logits [batch, 10]."""
+    """uint8, or float32 in [0, 255], [batch, 1, 28, 28] -> features [batch, 128] and logits [batch, 10]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def load(device: torch.device, path: Path = WEIGHTS) -> Extractor:
         values, logits = net(images)
         return {"values": values, "logits": logits}
 
-    return Extractor(outputs=outputs, sha256=SHA256)
+    return Extractor(outputs=outputs, sha256=SHA256, differentiable=True)
 
 
 _REINSTALL = "Reinstall ganzoo: pip install --force-reinstall --no-deps ganzoo"

@@ -32,6 +32,7 @@ TINY = {"seed": 0, "steps": 20, "batch_size": 16, "config.generator_hidden": [8]
         "train",
         "resume",
         "animate",
+        "report",
         "eval",
         "protocols",
         "bench",

@@ -39,7 +39,7 @@ COMMANDS = [
     ("cache verify", ["cache", "verify", "--repair"]),
     ("data list", ["data", "list"]),
     ("data list --data-dir DIR", ["data", "list", "--data-dir", str(DIGITS)]),
-    ("data sample", ["data", "sample", "quadratic", "--out", "real.png", "-n", "3"]),
+    ("data show", ["data", "show", "quadratic", "--out", "real.png", "-n", "3"]),
     ("plugins list", ["plugins", "list"]),
     ("plugins check", ["plugins", "check", "hinge"]),
     ("plugins new", ["plugins", "new", "ganzoo-rings", "--kind", "metric"]),

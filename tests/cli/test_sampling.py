@@ -117,7 +117,7 @@ for arguments in [
 
 
 def test_real_samples_are_drawn_evenly_spaced(ganzoo: Ganzoo, digits: Path, cwd: Path) -> None:
-    result = ganzoo("data", "sample", "mnist", "--data-dir", digits, "-n", "4", "--split", "test", "--out", "real.png")
+    result = ganzoo("data", "show", "mnist", "--data-dir", digits, "-n", "4", "--split", "test", "--out", "real.png")
     assert (result.returncode, result.stdout) == (0, "real.png\n"), result.stderr
     images = load_images(digits, "test")[[0, 42, 85, 127]]
     drawn = np.asarray(Image.open(cwd / "real.png"))
@@ -125,9 +125,9 @@ def test_real_samples_are_drawn_evenly_spaced(ganzoo: Ganzoo, digits: Path, cwd:
     small = drawn[::factor, ::factor]
     tiles = [small[2:30, 2:30], small[2:30, 32:60], small[32:60, 2:30], small[32:60, 32:60]]
     assert np.array_equal(tiles, images)
-    wrong = ganzoo("data", "sample", "mnist", "--data-dir", digits, "--split", "val", "--out", "x.png")
+    wrong = ganzoo("data", "show", "mnist", "--data-dir", digits, "--split", "val", "--out", "x.png")
     assert_two_lines(wrong, 2, "no split named 'val'")
-    assert_two_lines(ganzoo("data", "sample", "mnist", "--out", "x.gif"), 2, "is not a .png file")
+    assert_two_lines(ganzoo("data", "show", "mnist", "--out", "x.gif"), 2, "is not a .png file")
 
 
 def load_images(folder: Path, split: str) -> NDArray[np.uint8]:
@@ -152,7 +152,7 @@ def test_a_place_that_does_not_fit_is_refused_before_anything_is_fetched(
 
 
 PEAK = """
-from ganzoo.bench.machine import peak_resident_set
+from ganzoo.system.peak_memory import peak_resident_set
 from ganzoo.cli import main
 try: main()
 except SystemExit as end: assert not end.code

@@ -196,7 +196,7 @@ def test_the_command_line_prepares_samples_and_shows_settings(ganzoo: Ganzoo, cw
     assert_two_lines(ganzoo("data", "prepare", "squares", "--set", "size=99"), 2, "size = 99", "at most 32")
     assert_two_lines(ganzoo("data", "prepare", "ring", "--set", "size=8"), 2, "'ring' has no settings")
 
-    result = ganzoo("data", "sample", "squares", "--set", "size=8", "--num", "3", "--out", "real.npy")
+    result = ganzoo("data", "show", "squares", "--set", "size=8", "--num", "3", "--out", "real.npy")
     assert result.returncode == 0, result.stderr
     assert np.load(cwd / "real.npy").shape == (3, 3, 8, 8)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from ganzoo.errors import UnknownNameError
@@ -58,7 +59,9 @@ def test_losses_stay_finite_for_extreme_logits(name: str) -> None:
 def penalty(name: str, critic: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor, fake: torch.Tensor) -> float:
     discriminators = Discriminators(real=critic, fake=critic)
     epsilon = torch.rand(len(real))
-    given = RegularizerInputs(discriminators=discriminators, real=real, fake=fake, epsilon=epsilon, state={})
+    given = RegularizerInputs(
+        discriminators=discriminators, discriminator=nn.Identity(), real=real, fake=fake, epsilon=epsilon, state={}
+    )
     return regularizers.get(name).compute(given).item()
 
 

@@ -24,6 +24,7 @@ NETS = {
     "dcgan": {"generator_widths": (8, 4), "discriminator_widths": (4, 8)},
     "resnet": {"generator_widths": (8, 8, 8), "discriminator_widths": (8, 8)},
     "r3gan": {"widths": (8, 8, 8), "cardinalities": (2, 2, 2), "blocks_per_stage": 1},
+    "fastgan": {"generator_widths": (8, 8, 8), "discriminator_widths": (4, 4, 8), "decoder_width": 4},
 }
 METRICS = [
     name for name in registry.metrics if name.startswith(("curve", "point", "lenet", "fd-lenet", "class", "label"))
@@ -45,9 +46,11 @@ CONVOLUTIONAL: dict[str, dict[str, Any]] = {
         *(Example(registry.recipes.get(name), settings=settings, data_dir=DATA) for name, settings in RECIPES.items()),
         *(Example(entry) for entry in Zoo().entries if entry.name in ("quadratic-mlp", "mnist-cgan")),
         *map(registry.losses.get, registry.losses),
-        *map(registry.regularizers.get, registry.regularizers),
+        *map(registry.regularizers.get, sorted(set(registry.regularizers) - {"reconstruction"})),
+        Example(registry.regularizers.get("reconstruction"), config=NETS["fastgan"], sample=IMAGE),
         *map(registry.augmentations.get, registry.augmentations),
         *map(registry.optimizers.get, registry.optimizers),
+        *map(registry.loggers.get, registry.loggers),
         Example(registry.extractors.get("lenet-mnist")),
     ],
     expected_failures={

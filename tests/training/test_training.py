@@ -350,11 +350,11 @@ def test_special_files_in_a_run_are_refused(tmp_path: Path, digits: Path) -> Non
     assert (moved / ".other.0.partial").exists()
 
 
-@pytest.mark.parametrize("tensorboard", [False, True])
+@pytest.mark.parametrize("loggers", [[], ["tensorboard"]])
 def test_losing_the_pictures_does_not_end_a_training(
-    tmp_path: Path, digits: Path, reference: Outcome, tensorboard: bool, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, digits: Path, reference: Outcome, loggers: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    job = Training.start("mnist-mlp", tmp_path / "run", [Layer("", {**TINY, "tensorboard": tensorboard})], digits)
+    job = Training.start("mnist-mlp", tmp_path / "run", [Layer("", {**TINY, "loggers": loggers})], digits)
     (job.run.path / "samples").touch()  # stands for a full disk
     job.run.chart_path.mkdir()
     list(job)

@@ -30,6 +30,13 @@ MLP = {"config.generator_hidden": [8, 8], "config.discriminator_hidden": [8], "b
 DCGAN = {"config.generator_widths": [8, 8, 8], "config.discriminator_widths": [4, 8, 8], "batch_size": 8}
 SNGAN = {"config.generator_widths": [8, 8], "config.discriminator_widths": [4, 4, 4], "batch_size": 8}
 R3GAN = {"config.widths": [8, 8], "config.cardinalities": [2, 2], "batch_size": 8}
+FASTGAN = {
+    "architecture": "fastgan",
+    "config": {"generator_widths": [8, 8, 8, 4], "discriminator_widths": [4, 4, 8], "decoder_width": 4},
+    "batch_size": 8,
+    "share_fakes": True,
+    "regularizers.reconstruction": {"weight": 1.0, "every": 2},
+}
 DROPOUT = {"config.discriminator_dropout": 0.3, "config.generator_dropout": 0.2}
 
 LINEAR = {"optimizers.generator.learning_rate": {"kind": "linear", "start": 1e-4, "end": 0}}
@@ -77,6 +84,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "spectral norm, hinge": ("cifar10-sngan", SNGAN),
     "conditional norm, projection": ("cifar10-sngan", {**SNGAN, "conditional": True}),
     "penalties of grouped convolutions": ("cifar10-r3gan", R3GAN),
+    "decoders of the discriminator, spectral norm": ("cifar10-dcgan", FASTGAN),
     "augmentations": ("cifar10-wgan-gp", {**DCGAN, "augment": ["mirror", "color", "translation", "cutout"]}),
     "linear decay": ("quadratic-mlp", {**LINEAR, "steps": 8}),
     "everything scheduled": ("mnist-cgan", {**MLP, **SCHEDULED}),

@@ -1,0 +1,73 @@
+"""The pages of the documentation do what they say: their commands and their Python run as printed, in order.
+
+A block that is not run says why, in a comment before it: `<!-- not run: it needs a GPU -->`. Trainings take a few steps
+here, and large counts are small.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Ganzoo
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    path
+    for path in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "docs/benchmarks/README.md"]
+    # tests/test_docs.py runs those two, which need a package that they describe
+    if path.name not in ("first-plugin.md", "plugins.md")
+]
+BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<reason>[^>]+) -->\n\n)?```(?P<language>console|python)\n(?P<text>.*?)```", re.DOTALL
+)
+SMALL = {"50000": "60", "10000": "20", "1000": "40"}
+"""Counts of the pages -> what is run here."""
+QUICK = {"GANZOO_STEPS": "4", "GANZOO_BATCH_SIZE": "8", "GANZOO_SAMPLE_EVERY": "2"}
+
+
+def blocks(path: Path) -> list[re.Match[str]]:
+    return list(BLOCK.finditer(path.read_text(encoding="utf-8")))
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each command of a console block; comments and what a command prints are left out."""
+    lines = re.sub(r"\\\n\s*", "", text).splitlines()
+    parts = [part for line in lines if line.startswith("$ ") for part in line[2:].split(" && ")]
+    return [words for part in parts if (words := shlex.split(part, comments=True))]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset leaves its shards to the collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("path", [path for path in PAGES if blocks(path)], ids=lambda path: path.stem)
+def test_every_block_runs_as_printed(
+    path: Path, ganzoo: Ganzoo, cwd: Path, home: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(digits, home / "datasets" / "mnist" / "files")  # what the download would have put there
+    shutil.copytree(ROOT / "tests" / "data", cwd / "FOLDER")
+    names: dict[str, Any] = {}
+    for block in blocks(path):
+        if block["reason"] is not None:
+            continue
+        if block["language"] == "python":
+            with monkeypatch.context() as patch:
+                patch.chdir(cwd)
+                exec(re.sub(r'("steps": )\d+', r"\g<1>4", block["text"]).replace("50_000", "50"), names)
+            continue
+        for program, *words in commands(block["text"]):
+            assert program == "ganzoo", f"{path.name}: `{program}` cannot be run here; say so before the block"
+            quick = QUICK if words[0] in ("train", "resume") else {}
+            result = ganzoo(*(SMALL.get(word, word) for word in words), **quick)
+            assert result.returncode == 0, (path.name, words, result.stderr)
+
+
+def test_every_reason_belongs_to_a_block() -> None:
+    for path in PAGES:
+        reasons = path.read_text(encoding="utf-8").count("<!-- not run:")
+        assert reasons == sum(block["reason"] is not None for block in blocks(path)), path.name

@@ -204,6 +204,14 @@ def _datasets(_: _Request) -> Iterator[Completion]:
     return ((name, "dataset") for name in _registered("datasets"))
 
 
+def _architectures(_: _Request) -> Iterator[Completion]:
+    return ((name, "architecture") for name in _registered("architectures"))
+
+
+def _loggers(_: _Request) -> Iterator[Completion]:
+    return ((name, "logger") for name in _registered("loggers"))
+
+
 def _kinds(_: _Request) -> Iterator[Completion]:
     return ((name, "") for name in ("models", "recipes", "datasets", "architectures", "metrics", "plugins"))
 
@@ -292,11 +300,13 @@ def _text(value: Any) -> str:
 
 
 VALUES: Mapping[str, Callable[[_Request], Iterator[Completion]]] = {
+    "architectures": _architectures,
     "classes": _classes,
     "datasets": _datasets,
     "devices": _devices,
     "everything": _everything,
     "kinds": _kinds,
+    "loggers": _loggers,
     "models": _models,
     "protocols": _protocols,
     "recipes": _recipes,

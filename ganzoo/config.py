@@ -163,7 +163,7 @@ def file_layer(path: Path) -> Layer:
     """Return the settings of a TOML file, or those that a run.json or training.json records. Raises SettingsError."""
     if path.suffix == ".json":
         settings = recorded_settings(path)["settings"]
-        recipe = {key: value for key, value in settings["recipe"].items() if key not in _FIXED_FIELDS}
+        recipe = {key: value for key, value in settings["recipe"].items() if key not in FIXED_FIELDS}
         # Whole tables, so that nothing of the recipe as it is now remains in them.
         return Layer(str(path), {**recipe, **{key: value for key, value in settings.items() if key != "recipe"}})
     try:

@@ -16,6 +16,9 @@ VALUES = {
     "references": "references",
     "source": "references",
     "recipe": "recipes",
+    "initial": "references",
+    "architecture": "architectures",
+    "loggers": "loggers",
     "run": "runs",
     "runs": "runs",
     "protocol": "protocols",
@@ -25,10 +28,10 @@ VALUES = {
     "assignments": "settings",
     "kind": "kinds",
     "show name": "everything",
+    "train target": "recipes",
     "list what": "kinds",
     "pull references": "models",
     "data prepare name": "datasets",
-    "data sample name": "datasets",
     "data show name": "datasets",
 }
 """Parameter -> kind of its values in `ganzoo.completion`; with the command in front, of that command only."""

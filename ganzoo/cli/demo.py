@@ -19,7 +19,9 @@ from ganzoo.system.shell import quoted
 def demo(
     references: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[REF]...", help="Models, by name, hf:OWNER/NAME or folder; default: all on this machine."),
+        typer.Argument(
+            metavar="[REF]...", help="Models, by name, hf:OWNER/NAME or folder; default: all on this machine."
+        ),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Default: a free one, from 7860.")] = None,

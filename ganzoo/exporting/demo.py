@@ -67,13 +67,9 @@ class Model:
             raise UsageError("the share of the way must be from 0 to 1.", hint="Move the slider.")
         config = self.gan.config
         latents = [sample_latents(config.latent, _WALKING, seed) for seed in (first, last)]
-        condition = next(
-            condition_batches(config.sample, _WALKING, self._label(label), self._text(text), _WALKING)
-        )
+        condition = next(condition_batches(config.sample, _WALKING, self._label(label), self._text(text), _WALKING))
         between = interpolate_latents(config.latent, latents[0], latents[1], share)
-        samples = self._alone(
-            lambda: self.gan.generate(between, condition, seed=first, options=self._options(options))
-        )
+        samples = self._alone(lambda: self.gan.generate(between, condition, seed=first, options=self._options(options)))
         return picture(samples.cpu(), config.sample)
 
     def _alone(self, generate: Callable[[], Result]) -> Result:
@@ -142,7 +138,12 @@ def _plain(text: object) -> str:
 
 def _whole(value: object, what: str, least: int, most: int) -> int:
     """Return a number of a browser, which sends 3.0 for 3. Raises UsageError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or not least <= value <= most:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or value != value // 1
+        or not least <= value <= most
+    ):
         raise UsageError(f"{what} must be a whole number from {least} to {most}.", hint="Change it.")
     return int(value)
 
@@ -171,7 +172,9 @@ def load_models(
     return models
 
 
-def build(references: Sequence[str | os.PathLike[str]] = (), *, device: str = "cpu", access: Access | None = None) -> Any:
+def build(
+    references: Sequence[str | os.PathLike[str]] = (), *, device: str = "cpu", access: Access | None = None
+) -> Any:
     """Return the page, a `gradio.Blocks`. Its functions `sample` and `walk` can be called by programs too.
 
     Raises UsageError without the extra `demo`, and what `load_models` raises.
@@ -193,9 +196,7 @@ def build(references: Sequence[str | os.PathLike[str]] = (), *, device: str = "c
     def sample(name: str, num: float, seed: float, label: str, text: str, options: str) -> Image.Image:
         return guarded(name, lambda model: model.sample(num, seed, label, text, options))
 
-    def walk(
-        name: str, start: float, end: float, share: float, label: str, text: str, options: str
-    ) -> Image.Image:
+    def walk(name: str, start: float, end: float, share: float, label: str, text: str, options: str) -> Image.Image:
         return guarded(name, lambda model: model.walk(start, end, share, label, text, options))
 
     def choices(model: Model) -> dict[str, dict[str, Any]]:
@@ -294,4 +295,3 @@ def launch(page: Any, *, host: str = "127.0.0.1", port: int | None = None, block
         theme=theme,
     )
     return str(address)
-

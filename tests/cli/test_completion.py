@@ -40,7 +40,7 @@ def words(line: str) -> list[str]:
         ("train quadratic-mlp --set batch_size=", ["batch_size=64"]),
         ("train quadratic-mlp --set optimizers.generator.l", ["optimizers.generator.learning_rate="]),
         ("train quadratic-mlp --set loss=h", ["loss=hinge"]),
-        ("train quadratic-mlp --set tensorboard=", ["tensorboard=true", "tensorboard=false"]),
+        ("train quadratic-mlp --set share_fakes=", ["share_fakes=true", "share_fakes=false"]),
         ("train quadratic-mlp --set engine=g", ["engine=graph"]),
         ("train quadratic-mlp --set na", []),
         ("eval quadratic-mlp --protocol quadratic-q", ["quadratic-quick-v1"]),

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -19,15 +16,12 @@ from PIL import Image
 
 from ganzoo.data import open_dataset
 from ganzoo.data.settings import configured
-from ganzoo.errors import DatasetError, MissingDatasetError, SettingsError
+from ganzoo.errors import DatasetError
 from ganzoo.registry import datasets
-from ganzoo.specs import ArrayData, StreamedData, Suggestion
-from ganzoo_folder import decoding, pictures
+from ganzoo.specs import ArrayData, Suggestion
+from ganzoo_folder import decoding
 from ganzoo_folder.config import FolderConfig
 from ganzoo_folder.decoding import UnusableError, decode
-from ganzoo_folder.files import list_files
-from ganzoo_folder.names import printable
-from tests.conftest import Ganzoo, assert_two_lines
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 CORNERS = np.array([[RED, GREEN], [BLUE, WHITE]], np.uint8)

@@ -65,7 +65,8 @@ def complete(words: Sequence[str], tree: Tree) -> Iterator[Completion]:
             yield from ((f"{name}={word}", about) for word, about in _values(found, given, path, start, tree))
     elif incomplete.startswith("-"):
         for found in command["options"]:
-            yield from _starting(incomplete, ((name, found["help"]) for name in found["names"]))
+            long = (name for name in found["names"] if name.startswith("--"))
+            yield from _starting(incomplete, ((name, found["help"]) for name in long))
     else:
         if not given:
             length = len(path) + 1 if path else 0
@@ -182,15 +183,17 @@ def _references(request: _Request) -> Iterator[Completion]:
 
 
 def _runs(request: _Request) -> Iterator[Completion]:
-    """Yield the runs and weights folders in the current folder and in ./runs, or below a path that was typed."""
-    base = request.start.rpartition("/")[0]
-    for pattern in (f"{base}/*",) if base else ("*", "runs/*"):
-        root = Path("/") if pattern.startswith("/") else Path()
-        for path in sorted(root.glob(pattern.removeprefix("/"))):
+    """Yield the runs and weights folders in the current folder and in ./runs, or below the folder that was typed."""
+    base, slash, _ = request.start.rpartition("/")
+    typed = base + slash
+    folders = [""] if typed and typed != "./" else ["", "runs/"]
+    for folder in folders:
+        for path in sorted(Path(typed + folder or ".").expanduser().glob("*")):
             kind = "run" if (path / "run.json").is_file() else "weights" if (path / "config.json").is_file() else ""
+            text = f"{typed}{folder}{path.name}"
             if kind:
-                text = str(path) if "/" in str(path) or request.command == "resume" else f"./{path}"
-                yield f"./{text}" if request.start.startswith("./") and not text.startswith("./") else text, kind
+                # A reference without a separator is a name, not a folder.
+                yield text if "/" in text or request.command in ("resume", "animate") else f"./{text}", kind
 
 
 def _recipes(_: _Request) -> Iterator[Completion]:
@@ -199,6 +202,14 @@ def _recipes(_: _Request) -> Iterator[Completion]:
 
 def _datasets(_: _Request) -> Iterator[Completion]:
     return ((name, "dataset") for name in _registered("datasets"))
+
+
+def _architectures(_: _Request) -> Iterator[Completion]:
+    return ((name, "architecture") for name in _registered("architectures"))
+
+
+def _loggers(_: _Request) -> Iterator[Completion]:
+    return ((name, "logger") for name in _registered("loggers"))
 
 
 def _kinds(_: _Request) -> Iterator[Completion]:
@@ -289,11 +300,13 @@ def _text(value: Any) -> str:
 
 
 VALUES: Mapping[str, Callable[[_Request], Iterator[Completion]]] = {
+    "architectures": _architectures,
     "classes": _classes,
     "datasets": _datasets,
     "devices": _devices,
     "everything": _everything,
     "kinds": _kinds,
+    "loggers": _loggers,
     "models": _models,
     "protocols": _protocols,
     "recipes": _recipes,

@@ -17,12 +17,12 @@ from ganzoo.specs import ArchitectureSpec
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-SETTINGS_HINT = "`ganzoo show RECIPE` lists every setting and its value."
+SETTINGS_HINT = "`ganzoo show RECIPE --all` lists every setting and its value."
 
 
 def hint_to_show(name: str) -> str:
     """Return where the settings of a plugin are listed."""
-    return f"`ganzoo show {name}` lists its settings."
+    return f"`ganzoo show {name} --all` lists its settings."
 
 
 Data = TypeVar("Data")

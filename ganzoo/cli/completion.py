@@ -16,6 +16,9 @@ VALUES = {
     "references": "references",
     "source": "references",
     "recipe": "recipes",
+    "initial": "references",
+    "architecture": "architectures",
+    "loggers": "loggers",
     "run": "runs",
     "runs": "runs",
     "protocol": "protocols",
@@ -25,10 +28,10 @@ VALUES = {
     "assignments": "settings",
     "kind": "kinds",
     "show name": "everything",
+    "train target": "recipes",
     "list what": "kinds",
     "pull references": "models",
     "data prepare name": "datasets",
-    "data sample name": "datasets",
     "data show name": "datasets",
 }
 """Parameter -> kind of its values in `ganzoo.completion`; with the command in front, of that command only."""
@@ -110,6 +113,9 @@ complete -c ganzoo -f -a '(__ganzoo_complete)'
 }
 
 
+_HELP = {"names": ["--help", "-h"], "help": "Show this message.", "takes_value": False}
+
+
 def command_tree() -> dict[str, Any]:
     """Return every command with its options and arguments, and the settings of a training with their choices."""
     from typer.main import get_command
@@ -136,10 +142,19 @@ def command_tree() -> dict[str, Any]:
             if one.param_type_name == "argument":
                 arguments.append({**parameter, "many": one.nargs == -1})
             elif not one.hidden:
-                names = [word for word in (*one.opts, *one.secondary_opts) if word.startswith("--")]
-                about = {"names": names, "help": one.help or "", "takes_value": not one.is_flag}
+                about = {
+                    "names": [*one.opts, *one.secondary_opts],
+                    "help": one.help or "",
+                    "takes_value": not one.is_flag,
+                }
                 options.append({**parameter, **about})
-        help_option = {"names": ["--help"], "help": "Show the help.", "takes_value": False, "choices": [], "values": ""}
+        help_option = {
+            "names": ["--help", "-h"],
+            "help": "Show the help.",
+            "takes_value": False,
+            "choices": [],
+            "values": "",
+        }
         about = command.get_short_help_str(100)
         commands[path] = {"help": about, "options": [*options, help_option], "arguments": arguments}
         for name, inner in getattr(command, "commands", {}).items():

@@ -32,7 +32,7 @@ MAX_WORKERS = 61
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET` lists them."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET -a` lists them."),
 ]
 
 app = typer.Typer(help="List, prepare or look at datasets.", no_args_is_help=True)

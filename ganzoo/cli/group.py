@@ -47,7 +47,7 @@ SUGGESTIONS = {
 
 FIRST_STEPS = (
     ("ganzoo sample mnist-mlp", "handwritten digits, drawn in this terminal"),
-    ("ganzoo train quadratic-mlp", "a training of seconds, without data"),
+    ("ganzoo train photos/", "your own pictures; for a first try: quadratic-mlp"),
 )
 
 

@@ -26,7 +26,7 @@ Threads = Annotated[int | None, typer.Option(min=1, max=1024, metavar="N", help=
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show RECIPE` lists them."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show RECIPE -a` lists them."),
 ]
 ConfigFile = Annotated[
     Path | None,

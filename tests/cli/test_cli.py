@@ -216,7 +216,7 @@ def test_what_train_prints_is_a_reference(ganzoo: Ganzoo) -> None:
 
 
 def test_show_lists_every_setting_of_a_recipe(ganzoo: Ganzoo) -> None:
-    shown = ganzoo("show", "quadratic-mlp").stdout
+    shown = ganzoo("show", "quadratic-mlp", "--all").stdout
     for name in (
         "checkpoint_every",
         "precision",

@@ -21,6 +21,8 @@ ROWS = dict(re.findall(r"^\| `([^`]+)` \|(.*)\|$", PAGE, re.MULTILINE))
 NAME = "quadratic-mlp"
 COMMANDS = [
     ("list", ["list", "quadratic*"]),
+    ("doctor", ["doctor", "--offline"]),
+    ("env", ["env"]),
     ("show NAME", ["show", NAME]),
     ("show RECIPE --layers", ["show", NAME, "--layers"]),
     ("pull", ["pull", NAME]),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,14 @@ import pytest
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from rich.console import Console
 
 import ganzoo as library
+from ganzoo.cli.terminal import draw
 from ganzoo.errors import UsageError
-from ganzoo.rendering import image_grid
+from ganzoo.rendering import TerminalPicture, image_grid
 from ganzoo.rendering.facts import command, read_facts
+from ganzoo.rendering.graphics import graphics, graphics_protocol
 from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo.training import Training
 from tests.conftest import Ganzoo, assert_two_lines
@@ -149,3 +155,81 @@ def test_the_sheets_of_a_run_say_seed_and_step_and_its_checkpoints_are_sampled(
 
 
 LATENT = LatentSpec(dim=5)
+
+
+# --- pictures in pixels, in terminals that draw them ---
+
+
+@pytest.mark.parametrize(
+    ("environment", "protocol"),
+    [
+        ({"TERM": "xterm-kitty"}, "kitty"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, "iterm2"),
+        ({"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}, "iterm2"),
+        ({"TERM": "foot-extra"}, "sixel"),
+        ({"TERM": "xterm-256color"}, None),
+        ({}, None),
+        ({"TERM": "xterm-kitty", "TERM_PROGRAM": "vscode"}, None),  # its terminal, started from a kitty
+        ({"TERM": "tmux-256color", "TERM_PROGRAM": "WezTerm"}, None),
+        ({"TERM": "foot", "TMUX": "/tmp/x"}, None),
+        ({"TERM": "xterm", "GANZOO_GRAPHICS": "sixel"}, "sixel"),
+        ({"TERM": "xterm-kitty", "GANZOO_GRAPHICS": "none"}, None),
+    ],
+)
+def test_a_terminal_says_which_protocol_it_has(environment: dict[str, str], protocol: str | None) -> None:
+    assert graphics_protocol(environment) == protocol
+
+
+def test_kitty_and_iterm2_get_the_picture_as_a_png() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8))
+    sequences = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", graphics(image, "kitty", 40))
+    assert sequences[0][0] == "a=T,f=100,q=2,c=40,m=1"
+    assert [keys for keys, _ in sequences[1:]] == ["m=1"] * (len(sequences) - 2) + ["m=0"]
+    assert max(len(data) for _, data in sequences) <= 4096
+    match = re.fullmatch(r"\x1b\]1337;File=inline=1;width=40;height=auto:(.*)\a", graphics(image, "iterm2", 40))
+    assert match is not None
+    for data in ("".join(data for _, data in sequences), match[1]):
+        with Image.open(io.BytesIO(base64.b64decode(data))) as sent:
+            assert np.array_equal(np.asarray(sent), np.asarray(image))
+    data = graphics(Image.new("L", (4000, 8)), "iterm2", 10).partition(":")[2]
+    with Image.open(io.BytesIO(base64.b64decode(data))) as sent:
+        assert sent.width == 200
+
+
+def test_sixel_draws_every_pixel_in_its_colour() -> None:
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [51, 102, 204]], np.uint8)
+    pixels = colours[np.random.default_rng(0).integers(0, 4, (13, 20))]
+    pixels[2, 3:17] = colours[1]  # a run that is counted
+    text = graphics(Image.fromarray(pixels), "sixel", 2, 10)
+    match = re.fullmatch(r'\x1bP0;1q"1;1;20;13((?:#\d+;2;\d+;\d+;\d+)+)(.*)\x1b\\', text)
+    assert match is not None
+    palette = {
+        int(index): [round(int(part) * 2.55) for part in parts]
+        for index, *parts in re.findall(r"#(\d+);2;(\d+);(\d+);(\d+)", match[1])
+    }
+    drawn = np.full((18, 20, 3), -1)
+    for band, rows in enumerate(match[2].split("-")[:-1]):
+        for row in rows.split("$"):
+            index, signs = re.fullmatch(r"#(\d+)(\D.*)", row).groups()  # type: ignore[union-attr]
+            column = 0
+            for num, sign in re.findall(r"(?:!(\d+))?([?-~])", signs):
+                for _ in range(int(num or 1)):
+                    for bit in range(6):
+                        if (ord(sign) - 63) >> bit & 1:
+                            drawn[6 * band + bit, column] = palette[int(index)]
+                    column += 1
+            assert column == 20
+    assert np.abs(drawn[:13] - pixels).max() <= 2  # of 100 steps of a colour
+    assert (drawn[13:] == -1).all()
+
+
+@pytest.mark.parametrize(("terminal", "start"), [(True, "\x1b_Ga=T"), (False, " ")])
+def test_pixels_are_sent_to_terminals_only(monkeypatch: pytest.MonkeyPatch, terminal: bool, start: str) -> None:
+    monkeypatch.setenv("TERM", "xterm-kitty")
+    monkeypatch.delenv("TERM_PROGRAM", raising=False)
+    monkeypatch.delenv("TMUX", raising=False)
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, color_system="truecolor" if terminal else None, width=40)
+    draw(console, TerminalPicture(Image.new("L", (8, 8)), 8))
+    assert file.getvalue().startswith(start)
+    assert file.getvalue().endswith("\n")

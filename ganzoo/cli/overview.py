@@ -11,6 +11,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from ganzoo.cli import terminal
 from ganzoo.cli.listing import ARROWS, where
 from ganzoo.cli.output import human_size, out
 from ganzoo.errors import GanzooError, PluginError, UnknownNameError
@@ -80,7 +81,7 @@ def draw(path: Path) -> None:
     except OSError:
         return
     lines = max(4, min(PICTURE_LINES, console.height - 14))
-    console.print(TerminalPicture(image, min(console.width, MAX_WIDTH), lines), end="")
+    terminal.draw(console, TerminalPicture(image, min(console.width, MAX_WIDTH), lines))
 
 
 def _of_registered(name: str) -> _Overview | None:

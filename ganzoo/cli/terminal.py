@@ -1,13 +1,18 @@
-"""Samples drawn in the terminal."""
+"""Pictures drawn in the terminal: in pixels where it says that it can, else with characters."""
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from ganzoo.cli.output import out
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ganzoo.model import GAN
+    from ganzoo.rendering import TerminalPicture
     from ganzoo.rendering.request import Request
 
 MAX_WIDTH = 80
@@ -15,6 +20,34 @@ MAX_WIDTH = 80
 
 LEGIBLE = 10
 """Pixels of the shorter side of an image in the terminal, where a line has two."""
+
+
+def draw(console: Console, picture: TerminalPicture) -> None:
+    """Draw a picture at the cursor, and go to the next line."""
+    from ganzoo.rendering.graphics import graphics, graphics_protocol
+
+    coloured = console.is_terminal and console.color_system is not None and not console.no_color
+    protocol = graphics_protocol(os.environ) if coloured else None
+    if protocol is None:
+        console.print(picture, end="")
+        return
+    columns, _ = picture.size(console.width)
+    console.file.write(graphics(picture.image, protocol, columns, *_cell_width()) + "\n")
+    console.file.flush()
+
+
+def _cell_width() -> list[int]:
+    """Return the pixels of a character, if the terminal says how many it has; else nothing."""
+    try:
+        import fcntl
+        import struct
+        import termios
+
+        answer = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
+    except (ImportError, OSError, ValueError):  # Windows, or no terminal
+        return []
+    _, columns, width, _ = struct.unpack("HHHH", answer)
+    return [width // columns] if columns and width >= columns else []
 
 
 def show_samples(gan: GAN, requested: Request) -> None:
@@ -43,7 +76,7 @@ def show_samples(gan: GAN, requested: Request) -> None:
         drawn = TerminalPicture(image_grid(samples[:shown], min(columns, shown)), max_width=width, max_height=lines)
     elif drawn.size(width)[1] > lines:
         drawn.max_height = lines
-    console.print(drawn, end="")
+    draw(console, drawn)
     # Below the picture: what stands above a tall one has scrolled away.
     if given is not None:
         told = f"{num} latents"

@@ -75,7 +75,9 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
     one numbered file for each sample (a PNG, for tensors a .npy), or tar shards of shard_size samples. Raises
     UsageError, also for a folder that is not empty.
     """
-    if name == "-" and shard_size is None:
+    if name == "-":
+        if shard_size is not None:
+            raise UsageError("shards need a folder, not stdout.", hint="Name one: --out samples/")
         return Target(Path(name), "stdout")
     path = expanded(name)
     suffix = path.suffix.lower()

@@ -10,16 +10,16 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ganzoo.conditions import Labels, label_batches, text_batches
 from ganzoo.errors import UsageError
 from ganzoo.randomness import random_seed
 from ganzoo.system.files import expanded
-from ganzoo.weights.latents import SavedLatents, read_latents
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ganzoo.conditions import Labels
     from ganzoo.model import GAN
+    from ganzoo.weights.latents import SavedLatents
 
 MAX_SEEDS = 10_000
 """Each seed is a pass of its own through the generator."""
@@ -62,6 +62,8 @@ class Request:
 
         Raises UsageError for choices that the model does not have.
         """
+        from ganzoo.conditions import label_batches, text_batches
+
         spec, choices, given = gan.config.sample, self.choices, self.given
         size = gan.batch_size if self.seeds is None else 1
         labels: Labels | None = choices["labels"] if given is None else given.labels
@@ -154,6 +156,8 @@ def request(
 
 def _read(gan: GAN, files: Sequence[Path], label: int | None) -> SavedLatents:
     import torch
+
+    from ganzoo.weights.latents import SavedLatents, read_latents
 
     read = [read_latents(expanded(file), gan.config) for file in files]
     labels = [saved.labels for saved in read if saved.labels is not None]

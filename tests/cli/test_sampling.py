@@ -91,11 +91,14 @@ def test_more_samples_than_a_picture_holds_are_refused_at_once(ganzoo: Ganzoo, n
     assert_two_lines(result, 2, "1,000,000,000 samples do not fit into one picture", "samples.npy")
 
 
-def test_a_dash_is_one_png_on_stdout(cwd: Path) -> None:
-    command = [sys.executable, "-m", "ganzoo", "sample", "mnist-mlp-small", "-n", "4", "--seed", "0", "--out", "-"]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, check=True)
-    assert done.stderr == b""
-    with Image.open(io.BytesIO(done.stdout)) as piped:
+def test_a_dash_is_one_png_on_stdout(
+    cwd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stdout = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout))
+    sample("mnist-mlp-small", num=4, seed=0, target="-")
+    assert capsys.readouterr().err == ""
+    with Image.open(stdout) as piped:
         piped.load()
         assert (piped.format, piped.info["ganzoo.seed"]) == ("PNG", "0")
     assert not list(cwd.iterdir())
@@ -240,7 +243,7 @@ def test_in_a_terminal_a_bar_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         (["--num", "1000000000", "--out", "x.gif", "--interpolate", "2"], "samples.npy"),
         (["--out", "-", "--json"], "--out samples.png"),
         (["--out", "-", "--interpolate", "2"], "--out samples.png"),
-        (["--out", "-", "--shard-size", "2"], "End it with a slash"),
+        (["--out", "-", "--shard-size", "2"], "--out samples/"),
         (["--out", "x/", "--grid", "2x2"], ".png"),
         (["--out", "x.png", "--grid", "2x2", "-n", "5"], "make the two agree"),
         (["--out", "x.png", "--grid", "4"], "--grid 10x8"),

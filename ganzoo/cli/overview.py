@@ -52,7 +52,7 @@ def show_overview(name: str) -> bool:
     if overview is None:
         return False
     if overview.picture is not None:
-        _draw(overview.picture)
+        draw(overview.picture)
     columns = out.console().width  # without end, if stdout is not a terminal
     out.line(fill(overview.title, columns))
     indent = max(len(label) for label, _ in overview.facts) + 4
@@ -67,7 +67,7 @@ def show_overview(name: str) -> bool:
     return True
 
 
-def _draw(path: Path) -> None:
+def draw(path: Path) -> None:
     """Draw a picture if stdout is a terminal, without torch. One that cannot be read is left out."""
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb" or out.silent:
         return

@@ -12,8 +12,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from ganzoo_folder import recipes
 from tests.conftest import Ganzoo
 
 ROOT = Path(__file__).parent.parent
@@ -60,15 +63,41 @@ def commands(text: str) -> list[list[str]]:
     return [words for part in parts if (words := shlex.split(part, comments=True))]
 
 
+def write_pictures(cwd: Path, photographs: Path) -> None:
+    """The files that pages take for granted: photos/ with a folder for each class, photos.zip, and two digits."""
+    rows = np.concatenate([np.fromfile(path, np.uint8).reshape(-1, 3073) for path in sorted(photographs.rglob("*.bin"))])
+    for index, row in enumerate(rows):
+        folder = cwd / "photos" / str(row[0])
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(row[1:].reshape(3, 32, 32).transpose(1, 2, 0)).save(folder / f"{index}.png")
+    shutil.make_archive(str(cwd / "photos"), "zip", cwd / "photos")
+    for name in ("two.png", "seven.png"):
+        Image.effect_noise((28, 28), 40).save(cwd / name)
+
+
+def narrow(doublings: int, published: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Widths of the generator and of the discriminator of folder-fastgan, for trainings that take no time."""
+    return (8,) * (doublings + 1), (8,) * doublings
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset leaves its shards to the collector
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("path", [path for path in PAGES if blocks(path)], ids=lambda path: path.stem)
 def test_every_block_runs_as_printed(
-    path: Path, ganzoo: Ganzoo, cwd: Path, home: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    ganzoo: Ganzoo,
+    cwd: Path,
+    home: Path,
+    digits: Path,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(home))  # Inception weights in the user's cache would take minutes
+    monkeypatch.setattr(recipes, "_fastgan_widths", narrow)
     shutil.copytree(digits, home / "datasets" / "mnist" / "files")  # what the download would have put there
     shutil.copytree(ROOT / "tests" / "data", cwd / "FOLDER")
+    write_pictures(cwd, photographs)
     names: dict[str, Any] = {}
     for block in blocks(path):
         if block["reason"] is not None:

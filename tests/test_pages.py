@@ -65,7 +65,9 @@ def commands(text: str) -> list[list[str]]:
 
 def write_pictures(cwd: Path, photographs: Path) -> None:
     """The files that pages take for granted: photos/ with a folder for each class, photos.zip, and two digits."""
-    rows = np.concatenate([np.fromfile(path, np.uint8).reshape(-1, 3073) for path in sorted(photographs.rglob("*.bin"))])
+    rows = np.concatenate(
+        [np.fromfile(path, np.uint8).reshape(-1, 3073) for path in sorted(photographs.rglob("*.bin"))]
+    )
     for index, row in enumerate(rows):
         folder = cwd / "photos" / str(row[0])
         folder.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,10 @@ def main() -> None:
 
 
 def _command_tree() -> Mapping[str, Any]:
+    from ganzoo.cli import app
     from ganzoo.cli.completion import command_tree
 
-    return command_tree()
+    return command_tree(app)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def main(words: Sequence[str], make_tree: Callable[[], Tree]) -> None:
 def complete(words: Sequence[str], tree: Tree) -> Iterator[Completion]:
     """Yield what the last word may become, after the others; the first is the first one behind `ganzoo`."""
     *before, incomplete = words or [""]
-    path, given, option = "", [], None
+    path, option = "", None
+    given: list[str] = []
     commands = tree["commands"]
     for word in before:
         inner = f"{path} {word}".strip()
@@ -70,8 +71,8 @@ def complete(words: Sequence[str], tree: Tree) -> Iterator[Completion]:
     else:
         if not given:
             length = len(path) + 1 if path else 0
-            inner = [(name[length:], one["help"]) for name, one in commands.items() if _is_inside(name, path)]
-            yield from _starting(incomplete, [(name, about) for name, about in inner if name])
+            nested = [(name[length:], one["help"]) for name, one in commands.items() if _is_inside(name, path)]
+            yield from _starting(incomplete, [(name, about) for name, about in nested if name])
         arguments = command["arguments"]
         if arguments and (len(given) < len(arguments) or arguments[-1]["many"]):
             yield from _values(arguments[min(len(given), len(arguments) - 1)], given, path, incomplete, tree)

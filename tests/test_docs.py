@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Ganzoo, InstallPlugin
+from tests.test_pages import write_pictures
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,9 +64,17 @@ def install_readme_plugin(install: InstallPlugin) -> None:
 
 @pytest.mark.slow
 def test_the_readmes_commands_run_as_printed(
-    ganzoo: Ganzoo, digits: Path, home: Path, install_plugin: InstallPlugin
+    ganzoo: Ganzoo,
+    digits: Path,
+    photographs: Path,
+    home: Path,
+    cwd: Path,
+    install_plugin: InstallPlugin,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(home))  # Inception weights in the user's cache would take minutes
     install_readme_plugin(install_plugin)
+    write_pictures(cwd, photographs)
     shutil.copytree(digits, home / "datasets" / "mnist" / "files")  # what the download would have put there
     assert len(commands()) >= 10
     elsewhere = [command for command in commands() if "you/my-gan" in " ".join(command) or command[0] == "import"]

@@ -14,10 +14,11 @@ import ganzoo
 from ganzoo.errors import MissingWeightsError, UsageError
 from ganzoo.latents import truncate_latents
 from ganzoo.randomness import sample_latents
-from ganzoo.rendering.notebook import TrainingDisplay, notebook_display
+from ganzoo.rendering.notebook import notebook_display
 from ganzoo.rendering.picture import to_pixels
 from ganzoo.specs import LatentSpec, SampleSpec
 from ganzoo.training import Record
+from ganzoo.training.display import TrainingDisplay
 from tests.test_model import make_gan
 
 CLASSES = SampleSpec(kind="image", shape=(1, 4, 4), classes=("cat", "dog", "<owl>"))

@@ -140,7 +140,9 @@ class Baseline:
             )
             loss = loss + regularization.weight * regularization.every * spec.compute(given)
         # Also throws away what the generator's backward pass has left in the discriminator's gradients.
-        self.optimizer_d.zero_grad()
+        # To zeros, as our step has it: decoders get no gradient in steps without their regularizer, and torch's
+        # optimizers would skip parameters without one.
+        self.optimizer_d.zero_grad(set_to_none=False)
         loss.backward()
         _clip(net, recipe.optimizers.discriminator)
         self.optimizer_d.step()

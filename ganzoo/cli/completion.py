@@ -116,11 +116,10 @@ complete -c ganzoo -f -a '(__ganzoo_complete)'
 _HELP = {"names": ["--help", "-h"], "help": "Show this message.", "takes_value": False}
 
 
-def command_tree() -> dict[str, Any]:
+def command_tree(app: typer.Typer) -> dict[str, Any]:
     """Return every command with its options and arguments, and the settings of a training with their choices."""
     from typer.main import get_command
 
-    from ganzoo.cli import app
     from ganzoo.config import FIXED_FIELDS, TrainingSettings
     from ganzoo.specs import Recipe
 

@@ -52,7 +52,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "zoo": ("ganzoo zoo measure --check",),
     "zoo measure": ("ganzoo zoo measure --check",),
-    "zoo bundle": ("ganzoo zoo bundle runs/digits plugins/ganzoo_mnist --version v2 --license MIT",),
+    "zoo bundle": ("ganzoo zoo bundle runs/digits src/my_package --version v2 --license MIT",),
     "zoo publish": ("ganzoo zoo publish my-organisation --dry-run",),
 }
 """Path of a command -> commands that can be copied."""

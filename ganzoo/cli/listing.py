@@ -135,7 +135,8 @@ def _cut(text: str, width: int) -> str:
 
 def _model_rows(weights: Iterable[WeightsEntry]) -> tuple[list[tuple[object, ...]], list[PluginError]]:
     """Return a row for each model, and the plugins that cannot be imported."""
-    rows, problems = [], []
+    rows: list[tuple[object, ...]] = []
+    problems = []
     is_narrow = sys.stdout.isatty() and out.console().width < SUMMARY_WIDTH
     for entry in weights:
         makes = _shape(entry)
@@ -179,7 +180,8 @@ def where(entry: WeightsEntry) -> str:
 
 def _spec_rows(registry: Registry[Any], names: Iterable[str]) -> tuple[list[tuple[object, ...]], list[PluginError]]:
     """Return names with the line that says what they are, and the plugins that cannot be imported."""
-    rows, problems = [], []
+    rows: list[tuple[object, ...]] = []
+    problems = []
     for name in names:
         try:
             rows.append((name, registry.get(name).summary))

@@ -296,7 +296,7 @@ def _pixels(images: Tensor | StoredRows) -> Tensor:
     for start in range(0, len(images), at_once):
         part = images[start : start + at_once]
         part = to_uint8(part) if part.is_floating_point() else part
-        size = [min(side, PIXEL_SIZE) for side in part.shape[2:]]
+        size = (min(part.shape[2], PIXEL_SIZE), min(part.shape[3], PIXEL_SIZE))
         parts.append(adaptive_avg_pool2d(part.float(), size).round().byte().flatten(1))
     return torch.cat(parts)
 

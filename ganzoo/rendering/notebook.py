@@ -1,4 +1,4 @@
-"""What a notebook shows: a model as a picture with facts, and a training as a bar over its newest samples.
+"""What a notebook shows of a model: samples beside facts. `ganzoo.training.display` shows a training.
 
 IPython is not a dependency: a notebook has imported it already, and elsewhere nothing is shown.
 """
@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo.rendering.picture import png_bytes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ganzoo.model import GAN
-    from ganzoo.training import Record
 
 _NUM = 16
 """Samples in the picture of a model."""
@@ -47,14 +44,15 @@ def model_html(gan: GAN) -> str:
     if config.sample.kind == "tensor":  # not drawn
         drawn, call = "", "gan.sample(16, seed=0)"
     else:
-        drawn = _img(png_bytes(gan.grid(_NUM, seed=0)), f"{_NUM} samples of {gan.name}")
+        drawn = image_html(png_bytes(gan.grid(_NUM, seed=0)), f"{_NUM} samples of {gan.name}")
     return (
         f"<div><b>{escape(gan.name)}</b><div style='display:flex;gap:1em;align-items:flex-start;flex-wrap:wrap'>"
         f"{drawn}<table>{rows}</table></div><code>{escape(call)}</code></div>"
     )
 
 
-def _img(png: bytes, alt: str) -> str:
+def image_html(png: bytes, alt: str) -> str:
+    """Return a PNG as an element that holds its bytes."""
     source = base64.b64encode(png).decode()
     return f"<img alt='{escape(alt)}' style='max-width:320px' src='data:image/png;base64,{source}'>"
 
@@ -77,30 +75,3 @@ def notebook_display() -> Callable[[str], None] | None:
             handle.update(HTML(html))
 
     return show
-
-
-class TrainingDisplay:
-    """A bar and the newest samples of a training, for a notebook. Call it with each record.
-
-    Args:
-        show: what `notebook_display` returns.
-        name: of the recipe.
-        steps: of the whole training.
-        samples: the run's folder of sample pictures.
-    """
-
-    def __init__(self, show: Callable[[str], None], name: str, steps: int, samples: Path) -> None:
-        self._show, self._name, self._steps, self._samples = show, name, steps, samples
-
-    def __call__(self, record: Record) -> None:
-        """Show the state after a record."""
-        remaining = (self._steps - record.step) / max(record.steps_per_second, 1e-9)
-        numbers = {"D": record.loss_d, "G": record.loss_g, **record.metrics}
-        told = "&nbsp; ".join(f"{escape(name)} {value:.4g}" for name, value in numbers.items())
-        # The pictures are written while training. Their names are zero-padded, so the newest one is the last.
-        newest = max(self._samples.glob("step-*.png"), default=None, key=lambda path: path.name)
-        picture = "" if newest is None else _img(newest.read_bytes(), f"samples at {newest.stem}")
-        self._show(
-            f"<div><b>{escape(self._name)}</b> <progress value='{record.step}' max='{self._steps}'></progress> "
-            f"{record.step:,}/{self._steps:,} steps, {remaining:,.0f} s remaining<br>{told}<br>{picture}</div>"
-        )

@@ -384,7 +384,7 @@ def _chart(title: str, group: Points, last: int) -> str:
 def _numbers(records: Iterable[Mapping[str, Any]], key: str) -> Iterator[float]:
     for record in records:
         value = record.get(key)
-        if type(value) in (int, float) and math.isfinite(value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             yield float(value)
 
 

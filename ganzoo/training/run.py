@@ -83,8 +83,8 @@ class Run:
         self.dataset_digest: str = document["dataset_digest"]
         self.device_type: str = document["device_type"]
         self.data_dir: Path | None = Path(document["data_dir"]).resolve() if document["data_dir"] else None
-        for key, kind in {"initial": dict, "rollbacks": list, "alarms": list}.items():
-            if not isinstance(document.get(key, kind()), kind):
+        for key, optional in {"initial": dict, "rollbacks": list, "alarms": list}.items():
+            if not isinstance(document.get(key, optional()), optional):
                 raise TypeError(f"{key} is not of the right type")
         self.initial: Mapping[str, Any] | None = document.get("initial")
         self.requires = tuple(requirement_from_json(one) for one in document.get("requires", ()))

@@ -22,11 +22,12 @@ from ganzoo.distributed.torchrun import init_processes, may_restart, num_restart
 from ganzoo.errors import DivergedError, SettingsError, TrainingError
 from ganzoo.randomness import random_seed
 from ganzoo.registry import recipes
-from ganzoo.rendering.notebook import TrainingDisplay, notebook_display
+from ganzoo.rendering.notebook import notebook_display
 from ganzoo.requirements import naming_plugins
 from ganzoo.specs import DatasetSpec
 from ganzoo.system.devices import find_device
 from ganzoo.targets import find_target
+from ganzoo.training.display import TrainingDisplay
 from ganzoo.training.engines.engine import Engine
 from ganzoo.training.first_batch import check_first_batch
 from ganzoo.training.initial import copy_initial, pinned, read_initial

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from ganzoo.cli import app
 from ganzoo.cli.completion import VALUES, command_tree
 from ganzoo.completion import VALUES as KNOWN
 from ganzoo.completion import cached_tree, complete
 from tests.conftest import Ganzoo
 
-TREE = command_tree()
+TREE = command_tree(app)
 
 
 def words(line: str) -> list[str]:
@@ -91,7 +92,7 @@ def test_the_tree_is_kept_until_the_program_changes(home: Path) -> None:
 
 
 def test_a_tab_imports_neither_torch_nor_the_commands(home: Path) -> None:
-    cached_tree(command_tree)
+    cached_tree(lambda: TREE)
     code = "import sys\nfrom ganzoo.__main__ import main\nmain()\nprint(*sys.modules, file=sys.stderr)"
     for line, word in (
         (["sample", "mnist-m"], "mnist-mlp"),

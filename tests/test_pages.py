@@ -31,7 +31,7 @@ BLOCK = re.compile(
 )
 SMALL = {"50000": "60", "10000": "12", "1000": "40"}
 """Counts of the pages -> what is run here."""
-QUICK = {"GANZOO_STEPS": "4", "GANZOO_BATCH_SIZE": "8", "GANZOO_SAMPLE_EVERY": "2"}
+QUICK = {"GANZOO_STEPS": "4", "GANZOO_BATCH_SIZE": "8", "GANZOO_SAMPLE_EVERY": "4"}
 NARROW = {"GANZOO_CONFIG__GENERATOR_WIDTHS": "[16, 8, 8]", "GANZOO_CONFIG__DISCRIMINATOR_WIDTHS": "[8, 8, 8]"}
 """Added to QUICK for the recipes in NARROWED."""
 NARROWED = ("cifar10-dcgan", "words-dcgan")

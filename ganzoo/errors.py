@@ -184,7 +184,7 @@ def shortened(text: object, limit: int = 200) -> str:
     return line if len(line) <= limit else f"{line[: limit - 23]} ... {line[-18:]}"
 
 
-def first_sentence(error: Exception) -> str:
+def first_sentence(error: BaseException) -> str:
     """Return the first sentence of an error's message, without a full stop and without torch's source locations."""
     text = re.sub(r"\[\S*:\d+\] ", "", str(error).strip())
     return re.split(r"\.\s|\n", text)[0].rstrip(".") or type(error).__name__

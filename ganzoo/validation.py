@@ -65,7 +65,9 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str, hint: 
     Raises SettingsError.
     """
     try:
-        result: Data = _adapter(kind).validate_json(json.dumps(plain(document), allow_nan=False), strict=True)
+        result: Data = _adapter(kind).validate_json(  # type: ignore[arg-type]
+            json.dumps(plain(document), allow_nan=False), strict=True
+        )
     except ValidationError as error:
         first = _relevant(error.errors(), document)
         key = shortened(".".join(_key(first, document)).removeprefix("recipe."))
@@ -133,7 +135,7 @@ _BOUNDS = {
 def _expected(kind: type[Any], error: ErrorDetails) -> str:
     """Say what a setting must be: "a whole number, at least 1 and at most 1000"."""
     try:
-        schema = _schema_at(_adapter(kind).json_schema(), error["loc"])
+        schema = _schema_at(_adapter(kind).json_schema(), error["loc"])  # type: ignore[arg-type]
         if "enum" in schema:
             return " or ".join(json.dumps(value) for value in schema["enum"])
         if "minItems" in schema:

@@ -49,7 +49,7 @@ def test_an_installed_plugin_is_listed_and_loaded(install_plugin: InstallPlugin)
 def test_listing_imports_no_plugin(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
     marker = "raise SystemExit('imported')"
     install_plugin("loud", {ARCHITECTURES: {"loud": "loud_plugin:X"}}, {"loud_plugin.py": marker})
-    result = ganzoo("list")
+    result = ganzoo("list", "architectures")
     assert result.returncode == 0
     assert "loud" in result.stdout
     assert "imported" not in result.stdout + result.stderr
@@ -90,7 +90,7 @@ def test_two_owners_of_one_name_are_both_named_and_neither_is_picked(
     install_stripes(install_plugin, "second-stripes")
     with pytest.raises(DuplicateNameError, match=r"first-stripes 1\.0 and second-stripes 1\.0"):
         registry.architectures.get("stripes")
-    listing = ganzoo("list")
+    listing = ganzoo("list", "--all")
     assert listing.returncode == 0
     assert "first-stripes 1.0 and second-stripes 1.0" in listing.stdout
 
@@ -158,7 +158,7 @@ def test_list_is_short_unless_more_is_asked_for(ganzoo: Ganzoo) -> None:
 def test_show_names_the_plugin_and_writes_values_as_settings(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
     install_stripes(install_plugin)
     assert "architecture stripes (ganzoo-stripes 1.0)" in ganzoo("show", "stripes").stdout
-    rows = ganzoo("show", "quadratic-mlp").stdout.splitlines()
+    rows = ganzoo("show", "quadratic-mlp", "--all").stdout.splitlines()
     assert {"conditional  false", "weight_clip  null", "latent.grid  []", "regularizers  {}"} <= set(rows)
 
 
@@ -301,7 +301,7 @@ def test_a_protocol_can_be_added_to_the_dataset_of_another_plugin(
     install_plugin("judges", {"ganzoo.protocols": {"curve-check-v1": "judges:X"}}, {"judges.py": source})
     listing = json.loads(ganzoo("protocols", "curve-*", "--json").stdout)["protocols"]
     assert [(one["dataset"], one["name"]) for one in listing] == [("quadratic", "curve-check-v1")]
-    assert "curve-check-v1" in ganzoo("list").stdout
+    assert "curve-check-v1" in ganzoo("list", "--all").stdout
     result = ganzoo("eval", "quadratic-mlp", "--protocol", "curve-check-v1", "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["protocol"]["name"] == "curve-check-v1"
@@ -363,7 +363,7 @@ from ganzoo.cli import main
 try: main()
 except SystemExit as end: assert not end.code, end.code
 """
-LIGHT = [["--version"], ["--help"], ["list"], ["show", "mnist-mlp"], ["plugins", "list"]]
+LIGHT = [["--version"], ["--help"], ["list", "architectures"], ["show", "mnist-mlp"], ["plugins", "list"]]
 
 
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)

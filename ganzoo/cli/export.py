@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,6 +13,9 @@ from ganzoo.cli.output import human_size, out
 from ganzoo.cli.progress import download_bars
 from ganzoo.errors import UsageError
 from ganzoo.system.shell import quoted
+
+if TYPE_CHECKING:
+    from ganzoo.exporting.folder import Format
 
 FORMATS = ("onnx", "torch", "web")
 
@@ -49,7 +52,9 @@ def export(
 
     options = assignments_layer(assignments or ()).values
     with download_bars() as access:
-        exported = export(reference, format, out=target, options=options, runtime=runtime, access=access)
+        exported = export(
+            reference, cast("Format", format), out=target, options=options, runtime=runtime, access=access
+        )
     parity = exported.parity
     out.talk(
         f"{exported.reference}: {human_size(exported.size)}; samples differ from torch's by at most "

@@ -7,6 +7,7 @@ files that may be anybody's, so they are escaped, and the page forbids every scr
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -384,8 +385,10 @@ def _chart(title: str, group: Points, last: int) -> str:
 def _numbers(records: Iterable[Mapping[str, Any]], key: str) -> Iterator[float]:
     for record in records:
         value = record.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            yield float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            with contextlib.suppress(OverflowError):  # an integer of hundreds of digits
+                if math.isfinite(value):
+                    yield float(value)
 
 
 # --- neighbours ---

@@ -123,8 +123,9 @@ def request(
         raise UsageError(
             f"{len(seeds):,} seeds were asked for.", hint=f"Pass 1 to {MAX_SEEDS:,}, or a number of samples."
         )
-    labels: int | list[int] | None = class_index(gan, label)
-    given = _read(gan, latents, labels) if latents else None
+    asked = class_index(gan, label)
+    labels: int | list[int] | None = asked
+    given = _read(gan, latents, asked) if latents else None
     fixed = len(given.latents) if given is not None else len(seeds) if seeds is not None else num
     if grid is not None:
         num = _checked_grid(gan, grid, fixed)

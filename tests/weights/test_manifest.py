@@ -10,6 +10,7 @@ import pytest
 
 from ganzoo.errors import ManifestError, UnknownNameError
 from ganzoo.registry import datasets, recipes
+from ganzoo.weights.layout import PREVIEW_NAME
 from ganzoo.weights.manifest import WeightsEntry, Zoo, manifest_path, read_manifest
 from ganzoo.weights.references import ZooReference
 from tests.conftest import Ganzoo, InstallPlugin
@@ -36,7 +37,7 @@ def test_every_entry_is_what_its_recipe_makes_and_its_training_record_says(name:
     entry = Zoo().find(ZooReference(*name.split("@")))
     folder = entry.bundled_folder()
     assert folder is not None
-    assert sorted(path.name for path in folder.iterdir()) == sorted(file.path for file in entry.files)
+    assert {path.name for path in folder.iterdir()} == {file.path for file in entry.files} | {PREVIEW_NAME}
     training = json.loads((folder / "training.json").read_text())
     recipe = recipes.get(entry.recipe)
     plain = json.loads(json.dumps({"config": dict(recipe.config), "steps": recipe.steps, "loss": recipe.loss}))

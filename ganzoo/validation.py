@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,6 +52,11 @@ def parse_json(content: bytes) -> Any:
     return json.loads(content.decode("utf-8"), object_pairs_hook=unique)
 
 
+@functools.lru_cache(maxsize=64)  # building one takes tens of milliseconds, and a training validates a dozen times
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
 def validated(kind: type[Data], document: Mapping[str, Any], source: str, hint: str = SETTINGS_HINT) -> Data:
     """Build a dataclass from plain data of a file or a user; errors start with `source`.
 
@@ -59,7 +65,7 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str, hint: 
     Raises SettingsError.
     """
     try:
-        result = TypeAdapter(kind).validate_json(json.dumps(plain(document), allow_nan=False), strict=True)
+        result: Data = _adapter(kind).validate_json(json.dumps(plain(document), allow_nan=False), strict=True)
     except ValidationError as error:
         first = _relevant(error.errors(), document)
         key = shortened(".".join(_key(first, document)).removeprefix("recipe."))
@@ -127,7 +133,7 @@ _BOUNDS = {
 def _expected(kind: type[Any], error: ErrorDetails) -> str:
     """Say what a setting must be: "a whole number, at least 1 and at most 1000"."""
     try:
-        schema = _schema_at(TypeAdapter(kind).json_schema(), error["loc"])
+        schema = _schema_at(_adapter(kind).json_schema(), error["loc"])
         if "enum" in schema:
             return " or ".join(json.dumps(value) for value in schema["enum"])
         if "minItems" in schema:

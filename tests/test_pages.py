@@ -29,9 +29,12 @@ PAGES = [
 BLOCK = re.compile(
     r"(?:<!-- not run: (?P<reason>[^>]+) -->\n\n)?```(?P<language>console|python)\n(?P<text>.*?)```", re.DOTALL
 )
-SMALL = {"50000": "60", "10000": "20", "1000": "40"}
+SMALL = {"50000": "60", "10000": "12", "1000": "40"}
 """Counts of the pages -> what is run here."""
-QUICK = {"GANZOO_STEPS": "4", "GANZOO_BATCH_SIZE": "8", "GANZOO_SAMPLE_EVERY": "2"}
+QUICK = {"GANZOO_STEPS": "4", "GANZOO_BATCH_SIZE": "8", "GANZOO_SAMPLE_EVERY": "4"}
+NARROW = {"GANZOO_CONFIG__GENERATOR_WIDTHS": "[16, 8, 8]", "GANZOO_CONFIG__DISCRIMINATOR_WIDTHS": "[8, 8, 8]"}
+"""Added to QUICK for the recipes in NARROWED."""
+NARROWED = ("cifar10-dcgan", "words-dcgan")
 FASTER = {
     "eval": ["--protocol", "quadratic-quick-v1"],
     "neighbours": ["--num", "16"],
@@ -112,6 +115,7 @@ def test_every_block_runs_as_printed(
         for program, *words in commands(block["text"]):
             assert program == "ganzoo", f"{path.name}: `{program}` cannot be run here; say so before the block"
             quick = QUICK if words[0] in ("train", "resume") else {}
+            quick = {**quick, **NARROW} if words[1:] and words[1] in NARROWED else quick
             result = ganzoo(*cheap(words), **quick)
             assert result.returncode == 0, (path.name, words, result.stderr)
 

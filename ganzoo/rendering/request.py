@@ -117,8 +117,9 @@ def request(
         raise UsageError(
             f"{len(seeds):,} seeds were asked for.", hint=f"Pass 1 to {MAX_SEEDS:,}, or a number of samples."
         )
-    labels: int | list[int] | None = class_index(gan, label)
-    given = _read(gan, latents, labels) if latents else None
+    index = class_index(gan, label)
+    labels: int | list[int] | None = index
+    given = _read(gan, latents, index) if latents else None
     fixed = len(given.latents) if given is not None else len(seeds) if seeds is not None else num
     if grid is not None:
         num = _checked_grid(gan, grid, fixed)
@@ -131,7 +132,7 @@ def request(
         **({} if fixed is None else {"num": str(fixed)}),
         **({"grid": f"{grid[0]}x{grid[1]}"} if grid is not None else {}),
         **({"seed": str(chosen)} if seeds is None else {"seeds": ",".join(map(str, seeds))}),
-        **({"label": gan.classes[labels]} if isinstance(labels, int) and 0 <= labels < len(gan.classes) else {}),
+        **({"label": gan.classes[index]} if isinstance(index, int) and 0 <= index < len(gan.classes) else {}),
         **({} if texts is None else {"texts": json.dumps([texts] if isinstance(texts, str) else list(texts))}),
         **({"options": json.dumps(dict(options), default=str)} if options else {}),
         **({} if truncation is None else {"truncation": str(truncation)}),

@@ -56,9 +56,10 @@ def test_each_seed_is_the_only_sample_of_that_seed(tmp_path: Path) -> None:
     expected = [gan.sample(1, seed=seed, labels=label) for seed, label in [(5, "cat"), (0, "dog"), (5, "größer")]]
     assert np.array_equal(np.load(tmp_path / "x.npy"), torch.cat(expected).numpy())
     assert (done.num, done.seed) == (3, None)
-    for wrong in ({"num": 3}, {"seed": 1}, {"seeds": []}, {"seeds": [-1]}, {"seeds": range(10_001)}):
+    wrong: list[dict[str, Any]] = [{"num": 3}, {"seed": 1}, {"seeds": []}, {"seeds": [-1]}, {"seeds": range(10_001)}]
+    for options in wrong:
         with pytest.raises(UsageError):
-            library.sample(gan, **{"seeds": [1], **wrong}, out=tmp_path / "y.npy")  # type: ignore[arg-type]
+            library.sample(gan, **{"seeds": [1], **options}, out=tmp_path / "y.npy")
 
 
 def test_a_grid_has_a_row_for_each_class(tmp_path: Path) -> None:

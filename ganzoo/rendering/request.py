@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -67,31 +66,26 @@ class Request:
         spec, choices, given = gan.config.sample, self.choices, self.given
         size = gan.batch_size if self.seeds is None else 1
         labels: Labels | None = choices["labels"] if given is None else given.labels
-        texts = text_batches(spec, num, choices["texts"], size)
-        by_class = label_batches(spec, num, labels, size)
-        if given is not None:
-            samples = iter(self._of_latents(gan, given).split(size))
-        elif self.seeds is not None:
-            samples = self._of_seeds(gan, self.seeds, by_class, texts)
-            texts, by_class = text_batches(spec, num, choices["texts"], size), label_batches(spec, num, labels, size)
-        else:
-            samples = gan.stream(num, seed=self.seed, **choices)
-        return samples, texts or by_class
 
-    def _of_latents(self, gan: GAN, given: SavedLatents) -> Tensor:
-        texts, options = self.choices["texts"], self.choices["options"]
-        return gan.generate(given.latents, given.labels, texts=texts, seed=self.seed, options=options)
+        def conditions() -> Iterator[Tensor | list[str] | None]:
+            by_text = text_batches(spec, num, choices["texts"], size)
+            yield from label_batches(spec, num, labels, size) if by_text is None else by_text
+
+        if given is not None:
+            latents, options = given.latents, choices["options"]
+            samples = gan.generate(latents, given.labels, texts=choices["texts"], seed=self.seed, options=options)
+            return iter(samples.split(size)), conditions()
+        if self.seeds is not None:
+            return self._of_seeds(gan, self.seeds, conditions()), conditions()
+        return gan.stream(num, seed=self.seed, **choices), conditions()
 
     def _of_seeds(
-        self,
-        gan: GAN,
-        seeds: Sequence[int],
-        labels: Iterator[Tensor | None],
-        texts: Iterator[list[str]] | None,
+        self, gan: GAN, seeds: Sequence[int], conditions: Iterator[Tensor | list[str] | None]
     ) -> Iterator[Tensor]:
         options, truncation = self.choices["options"], self.choices["truncation"]
-        for seed, label, text in zip(seeds, labels, repeat(None) if texts is None else texts, strict=False):
-            yield gan.sample(1, seed=seed, labels=label, texts=text, options=options, truncation=truncation)
+        for seed, condition in zip(seeds, conditions, strict=True):
+            texts, labels = (condition, None) if isinstance(condition, list) else (None, condition)
+            yield gan.sample(1, seed=seed, labels=labels, texts=texts, options=options, truncation=truncation)
 
 
 def request(
@@ -123,9 +117,9 @@ def request(
         raise UsageError(
             f"{len(seeds):,} seeds were asked for.", hint=f"Pass 1 to {MAX_SEEDS:,}, or a number of samples."
         )
-    asked = class_index(gan, label)
-    labels: int | list[int] | None = asked
-    given = _read(gan, latents, asked) if latents else None
+    index = class_index(gan, label)
+    labels: int | list[int] | None = index
+    given = _read(gan, latents, index) if latents else None
     fixed = len(given.latents) if given is not None else len(seeds) if seeds is not None else num
     if grid is not None:
         num = _checked_grid(gan, grid, fixed)
@@ -138,7 +132,7 @@ def request(
         **({} if fixed is None else {"num": str(fixed)}),
         **({"grid": f"{grid[0]}x{grid[1]}"} if grid is not None else {}),
         **({"seed": str(chosen)} if seeds is None else {"seeds": ",".join(map(str, seeds))}),
-        **({"label": gan.classes[labels]} if isinstance(labels, int) and 0 <= labels < len(gan.classes) else {}),
+        **({"label": gan.classes[index]} if isinstance(index, int) and 0 <= index < len(gan.classes) else {}),
         **({} if texts is None else {"texts": json.dumps([texts] if isinstance(texts, str) else list(texts))}),
         **({"options": json.dumps(dict(options), default=str)} if options else {}),
         **({} if truncation is None else {"truncation": str(truncation)}),

@@ -23,7 +23,7 @@ from ganzoo.specs.optimizers import OPTIMIZER_KINDS
 from ganzoo.validation import SETTINGS_HINT, plain, validated
 
 ENVIRONMENT_PREFIX = "GANZOO_"
-PROGRAM_VARIABLES = frozenset({"HOME", "PLUGINS", "DEBUG", "HUB_SECONDS"})
+PROGRAM_VARIABLES = frozenset({"HOME", "PLUGINS", "DEBUG", "HUB_SECONDS", "GRAPHICS"})
 """GANZOO_ variables that configure the program and are not training settings. Plugins may have others."""
 
 FIXED_FIELDS = frozenset({"name", "summary", "source", "notes", "api_version"})

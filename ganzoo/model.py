@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ganzoo.weights.manifest import WeightsEntry
 
 # Drawing comes after the model, because it draws what models return.
+_check_drawable = deferred("ganzoo.rendering.picture:check_drawable")
 _picture = deferred("ganzoo.rendering.picture:picture")
 _single_pictures = deferred("ganzoo.rendering.picture:single_pictures")
 _notebook_html = deferred("ganzoo.rendering.notebook:model_html")
@@ -398,6 +399,8 @@ class GAN:
 
         Raises as `images`.
         """
+        # Before memory is taken for too many.
+        _check_drawable(_whole(num, "the number of samples", 1), self.config.sample)
         samples = self.sample(num, seed=seed, labels=labels, texts=texts, options=options, truncation=truncation)
         grid: Image = _picture(samples, self.config.sample, columns)
         return grid

@@ -131,7 +131,7 @@ def test_arrays_are_the_files_that_the_libraries_write(tmp_path: Path) -> None:
     assert torch.equal(load_file(path)["samples"], samples)
 
 
-@pytest.mark.parametrize("name", ["x.jpg", "x.pt"])
+@pytest.mark.parametrize("name", ["x.tiff", "x.pt"])
 def test_unknown_forms_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match="unknown file type"):
         parse_target(name)

@@ -212,15 +212,16 @@ def _shown(
 
 def _show_samples(samples: Tensor, labels: list[str] | None, sample: SampleSpec) -> None:
     """Draw samples in the terminal, with their classes below, row by row."""
+    from ganzoo.cli.terminal import draw
     from ganzoo.rendering import TerminalPicture, for_terminal, image_grid, picture
 
     console = out.console()
     width, lines = min(console.width, 120), max(4, console.height - 4)  # the prompt and what is said below
     if sample.kind != "image":
-        console.print(TerminalPicture(for_terminal(picture(samples, sample), sample), width, lines), end="")
+        draw(console, TerminalPicture(for_terminal(picture(samples, sample), sample), width, lines))
         return
     columns = min(len(samples), 8)
-    console.print(TerminalPicture(image_grid(samples, columns), width, lines), end="")
+    draw(console, TerminalPicture(image_grid(samples, columns), width, lines))
     for start in range(0, len(samples) if labels else 0, columns):
         assert labels is not None
         out.talk(", ".join(labels[start : start + columns]))

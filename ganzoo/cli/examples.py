@@ -5,7 +5,11 @@ from __future__ import annotations
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "list": ("ganzoo list", "ganzoo list recipes 'mnist-*'", "ganzoo list --hub"),
     "show": ("ganzoo show mnist-mlp", "ganzoo show mnist-mlp --all", "ganzoo show runs/digits"),
-    "sample": ("ganzoo sample mnist-mlp", "ganzoo sample mnist-cgan --label 7 --num 16 --out sevens.png"),
+    "sample": (
+        "ganzoo sample mnist-mlp",
+        "ganzoo sample mnist-cgan --label 7 --num 16 --out sevens.png",
+        "ganzoo sample mnist-cgan --grid 10x8 --seed 0 --out classes.png",
+    ),
     "project": ("ganzoo project mnist-mlp photo.png --out projected/",),
     "neighbours": ("ganzoo neighbours runs/digits", "ganzoo neighbours mnist-mlp --features pixels --out sheet.png"),
     "demo": ("ganzoo demo", "ganzoo demo mnist-cgan"),

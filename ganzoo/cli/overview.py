@@ -11,6 +11,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from ganzoo.cli import terminal
 from ganzoo.cli.listing import ARROWS, where
 from ganzoo.cli.output import human_size, out
 from ganzoo.errors import GanzooError, PluginError, UnknownNameError
@@ -52,7 +53,7 @@ def show_overview(name: str) -> bool:
     if overview is None:
         return False
     if overview.picture is not None:
-        _draw(overview.picture)
+        draw(overview.picture)
     columns = out.console().width  # without end, if stdout is not a terminal
     out.line(fill(overview.title, columns))
     indent = max(len(label) for label, _ in overview.facts) + 4
@@ -67,7 +68,7 @@ def show_overview(name: str) -> bool:
     return True
 
 
-def _draw(path: Path) -> None:
+def draw(path: Path) -> None:
     """Draw a picture if stdout is a terminal, without torch. One that cannot be read is left out."""
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb" or out.silent:
         return
@@ -80,7 +81,7 @@ def _draw(path: Path) -> None:
     except OSError:
         return
     lines = max(4, min(PICTURE_LINES, console.height - 14))
-    console.print(TerminalPicture(image, min(console.width, MAX_WIDTH), lines), end="")
+    terminal.draw(console, TerminalPicture(image, min(console.width, MAX_WIDTH), lines))
 
 
 def _of_registered(name: str) -> _Overview | None:

@@ -48,7 +48,7 @@ def project(
     with download_bars() as access:
         gan = load(reference, device=device, access=access)
     from ganzoo.projection import project as find_latents
-    from ganzoo.rendering.sample import class_index
+    from ganzoo.rendering.request import class_index
 
     with cpu_threads(threads), counting_bar("projecting", "steps") as progress:
         found = find_latents(

@@ -12,8 +12,8 @@ import typer
 
 from ganzoo.cli.options import Json
 from ganzoo.cli.output import as_setting, flat, out
-from ganzoo.cli.overview import show_overview
-from ganzoo.errors import MissingWeightsError, UnknownNameError, WeightsFormatError
+from ganzoo.cli.overview import draw, show_overview
+from ganzoo.errors import MissingWeightsError, UnknownNameError, UsageError, WeightsFormatError
 from ganzoo.registry import REGISTRIES, recipes
 from ganzoo.sources import location, resolve
 from ganzoo.specs import DatasetSpec, Recipe
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `ganzoo list`, a run or hf:OWNER/NAME.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A name from `ganzoo list`, a run, hf:OWNER/NAME, or a PNG of ganzoo.")
+    ],
     everything: Annotated[
         bool, typer.Option("--all", "-a", help="Show everything: settings, files and their checksums.")
     ] = False,
@@ -35,6 +37,9 @@ def show(
     """Show what a model, recipe, dataset or run is."""
     if layers:
         _show_layers(name, json=json)
+        return
+    if name.lower().endswith(".png") and Path(name).is_file():
+        _show_picture(Path(name), json=json)
         return
     if not json and not everything and show_overview(name):
         return
@@ -86,6 +91,28 @@ def _sections(name: str) -> list[_Section]:
         kinds = "weights, recipe, dataset, architecture or metric"
         raise zoo.with_problems(UnknownNameError(kinds, name, known)) from None
     return _repository(source) if source.folder is None else _folder(source.folder)
+
+
+def _show_picture(path: Path, *, json: bool) -> None:
+    """Print what a picture says about itself, and the command that draws it again.
+
+    Raises UsageError for a picture that says nothing, and what `read_facts` raises.
+    """
+    from ganzoo.rendering.facts import command, read_facts
+
+    facts = read_facts(path)
+    again = command(facts)
+    if json:
+        out.json({"picture": {**facts, "command": again}})
+        return
+    if not facts:
+        raise UsageError(
+            f"{path} does not say where it is from.", hint="ganzoo writes that into its PNGs; editors may remove it."
+        )
+    draw(path)
+    out.table(str(path), ["field", "value"], [*facts.items()])
+    if again is not None:
+        out.talk(f"Again: {again} --out " + ("samples/" if "index" in facts else "samples.png"))
 
 
 def _show_layers(name: str, *, json: bool) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,9 +22,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from ganzoo.errors import GanzooError, UsageError, hint_for
-from ganzoo.rendering.picture import Items, check_drawable, item_npy, item_png, save_picture, to_items
+from ganzoo.rendering.picture import (
+    STILLS,
+    Items,
+    check_drawable,
+    draw_items,
+    item_npy,
+    item_png,
+    still_bytes,
+    to_items,
+)
 from ganzoo.specs import SampleSpec
-from ganzoo.system.files import check_space, contents, expanded, whole_file, whole_folder
+from ganzoo.system.files import check_space, contents, expanded, whole_file, whole_folder, write_atomically
 from ganzoo.system.shell import quoted
 from ganzoo.system.workers import ordered
 from ganzoo.weights.tensors import header_bytes
@@ -42,7 +52,7 @@ class Target:
     """Where samples are written, and in which format."""
 
     path: Path
-    format: Literal["picture", "array", "folder", "shards"]
+    format: Literal["picture", "stdout", "array", "folder", "shards"]
     shard_size: int | None = None
     """Samples in each shard."""
 
@@ -60,10 +70,15 @@ class Written:
 def parse_target(name: str, shard_size: int | None = None) -> Target:
     """Choose the format by the name.
 
-    `x.png` is one picture of all samples; `x.npy` and `x.safetensors` hold float32 [num, *shape]; a name that ends in a
-    slash or has no suffix, or an empty folder, gets one numbered file for each sample (a PNG, for tensors a .npy), or
-    tar shards of shard_size samples. Raises UsageError, also for a folder that is not empty.
+    `x.png`, `x.jpg` and `x.webp` are one picture of all samples, and so is `-`, a PNG on stdout; `x.npy` and
+    `x.safetensors` hold float32 [num, *shape]; a name that ends in a slash or has no suffix, or an empty folder, gets
+    one numbered file for each sample (a PNG, for tensors a .npy), or tar shards of shard_size samples. Raises
+    UsageError, also for a folder that is not empty.
     """
+    if name == "-":
+        if shard_size is not None:
+            raise UsageError("shards need a folder, not stdout.", hint="Name one: --out samples/")
+        return Target(Path(name), "stdout")
     path = expanded(name)
     suffix = path.suffix.lower()
     if name.endswith(("/", "\\")) or path.is_dir() or not suffix:
@@ -73,12 +88,12 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
     if shard_size is not None:
         folder = quoted(f"{path}/")
         raise UsageError(f"{path} is a file, but shards need a folder.", hint=f"End it with a slash: --out {folder}")
-    if suffix == ".png":
+    if suffix in STILLS:
         return Target(path, "picture")
     if suffix not in _HEADERS:
         raise UsageError(
             f"unknown file type {path.suffix}.",
-            hint="Use .png, .npy or .safetensors, or a name that ends in / for a folder of PNGs.",
+            hint="Use .png, .jpg, .webp, .npy or .safetensors, or a name that ends in / for a folder of PNGs.",
         )
     return Target(path, "array")
 
@@ -90,17 +105,23 @@ def write_samples(
     target: Target,
     *,
     labels: Iterable[Tensor | list[str] | None] | None = None,
+    columns: int | None = None,
+    facts: Mapping[str, str] | None = None,
     workers: int = 1,
     progress: ShowProgress | None = None,
 ) -> Written:
     """Write samples while they are generated, all of them or nothing.
 
     Args:
-        batches: num samples in all, each batch [size, *spec.shape]; only a picture holds all of them in memory.
+        batches: num samples in all, each batch [size, *spec.shape]; only a picture holds all of them in memory, as
+            bytes.
         num: number of samples.
         spec: what one sample is.
         target: where to write them, and in which format.
-        labels: shards only: the classes of each batch, int64 [size], for the `.cls` members, or its texts, for `.txt`.
+        labels: the classes of each batch, int64 [size], for the `.cls` members of shards, or its texts, for `.txt`;
+            PNGs of single samples say them.
+        columns: of a grid of images; None: about square.
+        facts: what PNGs say about themselves; None for nothing. Those in shards say nothing.
         workers: folders and shards only: number of processes that encode; 1 encodes in this process.
         progress: called with the number of samples written so far, and of all samples.
 
@@ -113,20 +134,24 @@ def write_samples(
             progress(done, num)
 
     path = target.path
-    if target.format == "picture":
+    if target.format in ("picture", "stdout"):
         check_drawable(num, spec)  # before anything is generated
     try:
         if target.format == "folder":
-            return Written(path, *_write_folder(batches, num, spec, path, workers, report))
+            return Written(path, *_write_folder(batches, labels, num, spec, path, facts, workers, report))
         if target.shard_size is not None:
             return Written(path, *_write_shards(batches, labels, num, spec, target, workers, report))
         if target.format == "array":
             _write_array(batches, (num, *spec.shape), path, report)
-        else:
-            import torch
-
-            save_picture(torch.cat(list(batches)), spec, path)
-        return Written(path, 1, path.stat().st_size)
+            return Written(path, 1, path.stat().st_size)
+        # As bytes: the samples themselves are four times as large.
+        items = np.concatenate([to_items(samples, spec) for samples in batches])
+        drawn = draw_items(items, spec, columns)
+        if target.format == "stdout":
+            return Written(path, 1, sys.stdout.buffer.write(still_bytes(drawn, ".png", facts)))
+        content = still_bytes(drawn, path.suffix, facts)
+        write_atomically(path, content)
+        return Written(path, 1, len(content))
     except OSError as error:
         raise GanzooError(f"cannot write {path}: {error.strerror}.", hint=hint_for(error)) from error
     except BrokenProcessPool as error:
@@ -140,38 +165,55 @@ def write_samples(
 
 
 def _write_folder(
-    batches: Iterable[Tensor], num: int, spec: SampleSpec, path: Path, workers: int, report: Callable[[int], None]
+    batches: Iterable[Tensor],
+    labels: Iterable[Tensor | list[str] | None] | None,
+    num: int,
+    spec: SampleSpec,
+    path: Path,
+    facts: Mapping[str, str] | None,
+    workers: int,
+    report: Callable[[int], None],
 ) -> tuple[int, int]:
     """Write a file for each of num samples, numbered from 0; return the number of files, and their size in bytes.
 
     Raises OSError, BrokenProcessPool.
     """
-
-    def pieces() -> Iterator[tuple[int, Items]]:
-        first = 0
-        for samples in batches:
-            yield first, to_items(samples, spec)
-            first += len(samples)
-
     size = done = 0
     with whole_folder(path) as folder:
-        write = partial(_write_items, folder, spec, max(6, len(str(num - 1))))
-        with closing(ordered(write, pieces(), workers)) as sizes:
+        write = partial(_write_items, folder, spec, max(6, len(str(num - 1))), facts)
+        with closing(ordered(write, _pieces(batches, labels, spec, num), workers)) as sizes:
             for written in sizes:
                 size, done = size + sum(written), done + len(written)
                 report(done)
     return num, size
 
 
-def _write_items(folder: Path, spec: SampleSpec, digits: int, first: int, items: Items) -> list[int]:
+def _write_items(
+    folder: Path,
+    spec: SampleSpec,
+    digits: int,
+    facts: Mapping[str, str] | None,
+    first: int,
+    items: Items,
+    conditions: list[Any] | None,
+) -> list[int]:
     """Write a few samples, numbered from `first`, as PNGs, or tensors as .npy; return the sizes in bytes."""
-    suffix = ".npy" if spec.kind == "tensor" else ".png"
-    return [
-        (folder / f"{index:0{digits}d}{suffix}").write_bytes(
-            item_npy(item) if spec.kind == "tensor" else item_png(item, spec)
-        )
-        for index, item in enumerate(items, start=first)
-    ]
+    if spec.kind == "tensor":
+        return [
+            (folder / f"{index:0{digits}d}.npy").write_bytes(item_npy(item))
+            for index, item in enumerate(items, start=first)
+        ]
+    sizes = []
+    for index, item in enumerate(items, start=first):
+        own = None
+        if facts is not None:
+            own = {**facts, "index": str(index)}
+            if conditions is not None:
+                value = conditions[index - first]
+                name = spec.classes[value] if spec.classes and isinstance(value, int) else str(value)
+                own["text" if isinstance(value, str) else "class"] = name
+        sizes.append((folder / f"{index:0{digits}d}.png").write_bytes(item_png(item, spec, own)))
+    return sizes
 
 
 # --- tar shards, as webdataset reads them: members that share a number are one sample ---
@@ -207,7 +249,7 @@ def _write_shards(
     shard_size = target.shard_size or num
     num_files = size = 0
     encode = partial(_fragment, spec, max(9, len(str(num - 1))))
-    pieces = _shard_pieces(batches, labels, spec, shard_size)
+    pieces = _pieces(batches, labels, spec, shard_size)
     with whole_folder(target.path) as folder, closing(ordered(encode, pieces, workers)) as encoded:
         for shard, fragments in groupby(encoded, key=lambda fragment: fragment.first // shard_size):
             with (folder / f"shard-{shard:06d}.tar").open("wb") as file:
@@ -221,7 +263,7 @@ def _write_shards(
     return num_files, size
 
 
-def _shard_pieces(
+def _pieces(
     batches: Iterable[Tensor], labels: Iterable[Tensor | list[str] | None] | None, spec: SampleSpec, shard_size: int
 ) -> Iterator[tuple[int, Items, list[Any] | None]]:
     """Yield (number of the first sample, samples, their labels or texts); no piece crosses the border of a shard."""

@@ -6,6 +6,7 @@ import errno
 import io
 import math
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from ganzoo.errors import UsageError, first_sentence
 from ganzoo.rendering.curves import curve_plot, curves_only
+from ganzoo.rendering.facts import png_text
 from ganzoo.specs import SampleSpec
 from ganzoo.system.files import read_regular, write_atomically
 
@@ -28,6 +30,11 @@ MAX_PIXELS = 1 << 25
 """A larger picture is not one of ours, and would take too much memory."""
 MAX_BYTES = 1 << 27
 """The same for its file."""
+
+STILLS = (".png", ".jpg", ".jpeg", ".webp")
+"""File types of one picture."""
+MAX_SIDES = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+"""Most pixels of a side that the formats, and the libraries that write them, allow."""
 
 MAX_CURVES = 100_000
 """In one plot; more only take time."""
@@ -62,7 +69,12 @@ def picture(samples: Tensor, spec: SampleSpec, columns: int | None = None) -> Im
     Raises UsageError for tensors, and for too many samples.
     """
     check_drawable(len(samples), spec)
-    return image_grid(samples, columns) if spec.kind == "image" else curve_plot(samples, spec)
+    return draw_items(to_items(samples, spec), spec, columns)
+
+
+def draw_items(items: Items, spec: SampleSpec, columns: int | None = None) -> Image.Image:
+    """Draw what `to_items` returned as one picture, as `picture` does."""
+    return _pixel_grid(items, columns) if spec.kind == "image" else curve_plot(items, spec)
 
 
 def single_pictures(samples: Tensor, spec: SampleSpec) -> list[Image.Image]:
@@ -71,9 +83,9 @@ def single_pictures(samples: Tensor, spec: SampleSpec) -> list[Image.Image]:
     return [_item_image(item, spec) for item in to_items(samples, spec)]
 
 
-def save_picture(samples: Tensor, spec: SampleSpec, path: Path) -> None:
-    """Write one picture of all samples as a PNG, the whole file or none. Raises OSError."""
-    write_atomically(path, png_bytes(picture(samples, spec)))
+def save_picture(samples: Tensor, spec: SampleSpec, path: Path, facts: Mapping[str, str] | None = None) -> None:
+    """Write one picture of all samples as a PNG that says facts, the whole file or none. Raises OSError."""
+    write_atomically(path, png_bytes(picture(samples, spec), facts))
 
 
 def save_array(samples: Tensor, path: Path) -> None:
@@ -103,7 +115,10 @@ def for_terminal(image: Image.Image, spec: SampleSpec) -> Image.Image:
 
 def image_grid(images: Tensor, columns: int | None = None) -> Image.Image:
     """Draw images [num, channels, height, width] row by row in a grid with these columns; None: about square."""
-    pixels = to_pixels(images)
+    return _pixel_grid(to_pixels(images), columns)
+
+
+def _pixel_grid(pixels: NDArray[np.uint8], columns: int | None) -> Image.Image:
     num, height, width, channels = pixels.shape
     columns = columns or min(num, max(1, round(math.sqrt(num * (height + GAP) / (width + GAP)))))
     rows = math.ceil(num / columns)
@@ -128,9 +143,9 @@ def to_items(samples: Tensor, spec: SampleSpec) -> Items:
     return to_pixels(samples) if spec.kind == "image" else samples.float().cpu().numpy()
 
 
-def item_png(item: Items, spec: SampleSpec) -> bytes:
+def item_png(item: Items, spec: SampleSpec, facts: Mapping[str, str] | None = None) -> bytes:
     """Return a PNG of one item: an image pixel by pixel, or a plot of a curve (not of a tensor)."""
-    return png_bytes(_item_image(item, spec))
+    return png_bytes(_item_image(item, spec), facts)
 
 
 def _item_image(item: Items, spec: SampleSpec) -> Image.Image:
@@ -144,10 +159,33 @@ def item_npy(item: Items) -> bytes:
     return buffer.getvalue()
 
 
-def png_bytes(image: Image.Image) -> bytes:
-    """Return an image as a PNG file."""
+def png_bytes(image: Image.Image, facts: Mapping[str, str] | None = None) -> bytes:
+    """Return an image as a PNG file; with facts, it says them, and which ganzoo wrote it."""
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
+    image.save(buffer, format="PNG", pnginfo=None if facts is None else png_text(facts))
+    return buffer.getvalue()
+
+
+def still_bytes(image: Image.Image, suffix: str, facts: Mapping[str, str] | None = None) -> bytes:
+    """Return an image as a file of one of the STILLS. Only PNGs say facts; only JPEG loses anything.
+
+    Raises UsageError for an image that is longer than its format allows.
+    """
+    suffix = suffix.lower()
+    if suffix == ".png":
+        return png_bytes(image, facts)
+    most = MAX_SIDES[suffix]
+    if max(image.size) > most:
+        raise UsageError(
+            f"{image.width} × {image.height} pixels are too many for {suffix}.",
+            hint=f"Its sides have at most {most:,} pixels; .png has no such limit.",
+        )
+    buffer = io.BytesIO()
+    if suffix == ".webp":
+        image.save(buffer, format="WEBP", lossless=True)
+    else:
+        # Colours of every pixel: samples are often smaller than the blocks in which JPEG would average them.
+        image.save(buffer, format="JPEG", quality=95, subsampling=0)
     return buffer.getvalue()
 
 

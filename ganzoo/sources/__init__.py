@@ -78,15 +78,23 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted({entry.name for entry in Zoo().matching(pattern)})
 
 
-def load(reference: str | os.PathLike[str], *, device: str | torch.device = "cpu", access: Access | None = None) -> GAN:
+def load(
+    reference: str | os.PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    access: Access | None = None,
+    step: int | None = None,
+) -> GAN:
     """Return a trained model. Weights that are neither in the store nor bundled are downloaded once, and verified.
 
     Args:
         reference: `mnist-mlp`, `mnist-mlp@v1`, `hf:owner/repo[@revision]`, or a folder (`./my-run`, any path object).
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or a `torch.device`.
         access: token, store and progress of a download; None for GANZOO_HOME and the user's own token.
+        step: of a run only: the kept checkpoint of this step instead of the newest weights.
 
     Raises:
+        UsageError: a step of weights that are not a run, or whose checkpoint was not kept.
         UnknownNameError: no such weights.
         MissingWeightsError: known, but not available anywhere.
         DigestMismatchError: the bytes are not those that are pinned.
@@ -99,6 +107,10 @@ def load(reference: str | os.PathLike[str], *, device: str | torch.device = "cpu
     from ganzoo.system.devices import find_device
 
     target = find_device(device)
+    if step is not None:
+        from ganzoo.sources.checkpoint import load_checkpoint
+
+        return load_checkpoint(source, step).to(target)
     config, weights = source.read("config"), source.read("generator")
     discriminator = partial(_discriminator, source)
     return gan_from_bytes(config, weights, source.reference, source.entry, discriminator).to(target)

@@ -220,7 +220,8 @@ def save_pictures(run: Run, state: TrainingState) -> Tensor:
             save_array(samples, run.sample_path(state.step, ".npy"))
     else:
         with expendable("the sample picture"):
-            save_picture(samples, state.config.sample, run.sample_path(state.step))
+            facts = {"recipe": state.config.recipe, "seed": str(run.settings.seed), "step": str(state.step)}
+            save_picture(samples, state.config.sample, run.sample_path(state.step), facts)
     with expendable("the charts"):
         save_chart(run.history, f"{state.config.recipe}, seed {run.settings.seed}: step {state.step:,}", run.chart_path)
     return samples

@@ -91,8 +91,16 @@ def test_more_samples_than_a_picture_holds_are_refused_at_once(ganzoo: Ganzoo, n
     assert_two_lines(result, 2, "1,000,000,000 samples do not fit into one picture", "samples.npy")
 
 
-def test_samples_are_not_written_to_a_folder_named_dash(ganzoo: Ganzoo, cwd: Path) -> None:
-    assert_two_lines(ganzoo("sample", "mnist-mlp", "--out", "-"), 2, "cannot be written to stdout")
+def test_a_dash_is_one_png_on_stdout(
+    cwd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stdout = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout))
+    sample("mnist-mlp-small", num=4, seed=0, target="-")
+    assert capsys.readouterr().err == ""
+    with Image.open(stdout) as piped:
+        piped.load()
+        assert (piped.format, piped.info["ganzoo.seed"]) == ("PNG", "0")
     assert not list(cwd.iterdir())
 
 
@@ -233,14 +241,24 @@ def test_in_a_terminal_a_bar_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     [
         (["--num", "1000000000", "--out", "x.png"], "samples.npy"),
         (["--num", "1000000000", "--out", "x.gif", "--interpolate", "2"], "samples.npy"),
-        (["--out", "-"], "./-"),
-        (["--out", "-", "--interpolate", "2"], "./-"),
+        (["--out", "-", "--json"], "--out samples.png"),
+        (["--out", "-", "--interpolate", "2"], "--out samples.png"),
+        (["--out", "-", "--shard-size", "2"], "--out samples/"),
+        (["--out", "x/", "--grid", "2x2"], ".png"),
+        (["--out", "x.png", "--grid", "2x2", "-n", "5"], "make the two agree"),
+        (["--out", "x.png", "--grid", "4"], "--grid 10x8"),
+        (["--out", "x.png", "--grid", "60000x60000"], "samples.npy"),
+        (["--out", "x.png", "--seeds", "7-0"], "--seeds 0-7"),
+        (["--out", "x.png", "--seeds", "0-99999999"], "--seeds 0-7"),
+        (["--out", "x.gif", "--seeds", "0-7", "--interpolate", "2"], "--seed instead"),
+        (["--out", "x.png", "--step", "5"], "Leave the step out"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_memory_is_taken(
     options: list[str], hint: str, ganzoo: Ganzoo, cwd: Path
 ) -> None:
-    assert_two_lines(ganzoo("sample", "mnist-cgan", "--seed", "0", "--label", "7", *options), 2, hint)
+    seed = [] if "--seeds" in options else ["--seed", "0"]
+    assert_two_lines(ganzoo("sample", "mnist-cgan", *seed, "--label", "7", *options), 2, hint)
     assert list(cwd.iterdir()) == []
 
 

@@ -7,7 +7,7 @@ import difflib
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
@@ -53,7 +53,7 @@ def parse_json(content: bytes) -> Any:
 
 
 @functools.lru_cache(maxsize=64)  # building one takes tens of milliseconds, and a training validates a dozen times
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
@@ -65,9 +65,8 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str, hint: 
     Raises SettingsError.
     """
     try:
-        result: Data = _adapter(kind).validate_json(  # type: ignore[arg-type]
-            json.dumps(plain(document), allow_nan=False), strict=True
-        )
+        adapter = _adapter(cast(Any, kind))  # a class is hashable, which mypy does not see of dataclasses
+        result: Data = adapter.validate_json(json.dumps(plain(document), allow_nan=False), strict=True)
     except ValidationError as error:
         first = _relevant(error.errors(), document)
         key = shortened(".".join(_key(first, document)).removeprefix("recipe."))
@@ -135,7 +134,7 @@ _BOUNDS = {
 def _expected(kind: type[Any], error: ErrorDetails) -> str:
     """Say what a setting must be: "a whole number, at least 1 and at most 1000"."""
     try:
-        schema = _schema_at(_adapter(kind).json_schema(), error["loc"])  # type: ignore[arg-type]
+        schema = _schema_at(TypeAdapter(kind).json_schema(), error["loc"])
         if "enum" in schema:
             return " or ".join(json.dumps(value) for value in schema["enum"])
         if "minItems" in schema:

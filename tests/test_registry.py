@@ -49,7 +49,7 @@ def test_an_installed_plugin_is_listed_and_loaded(install_plugin: InstallPlugin)
 def test_listing_imports_no_plugin(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
     marker = "raise SystemExit('imported')"
     install_plugin("loud", {ARCHITECTURES: {"loud": "loud_plugin:X"}}, {"loud_plugin.py": marker})
-    result = ganzoo("list", "architectures")
+    result = ganzoo("plugins", "list")
     assert result.returncode == 0
     assert "loud" in result.stdout
     assert "imported" not in result.stdout + result.stderr
@@ -146,13 +146,13 @@ def test_an_optimizer_without_a_dataclass_is_refused(install_plugin: InstallPlug
 
 def test_list_is_short_unless_more_is_asked_for(ganzoo: Ganzoo) -> None:
     listed = ganzoo("list")
-    assert "\nmlp " in listed.stdout
+    assert "\nmnist-mlp@v1 " in listed.stdout
     assert "\nhinge " not in listed.stdout
-    assert "`ganzoo list --all` lists more: 30 metrics, 2 extractors" in listed.stderr
-    for arguments in (["list", "--all"], ["list", "hing*"]):
+    assert "More: ganzoo list datasets|metrics|plugins" in listed.stderr
+    for arguments in (["list", "--all"], ["list", "hing*"], ["list", "losses"]):
         asked = ganzoo(*arguments)
         assert "\nhinge " in asked.stdout
-        assert "list --all" not in asked.stderr
+        assert "More:" not in asked.stderr
 
 
 def test_show_names_the_plugin_and_writes_values_as_settings(install_plugin: InstallPlugin, ganzoo: Ganzoo) -> None:
@@ -363,7 +363,7 @@ from ganzoo.cli import main
 try: main()
 except SystemExit as end: assert not end.code, end.code
 """
-LIGHT = [["--version"], ["--help"], ["list", "architectures"], ["show", "mnist-mlp"], ["plugins", "list"]]
+LIGHT = [["--version"], ["--help"], ["show", "mnist-mlp"], ["plugins", "list"]]
 
 
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)

@@ -15,6 +15,7 @@ from ganzoo.cli.output import human_size, out
 from ganzoo.errors import GanzooError, PluginError, UsageError
 from ganzoo.registry import REGISTRIES, Registry, datasets, metrics, recipes
 from ganzoo.sources import location
+from ganzoo.specs import EvaluationProtocol
 from ganzoo.weights.manifest import WeightsEntry, Zoo
 
 GROUPS: Mapping[str, Registry[Any]] = {registry.group.removeprefix("ganzoo."): registry for registry in REGISTRIES}
@@ -184,11 +185,18 @@ def _spec_rows(registry: Registry[Any], names: Iterable[str]) -> tuple[list[tupl
     problems = []
     for name in names:
         try:
-            rows.append((name, registry.get(name).summary))
+            rows.append((name, _summary(registry.get(name))))
         except PluginError as error:
             problems.append(error)
             rows.append((name, "cannot be used"))
     return rows, problems
+
+
+def _summary(spec: Any) -> str:
+    """Return the line that says what something is; for a protocol, which has none, what it measures."""
+    if isinstance(spec, EvaluationProtocol):
+        return f"{', '.join(spec.metrics)} of {spec.dataset}"
+    return str(spec.summary)
 
 
 def _list_hub(pattern: str, json: bool) -> None:

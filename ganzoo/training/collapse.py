@@ -25,6 +25,8 @@ MAX_LOSS = 1e6
 MAX_ACCURACY = 0.9995
 """Of a discriminator with targets, above which it passes hardly anything on to the generator. In the trainings of the
 zoo it is that high for single records only."""
+BEGINNING = 1_000
+"""Steps in which samples may be alike: an average of the generator still holds much of the untrained one."""
 PATIENCE = {"samples": 2, "loss_d": 3, "loss_g": 3, "accuracy": 20}
 """Consecutive observations of a sign before it is reported; 3 for a metric."""
 
@@ -52,6 +54,8 @@ class CollapseAlarm:
 
     def add_samples(self, step: int, samples: Tensor) -> None:
         """Look at the samples of a picture, [num, *shape]."""
+        if step < BEGINNING:
+            return
         spread = _spread(samples)
         alike = spread < MIN_SPREAD * self._real_spread
         what = (
@@ -62,15 +66,15 @@ class CollapseAlarm:
     def _look_at(self, record: Mapping[str, Any], *, silent: bool) -> None:
         step = record["step"]
         for name in ("loss_d", "loss_g"):
-            loss = record.get(name, 0)
+            loss = _number(record, name)
             self._observe(name, step, f"{name} is {loss:.1e}" if abs(loss) > MAX_LOSS else "", silent)
-        accuracy = record.get("accuracy", 0)
+        accuracy = _number(record, "accuracy")
         if self._has_targets:
             perfect = "the discriminator tells real and generated samples apart without errors (accuracy %.4f)"
             self._observe("accuracy", step, perfect % accuracy if accuracy > MAX_ACCURACY else "", silent)
         for name, better in self._better.items():
             if name in record:
-                self._observe(name, step, self._worsening(name, step, record[name], better), silent)
+                self._observe(name, step, self._worsening(name, step, _number(record, name), better), silent)
 
     def _worsening(self, name: str, step: int, value: float, better: str) -> str:
         """Say that a metric has lost more than half of what it had gained since the first evaluation; else empty."""
@@ -98,6 +102,14 @@ class CollapseAlarm:
             what,
             self._run.path / "samples",
         )
+
+
+def _number(record: Mapping[str, Any], name: str) -> float:
+    """Return a value of a record, 0 for what is no number: the lines of a resumed run may have been edited."""
+    try:
+        return float(record.get(name, 0))
+    except (OverflowError, TypeError, ValueError):
+        return 0.0
 
 
 def _real_spread(state: TrainingState) -> float:

@@ -93,10 +93,11 @@ def training(
     def due(interval: int) -> bool:
         return state.step % interval == 0 or state.step == last_step
 
-    if state.step == last_step:  # the run was killed between its last checkpoint and its weights
+    if state.step == last_step:  # the run was killed between its last checkpoint and its weights or its report
         with processes.on_main() as main:
             if main:
                 run.save(state)
+                save_report(run)
         return
     metrics = () if evaluator is None else evaluator.protocol.metrics
     alarm = processes.run_on_all(lambda: CollapseAlarm(run, state, metrics))
@@ -137,8 +138,7 @@ def training(
                     check_finite(state)
                     run.save(state)
                 if main and (stopped or state.step == last_step):
-                    with expendable("the report"):
-                        write_report(run.path)
+                    save_report(run)
 
 
 def advance(state: TrainingState, engine: Engine, target: int, should_stop: Callable[[], bool]) -> bool:
@@ -203,6 +203,12 @@ def check_finite(state: TrainingState) -> None:
     for name, tensor in state.tensors().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise _diverged(f"{name} became NaN or infinite by step {state.step}")
+
+
+def save_report(run: Run) -> None:
+    """Write report.html. A report that cannot be written is a warning."""
+    with expendable("the report"):
+        write_report(run.path)
 
 
 def save_pictures(run: Run, state: TrainingState) -> Tensor:

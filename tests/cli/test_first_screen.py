@@ -123,7 +123,7 @@ def test_a_broken_plugin_does_not_hide_the_others(ganzoo: Ganzoo, install_plugin
     install_plugin("bad-one", {"ganzoo.recipes": {"bad-recipe": "bad_one:X"}}, {"bad_one.py": "raise ValueError('no')"})
     shown = ganzoo("list")
     assert "bad-recipe  cannot be used" in shown.stdout
-    assert "mnist-dcgan  " in shown.stdout
+    assert "mnist-cdcgan  " in shown.stdout
     assert shown.stderr.count("failed to load recipe 'bad-recipe'") == 1
     checked = ganzoo("doctor", "--offline", "--json")
     assert checked.returncode == 1

@@ -19,6 +19,7 @@ are dropped.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import platform
@@ -303,6 +304,13 @@ def run_requirements(settings: TrainingSettings) -> tuple[Requirement, ...]:
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run."""
     return (path / "run.json").is_file()
+
+
+def new_folder(recipe: str) -> Path:
+    """Return where a run goes if nobody says so: `runs/<recipe>-<time>`, numbered if another began in this second."""
+    first = Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
+    numbered = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([first], numbered) if not path.exists())
 
 
 def check_free(path: Path) -> None:

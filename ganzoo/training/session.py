@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,7 @@ from ganzoo.training.resumption import (
     refuse_other_data,
 )
 from ganzoo.training.rollback import roll_back
-from ganzoo.training.run import Run, RunData, check_free, is_run
+from ganzoo.training.run import Run, RunData, check_free, is_run, new_folder
 from ganzoo.training.state import TrainingState, check_trainable
 from ganzoo.training.threads import choose_threads
 from ganzoo.weights.model_config import model_config
@@ -102,7 +101,7 @@ class Training:
             if main:
                 resolved = config.resolve(recipes.get(recipe), layers, seed=random_seed())
                 processes.check_batch(resolved.recipe.batch_size)
-                path = out or Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
+                path = out or new_folder(recipe)
                 # Refused here, before any data is downloaded for a folder that is in use.
                 check_free(path)
                 initial = read_initial(resolved)

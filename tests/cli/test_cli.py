@@ -424,7 +424,7 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["train", "mnist-mlp", "--data-dir", "."], 1, "no MNIST train files"),
         (["resume", "nothing"], 1, "is not a run"),
         (["sample", "nothing", "--out", "x.png"], 2, "no weights named 'nothing'"),
-        (["sample", "mnist-mlp", "--out", "x.jpeg"], 2, "unknown file type .jpeg"),
+        (["sample", "mnist-mlp", "--out", "x.tiff"], 2, "unknown file type .tiff"),
         (["sample", "mnist-mlp", "--out", "x.png", "--device", "cuda:99"], 2, "this machine has no device cuda:99"),
         (["sample", "mnist-mlp", "--out", "x.png", "--label", "7"], 2, "not class-conditional"),
         (["sample", "./nothing", "--out", "x.png"], 1, "does not exist"),

@@ -31,6 +31,7 @@ from ganzoo.errors import (
     UnknownNameError,
 )
 from ganzoo.training import Run, Training
+from ganzoo.training.run import new_folder
 from tests.conftest import DIGITS, InstallPlugin, set_options
 
 TINY: dict[str, Any] = {
@@ -519,3 +520,14 @@ def test_a_run_can_be_read_by_others_than_its_owner(tmp_path: Path, digits: Path
     (tmp_path / "usual").touch()
     usual = (tmp_path / "usual").stat().st_mode
     assert {path.stat().st_mode for path in run.path.iterdir() if path.is_file()} == {usual}
+
+
+def test_runs_that_begin_in_the_same_second_get_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = []
+    for _ in range(3):
+        paths.append(new_folder("quadratic-mlp"))
+        paths[-1].mkdir(parents=True)
+    assert len(set(paths)) == 3

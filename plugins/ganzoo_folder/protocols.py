@@ -8,7 +8,7 @@ from __future__ import annotations
 from ganzoo.specs import EvaluationProtocol
 
 PROTOCOLS = (
-    # For a CPU: a minute for the samples, and once up to some minutes for the real images. Works from a dozen of them:
+    # For a CPU: some minutes for the samples, and once more for the real images. Works from a dozen of them:
     # `kid-all` is unbiased for any number, which FID is not.
     EvaluationProtocol(
         name="folder-kid-v1",

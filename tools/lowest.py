@@ -21,7 +21,7 @@ def lowest() -> list[str]:
     for requirement in [*PROJECT["dependencies"], *(one for extra in extras.values() for one in extra)]:
         if requirement.startswith(f"{PROJECT['name']}["):  # an extra that takes others in
             continue
-        bound = re.fullmatch(r"([\w-]+)>=(\d+)(?:\.(\d+))?(,<\d+)?", requirement)
+        bound = re.fullmatch(r"([\w-]+)(?:\[[\w,-]+\])?>=(\d+)(?:\.(\d+))?(,<\d+)?", requirement)
         if bound is None:
             raise ValueError(f"{requirement!r} is not of the form name>=1.2 or name>=1.2,<3")
         constraints.append(f"{bound[1]}=={bound[2]}.{bound[3] or 0}.*")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +34,12 @@ def run_sweep(
     from ganzoo.randomness import random_seed
     from ganzoo.registry import recipes
     from ganzoo.training import Training
-    from ganzoo.training.run import Run, check_free, is_run
+    from ganzoo.training.run import Run, check_free, is_run, new_folder
     from ganzoo.training.sweep import sweep_runs, write_table
 
     if init_processes().world_size > 1:
         raise UsageError("a sweep is for one process, not several.", hint="Start each run of it with torchrun.")
-    folder = folder or Path("runs", f"{recipe}-sweep-{datetime.now():%Y%m%d-%H%M%S}")
+    folder = folder or new_folder(f"{recipe}-sweep")
     if not (folder / "sweep.csv").exists():
         check_free(folder)
     runs = sweep_runs(folder, assignments)

@@ -18,7 +18,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ganzoo.config import FIXED_FIELDS, TrainingSettings, settings_from_json
 from ganzoo.errors import GanzooError, UsageError, hint_for
+from ganzoo.registry import recipes
 from ganzoo.rendering.animation import sample_pictures, shrink_to_fit, thinned
 from ganzoo.rendering.canvas import ticks
 from ganzoo.rendering.charts import Points, grouped, value_range
@@ -360,9 +362,8 @@ def _chart(title: str, group: Points, last: int) -> str:
             shapes.append(f'<polygon class="{colour}" points="{" ".join(upper + lower)}"/>')
         line = " ".join(f"{x(point.step):.1f},{y(point.mean):.1f}" for point in points)
         shapes.append(f'<polyline class="{colour}" points="{line}"/>')
-        if (
-            len(points) <= _MAX_MARKED
-        ):  # lines of length zero with round ends, which stay round when the chart stretches
+        if len(points) <= _MAX_MARKED:
+            # Lines of length zero with round ends, which stay round when the chart stretches.
             dots = "".join(f"M{x(point.step):.1f} {y(point.mean):.1f}h0" for point in points)
             shapes.append(f'<path class="{colour}" d="{dots}"/>')
         legend.append(f'<li class="{colour}">{_text(name)} <b>{points[-1].mean:.4g}</b></li>')
@@ -417,8 +418,7 @@ def _settings(settings: Mapping[str, Any], changed: Sequence[tuple[str, Any]] | 
     described = [(name, recipe[name]) for name in ("source", "notes") if recipe.get(name)]
     about = f'<dl class="about">{_rows(described)}</dl>' if described else ""
     own = {key: value for key, value in settings.items() if key != "recipe"}
-    hidden = ("name", "summary", "source", "notes", "api_version")
-    rest = {key: value for key, value in recipe.items() if key not in hidden}
+    rest = {key: value for key, value in recipe.items() if key not in FIXED_FIELDS}
     different = ""
     if changed:
         different = f'<h3>Different from the recipe</h3><dl class="settings">{_rows(changed)}</dl>'
@@ -442,15 +442,12 @@ def _changes(recipe: str, settings: Mapping[str, Any]) -> list[tuple[str, Any]] 
 
     `--set key=value` of each makes the settings of the run out of those of the recipe.
     """
-    from ganzoo.config import TrainingSettings, settings_from_json
-    from ganzoo.registry import recipes
-
     try:
         installed = TrainingSettings(recipe=recipes.get(recipe), seed=0).to_json()
         after = settings_from_json(settings, "run.json").to_json()
     except GanzooError:  # a recipe or a plugin that is not installed, or settings of another version
         return None
-    for name in ("name", "summary", "source", "notes", "api_version"):
+    for name in FIXED_FIELDS:
         for document in (installed, after):
             document["recipe"].pop(name, None)
     found = _assignments(installed.pop("recipe"), after.pop("recipe"))

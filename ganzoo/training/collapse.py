@@ -19,9 +19,9 @@ from ganzoo.training.run import Run
 from ganzoo.training.state import TrainingState
 
 MIN_SPREAD = 0.15
-"""Of the spread of real samples, below which generated ones count as alike; healthy trainings are above 0.5."""
+"""Of the spread of real samples, below which generated ones count as alike: a judgement, not a measurement."""
 MAX_LOSS = 1e6
-"""Magnitude of a loss that no working training reaches: those of all recipes stay below 10^3."""
+"""Magnitude of a loss that counts as out of range."""
 MAX_ACCURACY = 0.9995
 """Of a discriminator with targets, above which it passes hardly anything on to the generator. In the trainings of the
 zoo it is that high for single records only."""

@@ -306,9 +306,9 @@ def is_run(path: Path) -> bool:
     return (path / "run.json").is_file()
 
 
-def new_folder(recipe: str) -> Path:
-    """Return where a run goes if nobody says so: `runs/<recipe>-<time>`, numbered if another began in this second."""
-    first = Path("runs", f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
+def new_folder(name: str) -> Path:
+    """Return where a run goes if nobody says so: `runs/<name>-<time>`, numbered if another began in this second."""
+    first = Path("runs", f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     numbered = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(path for path in itertools.chain([first], numbered) if not path.exists())
 

@@ -30,7 +30,7 @@ FOLDER_DCGAN = Recipe(
     ema_decay=0.999,
     source="Radford et al. 2015, arXiv:1511.06434; augmentation as in Zhao et al. 2020, arXiv:2006.10738",
     notes=(
-        "The nets are those of the paper with a quarter of its channels, so that two CPU cores train them in hours. "
+        "The nets are those of the paper with a quarter of its channels, for trainings on a CPU. "
         "Each doubling of height and width halves the channels. The discriminator sees augmented images, real and "
         "generated, because a folder rarely has the hundreds of thousands of images of the paper (--set augment=[] for "
         "a large one). Another size needs other widths, which ganzoo train chooses for a folder."
@@ -60,10 +60,10 @@ FOLDER_FASTGAN = Recipe(
     source="Liu et al. 2021, arXiv:2101.04775, and the official code",
     notes=(
         "Latents, optimizers, batches of 8, shared fakes, augmentation and EMA are those of the official code. Up to "
-        "128 × 128 pixels the nets are narrower than published, so that two CPU cores train them in hours; above, "
+        "128 × 128 pixels the nets are narrower than published, for trainings on a CPU; above, "
         "ganzoo train takes the published widths for a folder. What differs: (1) The reconstruction is compared "
         "with the image over a Laplacian pyramid, where the paper uses a perceptual loss: its VGG would be a download "
-        "of half a gigabyte, and would take more time than both nets together. It is computed in every second step, "
+        "of half a gigabyte. It is computed in every second step, "
         "with twice the weight. (2) The discriminator has one logit for an image, the mean over its map of 5 × 5, so "
         "the margin of the hinge loss applies to the mean. (3) The generator makes one image and not a smaller one "
         "beside it, and the discriminator has no second branch for that, as in the paper's text but not in its code. "

@@ -18,7 +18,7 @@ from ganzoo import registry
 from ganzoo.data import to_uint8
 from ganzoo.data.location import remembered_folder
 from ganzoo.data.packing import ShowProgress
-from ganzoo.data.settings import configured
+from ganzoo.data.settings import ConfiguredDataset, configured
 from ganzoo.distances import left_out_ratios, nearest_rows, own_distances
 from ganzoo.distributed.processes import SINGLE_PROCESS
 from ganzoo.errors import EvaluationError, GanzooError, UnknownNameError, UsageError, hint_for
@@ -181,26 +181,11 @@ def neighbours(
     with naming_plugins(gan.config.requires, reference):
         dataset = configured(registry.datasets.get(gan.config.dataset), gan.config.dataset_config)
     split = split or trained_split or next(iter(dataset.splits))
-    _check(dataset, split)
-    protocol = EvaluationProtocol(
-        name="neighbours",
-        metrics=(),
-        num_samples=num,
-        seeds=(seed,),
-        split=split,
-        dataset_config=None,
-        num_real=min(num_real, MAX_REAL),
-    )
     extractors = Extractors(gan.device, progress=progress)
-    # An incomplete copy of an official set will do: what is asked is whether these images were copied.
-    real = RealSamples(dataset, protocol, folder, extractors, any_number=True)
-    real_rows = real.rows  # missing files are reported before samples are generated
+    real = _real_samples(dataset, split, num, seed, min(num_real, MAX_REAL), folder, extractors)
+    real_rows = real.rows
     assert isinstance(real_rows, StoredRows)
     assert real.digest is not None
-    if len(real_rows) < 3:
-        raise EvaluationError(
-            f"{dataset.name} {split} has {len(real_rows)} images, too few to compare with.", hint="Use at least three."
-        )
     name = features or (EXTRACTOR if extractors.at_hand(EXTRACTOR) else PIXELS)
     samples = generate(gan, num, seed, SINGLE_PROCESS)
     if name == PIXELS:
@@ -252,17 +237,52 @@ def neighbours(
         ganzoo=__version__,
         torch=torch.__version__,
     )
+    images = [
+        torch.cat([to_uint8(samples[one.index, None]), real_rows[rows[one.index].numpy()]]) for one in found[:shown]
+    ]
+    _write(result, images, run)
+    return result
+
+
+def _real_samples(
+    dataset: ConfiguredDataset,
+    split: str,
+    num: int,
+    seed: int,
+    num_real: int,
+    folder: Path | None,
+    extractors: Extractors,
+) -> RealSamples:
+    """Open the real images. Raises EvaluationError for what are none, or too few; DatasetError for missing files."""
+    _check(dataset, split)
+    protocol = EvaluationProtocol(
+        name="neighbours",
+        metrics=(),
+        num_samples=num,
+        seeds=(seed,),
+        split=split,
+        dataset_config=None,
+        num_real=num_real,
+    )
+    # An incomplete copy of an official set will do: what is asked is whether these images were copied.
+    real = RealSamples(dataset, protocol, folder, extractors, any_number=True)
+    if len(real.rows) < 3:
+        raise EvaluationError(
+            f"{dataset.name} {split} has {len(real.rows)} images, too few to compare with.", hint="Use at least three."
+        )
+    return real
+
+
+def _write(result: Neighbours, images: list[Tensor], run: Path | None) -> None:
+    """Write the picture, if one is asked for, and the numbers into a run. Raises GanzooError."""
     try:
-        if target is not None:
-            closest = [one.index for one in found[:shown]]
-            images = [torch.cat([to_uint8(samples[one, None]), real_rows[rows[one].numpy()]]) for one in closest]
-            ratios = [one.ratio for one in found[:shown]]
-            save_neighbours(images, ratios, result.real_ratio, _title(result), target)
+        if result.sheet is not None:
+            ratios = [one.ratio for one in result.samples[: len(images)]]
+            save_neighbours(images, ratios, result.real_ratio, _title(result), result.sheet)
         if run is not None:
             write_json(run / FOLDER / "neighbours.json", result.to_json())
     except OSError as error:
         raise GanzooError(f"cannot write to {error.filename}: {error.strerror}.", hint=hint_for(error)) from error
-    return result
 
 
 def _trained_on(source: Source) -> tuple[str | None, str | None]:

@@ -121,17 +121,34 @@ def export(
     else:
         content = onnx_bytes(program, input_names(gan), pinned)
         parity = compare(gan, chosen, run_onnx(content))
-    file = _FILE_NAMES[format]
-    files: dict[str, bytes] = {file: content, **page}
     sha256 = hashlib.sha256(content).hexdigest()
     description = {
         "schema": 1,
         "reference": name,
         "weights_sha256": gan.weights_sha256,
         "format": format,
-        "file": file,
+        "file": _FILE_NAMES[format],
         "size": len(content),
         "sha256": sha256,
+        **_described(gan),
+        "options": plain(chosen),
+        "license": license_,
+        "metrics": metrics,
+        "parity": asdict(parity),
+        "versions": _versions(format),
+    }
+    written = (json.dumps(description, indent=2) + "\n").encode()
+    files = {_FILE_NAMES[format]: content, **page, DESCRIPTION_NAME: written}
+    if format != "web":
+        files[EXAMPLE_NAME] = example(format, gan).encode()
+    _write(folder, files)
+    size = sum(map(len, files.values()))
+    return Exported(folder, name, format, folder / _FILE_NAMES[format], len(files), size, sha256, parity)
+
+
+def _described(gan: GAN) -> dict[str, Any]:
+    """Return what goes in and what comes out, and which nets they are, for export.json."""
+    return {
         "inputs": _inputs(gan),
         "output": {
             "name": "samples",
@@ -142,19 +159,15 @@ def export(
         "latent": plain(gan.config.latent),
         "sample": plain(gan.config.sample),
         "noise": {key: list(shape) for key, shape in gan.noise_shapes.items()},
-        "options": plain(chosen),
         "recipe": gan.config.recipe,
         "architecture": gan.config.architecture,
         "dataset": gan.config.dataset,
         "parameters": num_parameters(gan.generator),
-        "license": license_,
-        "metrics": metrics,
-        "parity": asdict(parity),
-        "versions": _versions(format),
     }
-    files[DESCRIPTION_NAME] = (json.dumps(description, indent=2) + "\n").encode()
-    if format != "web":
-        files[EXAMPLE_NAME] = example(format, gan).encode()
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the whole folder or nothing. Raises StoreError."""
     try:
         with whole_folder(folder) as partial:
             for path, data in files.items():
@@ -163,8 +176,6 @@ def export(
                 target.write_bytes(data)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}.", hint=hint_for(error)) from error
-    size = sum(map(len, files.values()))
-    return Exported(folder, name, format, folder / file, len(files), size, sha256, parity)
 
 
 def _plain_name(gan: GAN) -> str:

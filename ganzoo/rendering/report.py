@@ -22,10 +22,9 @@ from ganzoo.config import FIXED_FIELDS, TrainingSettings, settings_from_json
 from ganzoo.errors import GanzooError, UsageError, hint_for
 from ganzoo.registry import recipes
 from ganzoo.rendering.animation import sample_pictures, shrink_to_fit, thinned
-from ganzoo.rendering.canvas import ticks
-from ganzoo.rendering.charts import Points, grouped, value_range
-from ganzoo.rendering.history import History, read_records
+from ganzoo.rendering.history import read_records
 from ganzoo.rendering.picture import MAX_BYTES, read_picture
+from ganzoo.rendering.report_charts import escaped, report_charts
 from ganzoo.system.files import open_regular, read_json, read_regular, write_atomically
 from ganzoo.system.shell import quoted
 
@@ -55,8 +54,6 @@ _MAX_CHARTED_STEP = 1 << 53
 """Later steps are not exact as numbers of a chart; no run has any."""
 _MAX_PNG_BYTES = 100_000
 """Smaller pictures are taken as they are, pixel by pixel."""
-_MAX_MARKED = 20
-"""Longer series are drawn without a dot at each point."""
 _FOLDER = Path(__file__).parent
 _NEIGHBOUR_FACTS = {
     "authenticity": "authenticity",
@@ -110,7 +107,7 @@ def _page(run: Path, document: Mapping[str, Any]) -> str:
     sections = [
         ("Samples", _samples(run, pictures, last_step)),
         ("Metrics", _metrics(run, records)),
-        ("Training", _charts(records)),
+        ("Training", report_charts(records)),
         ("Nearest real images", _neighbours(run)),
         ("Settings", _settings(settings, changed)),
         ("Repeat it", _repetition(document, changed)),
@@ -119,14 +116,16 @@ def _page(run: Path, document: Mapping[str, Any]) -> str:
     style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    links = "".join(f'<a href="#{anchor}">{_text(title)}</a>' for title, anchor, _ in shown)
-    blocks = "".join(f'<section id="{anchor}"><h2>{_text(title)}</h2>{body}</section>' for title, anchor, body in shown)
+    links = "".join(f'<a href="#{anchor}">{escaped(title)}</a>' for title, anchor, _ in shown)
+    blocks = "".join(
+        f'<section id="{anchor}"><h2>{escaped(title)}</h2>{body}</section>' for title, anchor, body in shown
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
-        f"<title>{_text(recipe['name'])} · ganzoo</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"<title>{escaped(recipe['name'])} · ganzoo</title>\n<style>{style}</style>\n</head>\n<body>\n"
         f"{_header(document, records, last_step)}<nav>{links}</nav>\n<main>{blocks}</main>\n{_footer(document)}"
         f"<script>{script}</script>\n</body>\n</html>\n"
     )
@@ -135,26 +134,9 @@ def _page(run: Path, document: Mapping[str, Any]) -> str:
 # --- texts ---
 
 
-def _text(value: object) -> str:
-    """Write a value for people, escaped."""
-    if value is None:
-        shown = "none"
-    elif isinstance(value, bool):
-        shown = "yes" if value else "no"
-    elif isinstance(value, int):
-        shown = f"{value:,}"
-    elif isinstance(value, float):
-        shown = f"{value:g}"
-    elif isinstance(value, str):
-        shown = value
-    else:
-        shown = json.dumps(value, ensure_ascii=False)
-    return escape(shown)
-
-
 def _rows(rows: Iterable[tuple[object, object]]) -> str:
     """Return a list of names and values."""
-    return "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in rows)
+    return "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in rows)
 
 
 def _duration(seconds: float) -> str:
@@ -189,8 +171,8 @@ def _header(document: Mapping[str, Any], records: Sequence[Mapping[str, Any]], l
     ]
     return (
         f'<header><p class="kind">GAN training report<span class="state {"finished" if finished else "open"}">'
-        f"{_text(state)}</span></p><h1>{_text(recipe['name'])}</h1>"
-        f'<p class="summary">{_text(recipe["summary"])}</p><dl class="facts">{_rows(facts)}</dl></header>\n'
+        f"{escaped(state)}</span></p><h1>{escaped(recipe['name'])}</h1>"
+        f'<p class="summary">{escaped(recipe["summary"])}</p><dl class="facts">{_rows(facts)}</dl></header>\n'
     )
 
 
@@ -309,8 +291,8 @@ def _metric(
 ) -> str:
     arrow, meaning = _ARROWS.get(better or "", ("", ""))
     spread = "" if std is None else f" <small>± {std:.2g}</small>"
-    title = f'{_text(name)} <span class="arrow" title="{meaning}">{arrow}</span>'
-    cells = (title, f"<b>{value:.5g}</b>{spread}", _text(protocol), _text(weights))
+    title = f'{escaped(name)} <span class="arrow" title="{meaning}">{arrow}</span>'
+    cells = (title, f"<b>{value:.5g}</b>{spread}", escaped(protocol), escaped(weights))
     return f"<tr{' class=best' if mark else ''}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
@@ -330,57 +312,6 @@ def _sha256(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-
-
-# --- charts ---
-
-
-def _charts(records: Sequence[Mapping[str, Any]]) -> str:
-    groups = grouped(History(records))
-    last = max((points[-1].step for group in groups.values() for points in group.values()), default=0)
-    if not last:
-        return ""
-    return f'<div class="charts">{"".join(_chart(title, group, last) for title, group in groups.items())}</div>'
-
-
-def _chart(title: str, group: Points, last: int) -> str:
-    """Return a chart that stretches to any width: lines in an SVG of 1000 × 1000, numbers as text around it."""
-    low, high = value_range(title, group)
-
-    def x(step: float) -> float:
-        return step / last * 1000
-
-    def y(value: float) -> float:
-        return (high - min(max(value, low), high)) / (high - low) * 1000
-
-    shapes, legend, series = [], [], []
-    for index, (name, points) in enumerate(group.items()):
-        colour = f"c{index % 4}"
-        upper = [f"{x(point.step):.1f},{y(point.high):.1f}" for point in points]
-        lower = [f"{x(point.step):.1f},{y(point.low):.1f}" for point in reversed(points)]
-        if any(point.low < point.high for point in points):
-            shapes.append(f'<polygon class="{colour}" points="{" ".join(upper + lower)}"/>')
-        line = " ".join(f"{x(point.step):.1f},{y(point.mean):.1f}" for point in points)
-        shapes.append(f'<polyline class="{colour}" points="{line}"/>')
-        if len(points) <= _MAX_MARKED:
-            # Lines of length zero with round ends, which stay round when the chart stretches.
-            dots = "".join(f"M{x(point.step):.1f} {y(point.mean):.1f}h0" for point in points)
-            shapes.append(f'<path class="{colour}" d="{dots}"/>')
-        legend.append(f'<li class="{colour}">{_text(name)} <b>{points[-1].mean:.4g}</b></li>')
-        values = [[point.step, float(f"{point.mean:.5g}")] for point in points]
-        series.append({"name": name, "points": values})
-    heights = [(value, y(value) / 10) for value in ticks(low, high, 4)]
-    grid = "".join(f'<line x1="0" x2="1000" y1="{10 * height:.1f}" y2="{10 * height:.1f}"/>' for _, height in heights)
-    y_labels = "".join(f'<span style="top:{height:.2f}%">{value:g}</span>' for value, height in heights)
-    x_labels = "".join(f'<span style="left:{x(step) / 10:.2f}%">{step:,.0f}</span>' for step in ticks(0, last, 5))
-    data = escape(json.dumps({"last": last, "low": low, "high": high, "series": series}))
-    name = f"{_text(title)} over the steps"
-    return (
-        f'<figure class="chart" data-series="{data}"><figcaption><h3>{_text(title)}</h3><ul>{"".join(legend)}</ul>'
-        f'</figcaption><div class="plot"><div class="y">{y_labels}</div>'
-        f'<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" aria-label="{name}">'
-        f'{grid}{"".join(shapes)}</svg><div class="x">{x_labels}</div></div></figure>'
-    )
 
 
 def _numbers(records: Iterable[Mapping[str, Any]], key: str) -> Iterator[float]:
@@ -498,5 +429,5 @@ def _repetition(document: Mapping[str, Any], changed: Sequence[tuple[str, Any]] 
         note += " The data came from a folder; put in where yours is."
     return (
         f'<div class="command"><pre><code id="command">{escape(command)}</code></pre>'
-        f'<button type="button" id="copy">Copy</button></div><p class="note">{_text(note)}</p>'
+        f'<button type="button" id="copy">Copy</button></div><p class="note">{escaped(note)}</p>'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,27 @@ def test_a_runs_pictures_become_frames_in_the_order_of_their_steps(tmp_path: Pat
     assert frames[0].height > 40  # the step is written below
 
 
+def test_an_mp4_shows_each_frame_as_long_as_asked_and_has_an_even_size(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="needs the extra video")
+    run = make_run(tmp_path / "run", range(20, 220, 20), size=(61, 41))
+    assert animate_run(run, tmp_path / "run.mp4", 2.0) == 10
+    with av.open(tmp_path / "run.mp4") as video:
+        shown = [(float(frame.time), frame.to_ndarray(format="gray")) for frame in video.decode(video=0)]
+        assert float(video.duration) / av.time_base == pytest.approx(2.0 + 1.5, abs=0.15)  # the last one is held
+    frames = [frame for time, frame in shown if time < 1.99]
+    assert frames[0].shape == (72, 62)  # 61 x 41 and the caption, each rounded up to an even number
+    assert [float(frame[5, 5]) for frame in frames] == pytest.approx(list(range(20, 220, 20)), abs=3)
+
+
+def test_an_mp4_without_its_extra_is_refused_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(UsageError, match="needs av") as raised:
+        animate_run(make_run(tmp_path / "run", range(2)), tmp_path / "run.mp4", 1)
+    assert raised.value.hint == "pip install 'ganzoo[video]'"
+
+
 def test_captions_differ_where_pictures_do_not(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", range(0, 512, 256))
     animate_run(run, tmp_path / "run.gif", 1)
@@ -62,7 +84,7 @@ def test_a_long_run_is_thinned_and_a_wide_picture_shrunk(tmp_path: Path) -> None
         assert image.width == MAX_WIDTH
 
 
-@pytest.mark.parametrize("name", ["x.mp4", "x", "x.png"])
+@pytest.mark.parametrize("name", ["x.avi", "x", "x.png"])
 def test_another_form_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="file type"):
         animate_run(make_run(tmp_path / "run", range(2)), tmp_path / name, 1)

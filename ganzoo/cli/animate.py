@@ -13,7 +13,7 @@ from ganzoo.cli.output import out
 
 def animate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
-    target: Annotated[Path, typer.Option("--out", "-o", help="A .gif or .webp file.")],
+    target: Annotated[Path, typer.Option("--out", "-o", help="A .gif, .webp or .mp4 file.")],
     seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Length of the animation.")] = 8,
     json: Json = False,
 ) -> None:

@@ -51,14 +51,14 @@ def sample(
     ] = None,
     interpolate: Annotated[
         int | None,
-        typer.Option(min=2, max=60, metavar="N", help="Animate a loop through N seeds, to a .gif or .webp file."),
+        typer.Option(min=2, max=60, metavar="N", help="Animate a loop through N seeds, to a .gif, .webp or .mp4 file."),
     ] = None,
     walk: Annotated[
         str | None,
         typer.Option(
             metavar="WALK",
-            help="Change samples step by step, to a .gif, .webp or .png file: `latents` (of --latents), `classes`, or "
-            "the number of a component of the latents.",
+            help="Change samples step by step, to a .gif, .webp, .mp4 or .png file: `latents` (of --latents), "
+            "`classes`, or the number of a component of the latents.",
         ),
     ] = None,
     latents: Annotated[

@@ -20,7 +20,6 @@ from ganzoo.exporting.programs import (
     compare,
     input_names,
     input_tensors,
-    needs,
     onnx_bytes,
     run_onnx,
     run_torch,
@@ -30,6 +29,7 @@ from ganzoo.exporting.programs import (
 from ganzoo.exporting.runtime import PACKAGE, runtime_files
 from ganzoo.model import GAN, gan_from_bytes
 from ganzoo.sources import resolve
+from ganzoo.system.extras import import_extra
 from ganzoo.system.files import contents, expanded, whole_folder
 from ganzoo.validation import plain
 from ganzoo.version import __version__
@@ -201,5 +201,5 @@ def _page(runtime: str | os.PathLike[str] | None) -> dict[str, bytes]:
 def _versions(format: Format) -> dict[str, str]:  # noqa: A002
     versions = {"ganzoo": __version__, "torch": torch.__version__}
     if format != "torch":
-        versions |= {name: needs(name, "export").__version__ for name in ("onnx", "onnxruntime")}
+        versions |= {name: import_extra(name, "export").__version__ for name in ("onnx", "onnxruntime")}
     return versions | ({"page": PACKAGE} if format == "web" else {})

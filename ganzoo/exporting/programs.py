@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import logging
 import warnings
@@ -19,6 +18,7 @@ from ganzoo.conditions import condition_batches
 from ganzoo.errors import GanzooError, UsageError, first_sentence, shortened
 from ganzoo.randomness import ambient_randomness, noise_batches, sample_latents
 from ganzoo.sampling import SampleInputs, generate
+from ganzoo.system.extras import import_extra
 
 if TYPE_CHECKING:
     from ganzoo.model import GAN
@@ -121,8 +121,8 @@ def onnx_bytes(program: ExportedProgram, names: Sequence[str], metadata: Mapping
 
     Raises UsageError without the extra `export`, or if ONNX lacks an operation.
     """
-    needs("onnx", "export")
-    needs("onnxscript", "export")
+    import_extra("onnx", "export")
+    import_extra("onnxscript", "export")
     if sum(tensor.nbytes for tensor in program.state_dict.values()) > _MAX_ONNX_BYTES:
         raise UsageError("the generator is too large for one ONNX file (2 GB).", hint="Export it with --format torch.")
     try:
@@ -158,7 +158,7 @@ def onnx_bytes(program: ExportedProgram, names: Sequence[str], metadata: Mapping
 
 def run_onnx(content: bytes) -> Run:
     """Read an ONNX file back with onnxruntime. Raises UsageError without the extra `export`."""
-    session = needs("onnxruntime", "export").InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = import_extra("onnxruntime", "export").InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [node.name for node in session.get_inputs()]
 
     def run(inputs: Sequence[Tensor]) -> Tensor:
@@ -192,17 +192,6 @@ def compare(gan: GAN, options: Mapping[str, Any], run: Run) -> Parity:
             "of ArchitectureSpec). Otherwise try another --format.",
         )
     return Parity(worst, TOLERANCE, BATCH_SIZES, _PARITY_SEED)
-
-
-def needs(module: str, extra: str) -> Any:
-    """Import a package of an extra. Raises UsageError if it is not installed."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise UsageError(
-            f"this needs {module}, which cannot be imported: {shortened(error)}.",
-            hint=f"pip install 'ganzoo[{extra}]'",
-        ) from error
 
 
 @contextmanager

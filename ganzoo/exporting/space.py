@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganzoo.errors import StoreError, UsageError, hint_for
-from ganzoo.exporting.demo import load_models
+from ganzoo.exporting.demo_models import load_models
 from ganzoo.requirements import Requirement
 from ganzoo.sources import resolve
 from ganzoo.system.files import contents, expanded, whole_folder

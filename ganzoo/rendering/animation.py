@@ -1,10 +1,11 @@
-"""A sequence of pictures -> a looping GIF or WebP."""
+"""A sequence of pictures -> a looping GIF or WebP, or an MP4."""
 
 from __future__ import annotations
 
 import io
 import re
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from PIL import Image
 from ganzoo.errors import GanzooError, UsageError, hint_for
 from ganzoo.rendering.canvas import Canvas
 from ganzoo.rendering.picture import read_picture
+from ganzoo.system.extras import import_extra
 from ganzoo.system.files import write_atomically
 
 MAX_FRAMES = 120
@@ -65,11 +67,11 @@ def write_animation(frames: Sequence[Image.Image], target: Path, seconds: float,
 
     Args:
         frames: greyscale or RGB, in order; at most MAX_FRAMES, because all of them are held in memory.
-        target: a `.gif` or `.webp` file.
+        target: a `.gif`, `.webp` or `.mp4` file; the last needs the extra `video`.
         seconds: how long each frame is shown; GIF rounds to hundredths, and players need at least two.
         held: how much longer the last frame is shown.
 
-    Raises UsageError for another suffix, GanzooError when the file cannot be written.
+    Raises UsageError for another suffix or without the extra, GanzooError when the file cannot be written.
     """
     encode = animation_encoder(target)
     milliseconds = max(20, round(seconds * 100) * 10)
@@ -84,11 +86,13 @@ def write_animation(frames: Sequence[Image.Image], target: Path, seconds: float,
 
 
 def animation_encoder(target: Path) -> Encoder:
-    """Return what encodes the file type of a target's suffix. Raises UsageError."""
-    encoders: dict[str, Encoder] = {".gif": _gif, ".webp": _webp}
+    """Return what encodes the file type of a target's suffix. Raises UsageError, also without the extra of a type."""
+    encoders: dict[str, Encoder] = {".gif": _gif, ".webp": _webp, ".mp4": _mp4}
     if target.suffix.lower() not in encoders:
         seen = f"unknown file type {target.suffix}" if target.suffix else f"{target} has no file type"
-        raise UsageError(f"{seen}.", hint="Animations are .gif or .webp: --out samples.gif")
+        raise UsageError(f"{seen}.", hint="Animations are .gif, .webp or .mp4: --out samples.gif")
+    if target.suffix.lower() == ".mp4":
+        import_extra("av", "video")
     return encoders[target.suffix.lower()]
 
 
@@ -106,6 +110,21 @@ def _gif(frames: Sequence[Image.Image], buffer: io.BytesIO, durations: list[int]
 
 def _webp(frames: Sequence[Image.Image], buffer: io.BytesIO, durations: list[int]) -> None:
     _save([frame.convert("RGB") for frame in frames], buffer, "WEBP", durations, quality=85)
+
+
+def _mp4(frames: Sequence[Image.Image], buffer: io.BytesIO, durations: list[int]) -> None:
+    """Encode H.264 as all players take it: an even width and height, and frames at one rate."""
+    av = import_extra("av", "video")
+    width, height = (size + size % 2 for size in frames[0].size)
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(1000, durations[0]), options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame, milliseconds in zip(frames, durations, strict=True):
+            padded = Image.new("RGB", (width, height), "white")
+            padded.paste(frame, (0, 0))
+            for _ in range(round(milliseconds / durations[0])):  # the last one may be held
+                container.mux(stream.encode(av.VideoFrame.from_image(padded)))
+        container.mux(stream.encode())
 
 
 def _save(

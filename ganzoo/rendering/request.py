@@ -126,18 +126,18 @@ def request(
         if label is None and given is None and gan.classes:
             labels = [row % len(gan.classes) for row in range(grid[0]) for _ in range(grid[1])]
     chosen = random_seed() if seed is None else seed
-    said = {
-        **_origin(gan),
-        **(facts or {}),
-        **({} if fixed is None else {"num": str(fixed)}),
-        **({"grid": f"{grid[0]}x{grid[1]}"} if grid is not None else {}),
-        **({"seed": str(chosen)} if seeds is None else {"seeds": ",".join(map(str, seeds))}),
-        **({"label": gan.classes[index]} if isinstance(index, int) and 0 <= index < len(gan.classes) else {}),
-        **({} if texts is None else {"texts": json.dumps([texts] if isinstance(texts, str) else list(texts))}),
-        **({"options": json.dumps(dict(options), default=str)} if options else {}),
-        **({} if truncation is None else {"truncation": str(truncation)}),
-        **({"latents": "given"} if given is not None else {}),
+    asked = {
+        "num": fixed,
+        "grid": None if grid is None else f"{grid[0]}x{grid[1]}",
+        "seed": chosen if seeds is None else None,
+        "seeds": None if seeds is None else ",".join(map(str, seeds)),
+        "label": None if index is None else gan.classes[index],
+        "texts": None if texts is None else json.dumps([texts] if isinstance(texts, str) else list(texts)),
+        "options": json.dumps(dict(options), default=str) if options else None,
+        "truncation": truncation,
+        "latents": None if given is None else "given",
     }
+    said = {key: str(value) for key, value in asked.items() if value is not None}
     return Request(
         num=num,
         seed=chosen,
@@ -145,7 +145,7 @@ def request(
         seeds=None if seeds is None else tuple(seeds),
         given=given,
         columns=None if grid is None else grid[1],
-        facts=said,
+        facts={**_origin(gan), **(facts or {}), **said},
     )
 
 

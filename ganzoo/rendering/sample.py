@@ -90,10 +90,10 @@ def sample(
             examples.
         options: sampling options of the architecture, such as {"psi": 0.7}.
         shard_size: write tar shards of this many samples into the folder, as webdataset reads them.
-        interpolate: write a loop through this many seeds, at least 2, into `x.gif` or `x.webp`.
-        walk: write samples that change step by step, as an animation into `x.gif` or `x.webp`, or side by side into
-            `x.png`: "latents" from each of the given latents to the next, "classes" from class to class, a number along
-            this component of the latents. See `ganzoo.walks`.
+        interpolate: write a loop through this many seeds, at least 2, into `x.gif`, `x.webp` or `x.mp4`.
+        walk: write samples that change step by step, as an animation into such a file, or side by side into `x.png`:
+            "latents" from each of the given latents to the next, "classes" from class to class, a number along this
+            component of the latents. See `ganzoo.walks`.
         latents: a file of latents, or several, instead of those of the seed: what `ganzoo project` wrote, or a `.npy`.
         truncation: largest absolute value of a component of the latents, as in `GAN.latents`.
         device: where to load a model: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, or a `torch.device`.

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from ganzoo.errors import UsageError
-from ganzoo.exporting.demo import ALL_CLASSES, load_models
+from ganzoo.exporting.demo_models import ALL_CLASSES, load_models
 from ganzoo.exporting.space import write_space
 from ganzoo.rendering import picture
 from ganzoo.specs import SampleSpec

@@ -94,8 +94,9 @@ def bench(
 
 def _show(speeds: list[Speed]) -> None:
     first = speeds[0]
+    threads = f"{first.threads} thread{'s' if first.threads > 1 else ''}"
     out.table(
-        f"{first.recipe} on {first.machine} ({first.device}, {first.threads} threads): median of {first.rounds} rounds",
+        f"{first.recipe} on {first.machine} ({first.device}, {threads}): median of {first.rounds} rounds",
         [
             "variant",
             "precision",

@@ -106,7 +106,8 @@ def _of_weights(entry: WeightsEntry, name: str) -> _Overview:
     sizes = f"{human_size(entry.size)}, {entry.parameters['generator']:,} parameters ({where(entry)})"
     facts = [("makes", _makes(entry)), *_numbers(entry.metrics), ("size", sizes)]
     training = entry.training
-    trained = f"{training['steps']:,} steps in {_duration(training['seconds'])} on {training['device']}"
+    device = training["device"].replace("(1 threads)", "(1 thread)")  # as older records have it
+    trained = f"{training['steps']:,} steps in {_duration(training['seconds'])} on {device}"
     facts += [("trained", trained), ("license", entry.license)]
     classes = entry.sample.get("classes") or ()
     commands = [(f"ganzoo sample {name}", "here, or --out samples.png")]

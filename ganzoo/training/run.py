@@ -341,4 +341,7 @@ def _json(document: Mapping[str, Any]) -> bytes:
 def _device_name(device: torch.device, threads: int | None) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type} ({threads or torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
+    if device.type != "cpu":
+        return device.type
+    num = threads or torch.get_num_threads()
+    return f"cpu ({num} thread{'s' if num > 1 else ''})"

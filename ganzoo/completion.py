@@ -151,7 +151,8 @@ class _Request:
 
 def _registered(group: str) -> list[str]:
     """Return the names of a group as `ganzoo.registry` does; its import takes longer than all the rest of a TAB."""
-    if os.environ.get("GANZOO_PLUGINS", "").strip():
+    # Once it is imported, it has the installed names already.
+    if "ganzoo.registry" in sys.modules or os.environ.get("GANZOO_PLUGINS", "").strip():
         from ganzoo.registry import registrations
 
         return sorted({entry.name for entry in registrations(f"ganzoo.{group}")})

@@ -11,6 +11,7 @@ from typing import Any
 from ganzoo.config import RUN_HINT, Layer, recorded_settings
 from ganzoo.errors import DatasetError, SettingsError, UnknownNameError, UsageError
 from ganzoo.registry import datasets, recipes
+from ganzoo.specs import DatasetSpec, Suggestion
 from ganzoo.system.files import expanded
 from ganzoo.system.shell import quoted
 
@@ -72,10 +73,7 @@ def _pictures(path: Path, recipe: str | None, size: int | None, classes: bool) -
             f"{path} is a run, not a folder of pictures.",
             hint=f"Continue it: ganzoo resume {quoted(path)}. Repeat it: ganzoo train --config {quoted(path)}/run.json",
         )
-    suggest = datasets.get(DATASET).suggest
-    if suggest is None:
-        raise DatasetError(f"the dataset {DATASET!r} suggests no recipes.", hint="Name one, with --data-dir.")
-    found = suggest(path, size, classes)
+    _, found = suggestion(path, size, classes)
     settings: Mapping[str, Any] = {"dataset": DATASET, **found.settings}
     chosen, reason = found.recipe, found.reason
     if recipe is not None and recipe != found.recipe:
@@ -85,6 +83,17 @@ def _pictures(path: Path, recipe: str | None, size: int | None, classes: bool) -
     first = f"{path}: {found.num:,} pictures. Recipe {chosen}: {reason}"
     layer = Layer(f"settings for {path}", settings)
     return Target(recipe=chosen, layer=layer, data_dir=path, messages=(first, *found.notes))
+
+
+def suggestion(path: Path, size: int | None, classes: bool) -> tuple[DatasetSpec, Suggestion]:
+    """Return the dataset of the user's own pictures, and the settings and recipe that suit those at a path.
+
+    Raises DatasetError, SettingsError.
+    """
+    spec = datasets.get(DATASET)
+    if spec.suggest is None:
+        raise DatasetError(f"the dataset {DATASET!r} suggests no recipes.", hint="Name one, with --data-dir.")
+    return spec, spec.suggest(path, size, classes)
 
 
 def _for_any_recipe(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,3 +39,8 @@ Loggers = Annotated[
 LiveView = Annotated[
     bool, typer.Option("--live/--no-live", help="Show samples and losses live (needs a 76x20 terminal).")
 ]
+
+DatasetSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; `ganzoo show DATASET -a` lists them."),
+]

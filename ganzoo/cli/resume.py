@@ -30,7 +30,7 @@ def resume(
 
     On a CPU the result is bit for bit the same as without the interruption, with the run's number of threads.
     """
-    from ganzoo.cli.data import open_dataset
+    from ganzoo.cli.opening import open_dataset
     from ganzoo.cli.watch import watch
     from ganzoo.config import Layer, assignments_layer
     from ganzoo.training import Training

@@ -27,7 +27,7 @@ def run_sweep(
     Runs that are in the folder already are resumed, and finished ones kept, so the same command continues a sweep that
     was interrupted. A run that diverges is noted, and the next one begins. Raises Exit with 130 after an interruption.
     """
-    from ganzoo.cli.data import open_dataset
+    from ganzoo.cli.opening import open_dataset
     from ganzoo.cli.watch import as_reference, watch
     from ganzoo.config import resolve
     from ganzoo.distributed.torchrun import init_processes

@@ -13,6 +13,7 @@ from ganzoo.errors import UsageError
 from ganzoo.system.shell import quoted
 
 if TYPE_CHECKING:
+    from ganzoo.config import Layer
     from ganzoo.targets import Target
 
 PICTURES, START, SAFETY = "Your own pictures", "Start from a model", "Safe starts"
@@ -111,8 +112,6 @@ def train(
     Settings come from the recipe, the user's config file, GANZOO_ variables, --config, --set and flags; later ones win.
     On several GPUs: torchrun --nproc-per-node 2 -m ganzoo train RECIPE.
     """
-    from ganzoo.config import Layer, assignments_layer, environment_layer, file_layer, user_layer
-
     found = _find(target, config, recipe, size, classes)  # reports a wrong name before torch is imported
     if epochs is not None:
         raise UsageError("trainings are counted in steps, not in epochs.", hint=_steps_of(found.recipe, epochs))
@@ -133,15 +132,11 @@ def train(
         "rollbacks": rollbacks,
         "loggers": loggers or None,
     }
-    layers = [found.layer, user_layer(), environment_layer()]
-    if config is not None:
-        layers.append(file_layer(config))
-    layers.append(assignments_layer(assignments or ()))
-    layers.append(Layer("flags", {key: value for key, value in flags.items() if value is not None}))
+    layers = _layers(found, config, assignments, flags)
     for message in found.messages:
         out.talk(message)
 
-    from ganzoo.cli.data import open_dataset
+    from ganzoo.cli.opening import open_dataset
     from ganzoo.cli.watch import watch
     from ganzoo.training import Training
 
@@ -178,6 +173,20 @@ def _find(target: str | None, config: Path | None, recipe: str | None, size: int
             "nothing to train.", hint="Name a recipe (`ganzoo list`) or a folder of pictures: ganzoo train ./pictures"
         )
     return find_target(target, recipe=recipe, size=size, classes=classes)
+
+
+def _layers(found: Target, config: Path | None, assignments: list[str] | None, flags: dict[str, Any]) -> list[Layer]:
+    """Return all settings beside the recipe's own; later ones win. Raises SettingsError."""
+    from ganzoo.config import Layer, assignments_layer, environment_layer, file_layer, user_layer
+
+    return [
+        found.layer,
+        user_layer(),
+        environment_layer(),
+        *([] if config is None else [file_layer(config)]),
+        assignments_layer(assignments or ()),
+        Layer("flags", {key: value for key, value in flags.items() if value is not None}),
+    ]
 
 
 def _steps_of(recipe: str, epochs: int) -> str:

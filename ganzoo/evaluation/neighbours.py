@@ -188,31 +188,10 @@ def neighbours(
     assert real.digest is not None
     name = features or (EXTRACTOR if extractors.at_hand(EXTRACTOR) else PIXELS)
     samples = generate(gan, num, seed, SINGLE_PROCESS)
-    if name == PIXELS:
-        fake_values, real_values = _pixels(samples), _pixels(real_rows)
-        scale = math.sqrt(fake_values.shape[1])
-        distance = f"root mean square difference of pixels, 0 to 255, in images of at most {PIXEL_SIZE}×{PIXEL_SIZE}"
-    else:
-        fake_values = extractors.extract(name, samples, gan.config.sample.kind).values
-        real_values, scale, distance = real.features(name).values, 1.0, f"Euclidean, between features of {name}"
-
-    distances, rows = nearest_rows(fake_values, real_values, min(k, len(real_values)))
-    own = own_distances(real_values, rows[:, 0])
-    if own.isinf().any():
-        raise EvaluationError("all real images are the same.", hint="Pass the folder with the right --data-dir.")
+    fake_values, real_values, scale, distance = _values(name, samples, real, extractors)
+    found, rows = _nearest(fake_values, real_values, torch.from_numpy(real.index), k, scale)
     evenly = torch.linspace(0, len(real_values) - 1, min(num, len(real_values))).round().long()
     real_ratios = left_out_ratios(real_values, evenly)
-    index = torch.from_numpy(real.index)
-    found = [
-        NearestImages(
-            index=sample,
-            rows=tuple(index[rows[sample]].tolist()),
-            distances=tuple((distances[sample] / scale).tolist()),
-            own_distance=float(own[sample]) / scale,
-        )
-        for sample in range(num)
-    ]
-    found.sort(key=lambda one: one.ratio)
     if target is None and run is not None:
         target = run / "neighbours.png"
     result = Neighbours(
@@ -229,7 +208,7 @@ def neighbours(
         extractors=tuple(extractors.used()),
         num=num,
         seed=seed,
-        authenticity=float((distances[:, 0] > own).double().mean()),
+        authenticity=sum(one.ratio > 1 for one in found) / num,
         authenticity_of_real=float((real_ratios > 1).double().mean()),
         real_ratio=float(real_ratios.quantile(0.01)),
         samples=tuple(found),
@@ -271,6 +250,45 @@ def _real_samples(
             f"{dataset.name} {split} has {len(real.rows)} images, too few to compare with.", hint="Use at least three."
         )
     return real
+
+
+def _values(name: str, samples: Tensor, real: RealSamples, extractors: Extractors) -> tuple[Tensor, Tensor, float, str]:
+    """Return what is compared of samples and of real images, [num, dim] each; the scale of distances, and their name.
+
+    Raises EvaluationError for an extractor that does not take images.
+    """
+    real_rows = real.rows
+    assert isinstance(real_rows, StoredRows)
+    if name == PIXELS:
+        values = _pixels(samples)
+        distance = f"root mean square difference of pixels, 0 to 255, in images of at most {PIXEL_SIZE}×{PIXEL_SIZE}"
+        return values, _pixels(real_rows), math.sqrt(values.shape[1]), distance
+    fake_values = extractors.extract(name, samples, "image").values
+    return fake_values, real.features(name).values, 1.0, f"Euclidean, between features of {name}"
+
+
+def _nearest(
+    fake_values: Tensor, real_values: Tensor, index: Tensor, k: int, scale: float
+) -> tuple[list[NearestImages], Tensor]:
+    """Return the k nearest real images of each sample, the closest sample first.
+
+    Also their rows in `real_values`, [num, k]; `index` says which rows of the split these are. Raises EvaluationError.
+    """
+    distances, rows = nearest_rows(fake_values, real_values, min(k, len(real_values)))
+    own = own_distances(real_values, rows[:, 0])
+    if own.isinf().any():
+        raise EvaluationError("all real images are the same.", hint="Pass the folder with the right --data-dir.")
+    found = [
+        NearestImages(
+            index=sample,
+            rows=tuple(index[rows[sample]].tolist()),
+            # In float64, as `own_distance`: equal distances must stay equal.
+            distances=tuple((distances[sample].double() / scale).tolist()),
+            own_distance=float(own[sample]) / scale,
+        )
+        for sample in range(len(rows))
+    ]
+    return sorted(found, key=lambda one: one.ratio), rows
 
 
 def _write(result: Neighbours, images: list[Tensor], run: Path | None) -> None:

@@ -131,7 +131,8 @@ def request(
         "grid": None if grid is None else f"{grid[0]}x{grid[1]}",
         "seed": chosen if seeds is None else None,
         "seeds": None if seeds is None else ",".join(map(str, seeds)),
-        "label": None if index is None else gan.classes[index],
+        # A class that does not exist is refused where samples are generated.
+        "label": gan.classes[index] if isinstance(index, int) and 0 <= index < len(gan.classes) else None,
         "texts": None if texts is None else json.dumps([texts] if isinstance(texts, str) else list(texts)),
         "options": json.dumps(dict(options), default=str) if options else None,
         "truncation": truncation,

@@ -113,7 +113,9 @@ def test_a_resumed_run_takes_the_number_of_the_run(tmp_path: Path, values: dict[
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halves" / name).read_bytes()
     run = json.loads((tmp_path / "halves" / "run.json").read_text())
     assert run["settings"]["threads"] == number
-    assert json.loads((tmp_path / "halves" / "training.json").read_text())["device"] == f"cpu ({number} threads)"
+    assert json.loads((tmp_path / "halves" / "training.json").read_text())["device"] == (
+        f"cpu ({number} thread{'s' if number > 1 else ''})"
+    )
 
 
 def test_a_run_from_before_this_setting_goes_on_as_it_was(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "show": ("ganzoo show mnist-mlp", "ganzoo show mnist-mlp --all", "ganzoo show runs/digits"),
     "sample": (
         "ganzoo sample mnist-mlp",
-        "ganzoo sample mnist-cgan --label 7 --num 16 --out sevens.png",
+        "ganzoo sample mnist-cdcgan --label 7 --num 16 --out sevens.png",
         "ganzoo sample mnist-cgan --grid 10x8 --seed 0 --out classes.png",
     ),
     "project": ("ganzoo project mnist-mlp photo.png --out projected/",),

@@ -148,8 +148,7 @@ MNIST_DCGAN = Recipe(
     notes=(
         "A recipe of our own, small enough for a CPU. 28 pixels can be halved only twice, so each net has a fully "
         "connected layer where larger images have further convolutions. Trials of 2,000 steps without the "
-        "discriminator's made the same image of every latent; with it, all classes but a few can be told after 3,000. "
-        "Not yet trained to its end, so there are no weights."
+        "discriminator's made the same image of every latent; with it, all classes but a few can be told after 3,000."
     ),
 )
 
@@ -162,7 +161,6 @@ MNIST_CDCGAN = dataclasses.replace(
     notes=(
         "The label chooses the scale and shift of the generator's normalisations, and a readout of the "
         "discriminator's own that is added to the common one. The fakes that the discriminator sees have the labels "
-        "of the real batch, those of the generator's update have uniform ones. Not yet trained, so there are no "
-        "weights. See also the notes of mnist-dcgan."
+        "of the real batch, those of the generator's update have uniform ones. See also the notes of mnist-dcgan."
     ),
 )

@@ -162,25 +162,35 @@ RUN_HINT = "Name the run.json of a run, the training.json of weights, or a TOML 
 def file_layer(path: Path) -> Layer:
     """Return the settings of a TOML file, or those that a run.json or training.json records. Raises SettingsError."""
     if path.suffix == ".json":
-        settings = recorded_settings(path)["settings"]
-        recipe = {key: value for key, value in settings["recipe"].items() if key not in FIXED_FIELDS}
-        # Whole tables, so that nothing of the recipe as it is now remains in them.
-        return Layer(str(path), {**recipe, **{key: value for key, value in settings.items() if key != "recipe"}})
+        return record_layer(recorded_settings(path), str(path))
     try:
         return Layer(str(path), _flattened(tomllib.loads(_read(path).decode())))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.", hint="Write lines such as steps = 1000.") from error
 
 
+def record_layer(document: Mapping[str, Any], source: str) -> Layer:
+    """Return the settings in the contents of a run.json or training.json, as `parse_record` returns them."""
+    settings = document["settings"]
+    recipe = {key: value for key, value in settings["recipe"].items() if key not in FIXED_FIELDS}
+    # Whole tables, so that nothing of the recipe as it is now remains in them.
+    return Layer(source, {**recipe, **{key: value for key, value in settings.items() if key != "recipe"}})
+
+
 def recorded_settings(path: Path) -> Mapping[str, Any]:
     """Return the contents of a run.json or training.json. Raises SettingsError for a file without settings."""
+    return parse_record(_read(path), str(path))
+
+
+def parse_record(content: bytes, source: str) -> Mapping[str, Any]:
+    """Parse a run.json or training.json. Raises SettingsError for one without settings."""
     try:
-        document = json.loads(_read(path))
+        document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} is not valid JSON: {error}.", hint=RUN_HINT) from error
+        raise SettingsError(f"{source} is not valid JSON: {error}.", hint=RUN_HINT) from error
     settings = document.get("settings") if isinstance(document, dict) else None
     if not isinstance(settings, dict) or not isinstance(settings.get("recipe"), dict):
-        raise SettingsError(f"{path} does not hold the settings of a run.", hint=RUN_HINT)
+        raise SettingsError(f"{source} does not hold the settings of a run.", hint=RUN_HINT)
     return document
 
 

@@ -136,7 +136,14 @@ class Baseline:
             assert epsilon is not None
             assert isinstance(regularization.weight, float)
             given = RegularizerInputs(
-                discriminators=discriminators, discriminator=net, real=real, fake=fake, epsilon=epsilon, state=state
+                discriminators=discriminators,
+                discriminator=net,
+                real=real,
+                fake=fake,
+                real_labels=next(iter(real_labels), None),
+                fake_labels=next(iter(fake_labels), None),
+                epsilon=epsilon,
+                state=state,
             )
             loss = loss + regularization.weight * regularization.every * spec.compute(given)
         # Also throws away what the generator's backward pass has left in the discriminator's gradients.

@@ -28,6 +28,7 @@ from ganzoo.cli import (
     pull,
     push,
     report,
+    reproduce,
     resume,
     rm,
     sample,
@@ -70,6 +71,7 @@ app.command("train", rich_help_panel=TRAINING)(train.train)
 app.command("resume", rich_help_panel=TRAINING)(resume.resume)
 app.command("animate", rich_help_panel=TRAINING)(animate.animate)
 app.command("report", rich_help_panel=TRAINING)(report.report)
+app.command("reproduce", rich_help_panel=DATA)(reproduce.reproduce)
 app.command("bench", rich_help_panel=DATA)(bench.bench)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.add_typer(cache.app, name="cache", rich_help_panel=DATA)

@@ -42,7 +42,7 @@ def eval_(
     """
     if check:
         with cpu_threads(threads):
-            comparisons = _compare(_entry(reference), device, data_dir, protocol)
+            comparisons = _compare(published_entry(reference), device, data_dir, protocol)
         show_comparisons(comparisons, json)
         require_reproduced(comparisons)
         return
@@ -80,7 +80,8 @@ def show_evaluation(result: Evaluation) -> None:
         out.line(f"Not comparable with other numbers: {result.deviation}.")
 
 
-def _entry(reference: str) -> WeightsEntry:
+def published_entry(reference: str) -> WeightsEntry:
+    """Return the zoo's entry that a reference means. Raises UsageError for what has no published numbers."""
     from ganzoo.sources import resolve
 
     entry = resolve(reference).entry

@@ -16,6 +16,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "export": ("ganzoo export mnist-mlp --format onnx", "ganzoo export quadratic-mlp --format web --out page"),
     "report": ("ganzoo report runs/digits",),
     "eval": ("ganzoo eval quadratic-mlp", "ganzoo eval quadratic-mlp --check", "ganzoo eval runs/digits"),
+    "reproduce": ("ganzoo reproduce quadratic-mlp", "ganzoo reproduce mnist-mlp --seeds 3 --out runs/again"),
     "train": (
         "ganzoo train quadratic-mlp",
         "ganzoo train photos/",

@@ -40,6 +40,8 @@ class ArchitectureSpec:
     conditions: tuple[Literal["classes", "text"], ...] = ()
     """What the networks can be conditioned on: which of `sample.classes` and `sample.text` the builders understand. A
     model has one condition, or none; builders see only that one. Others may be added."""
+    unconditional: bool = True
+    """Whether the networks can be built without a condition."""
     latent_grid: bool = False
     """Whether the generator takes latents with a grid, [batch, dim, *grid]."""
     noise: Callable[[Any, SampleSpec], Mapping[str, tuple[int, ...]]] | None = None

@@ -53,7 +53,7 @@ class Discriminators:
 
 @dataclass(frozen=True, kw_only=True)
 class RegularizerInputs:
-    """What a regularizer of the discriminator may look at; everything is float32."""
+    """What a regularizer of the discriminator may look at; all numbers are float32."""
 
     discriminators: Discriminators
     """The discriminator being updated."""
@@ -63,6 +63,10 @@ class RegularizerInputs:
     """Real samples [batch, *shape], as the discriminator sees them: augmented where the recipe augments."""
     fake: Tensor
     """Fakes [batch, *shape], likewise; without a way back to the generator."""
+    real_labels: Tensor | None = None
+    """Labels int64 [batch], or texts int64 [batch, max_length], of the real samples; None without a condition."""
+    fake_labels: Tensor | None = None
+    """Those that the fakes were generated for."""
     epsilon: Tensor
     """[batch], uniform in [0, 1): interpolation coefficients."""
     state: Mapping[str, Tensor]
@@ -71,12 +75,18 @@ class RegularizerInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorRegularizerInputs:
-    """What a regularizer of the generator may look at; everything is float32."""
+    """What a regularizer of the generator may look at; all numbers are float32."""
 
     generate: Callable[[Tensor], Tensor]
     """Latents [batch, dim] -> fakes [batch, *shape] of the generator being updated, labels filled in."""
     latents: Tensor
     """[batch, dim], those of this update."""
+    fake: Tensor
+    """[batch, *shape], what it generates from them, as the discriminator sees it; gradients pass through to it."""
+    labels: Tensor | None = None
+    """Labels int64 [batch], or texts int64 [batch, max_length], that it generates for; None without a condition."""
+    discriminator: nn.Module
+    """The discriminator's module, for regularizers that use more of it than its logits, as for its own regularizers."""
     directions: Tensor
     """[batch, *shape], standard normal: random directions in the space of samples."""
     state: Mapping[str, Tensor]

@@ -141,6 +141,8 @@ def _own_terms(one: Nets, discriminator: nn.Module, fakes: Tensor) -> Iterator[T
                     discriminator=discriminator,
                     real=one.real(),
                     fake=fakes,
+                    real_labels=one.conditions(BATCH),
+                    fake_labels=one.conditions(BATCH),
                     epsilon=torch.rand(BATCH, generator=torch.Generator().manual_seed(0)),
                     state=spec.state(),
                 )

@@ -12,6 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from ganzoo.guard import described
 from ganzoo.registry import architectures
+from ganzoo.sampling import generate
 from ganzoo.specs import Discriminators, GeneratorRegularizerInputs, LossSpec, RegularizerInputs, RegularizerSpec
 from ganzoo.testing.checks import Check, CheckError, Example, blamed, expect
 from ganzoo.testing.every_spec import EVERY_SPEC
@@ -131,6 +132,7 @@ class _Term:
         source = torch.Generator().manual_seed(0)
         latent: tuple[int, ...] = (3,)
         shape: tuple[int, ...] = (8,)
+        self.labels: Tensor | None = None
         self.generator: nn.Module
         self.discriminator: nn.Module
         with torch.random.fork_rng(devices=[]):
@@ -138,7 +140,7 @@ class _Term:
             if spec.architectures:
                 own = nets(replace(example, spec=architectures.get(spec.architectures[0])))[0]
                 self.generator, self.discriminator = own.build_generator(), own.build_discriminator()
-                latent, shape = own.latent.shape, own.sample.shape
+                latent, shape, self.labels = own.latent.shape, own.sample.shape, own.conditions(BATCH)
             else:
                 self.generator = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 8))
                 self.discriminator = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1), nn.Flatten(0))
@@ -146,26 +148,43 @@ class _Term:
         self.latents, self.real, self.directions = (
             torch.randn(BATCH, *sizes, generator=source) for sizes in (latent, shape, shape)
         )
-        self.fake, self.epsilon = self.generator(self.latents).detach(), torch.rand(BATCH, generator=source)
+        self.fake, self.epsilon = self.generate(self.latents).detach(), torch.rand(BATCH, generator=source)
         with blamed("state"):
             self.state = dict(spec.state())
         self.spec = spec
+
+    def generate(self, latents: Tensor) -> Tensor:
+        """Latents -> fakes, labels filled in."""
+        return generate(self.generator, latents, self.labels)
+
+    def discriminate(self, samples: Tensor) -> Tensor:
+        """Samples -> logits, labels filled in."""
+        logits: Tensor = self.discriminator(samples, *([] if self.labels is None else [self.labels]))
+        return logits
 
     def compute(self) -> Tensor:
         """Raise CheckError for an exception, and for what is not a scalar."""
         given: Any
         if self.spec.of == "discriminator":
             given = RegularizerInputs(
-                discriminators=Discriminators(real=self.discriminator, fake=self.discriminator),
+                discriminators=Discriminators(real=self.discriminate, fake=self.discriminate),
                 discriminator=self.discriminator,
                 real=self.real,
                 fake=self.fake,
+                real_labels=self.labels,
+                fake_labels=self.labels,
                 epsilon=self.epsilon,
                 state=self.state,
             )
         else:
             given = GeneratorRegularizerInputs(
-                generate=self.generator, latents=self.latents, directions=self.directions, state=self.state
+                generate=self.generate,
+                latents=self.latents,
+                fake=self.generate(self.latents),
+                labels=self.labels,
+                discriminator=self.discriminator,
+                directions=self.directions,
+                state=self.state,
             )
         with blamed("compute"):
             return _scalar("compute", self.spec.compute(given))

@@ -112,7 +112,7 @@ class Nets:
 
 
 def nets(example: Example) -> list[Nets]:
-    """Return the nets that are checked: without a condition, then with each that the architecture declares."""
+    """Return the nets that are checked: without a condition if it can do without, then with each that it declares."""
     spec: ArchitectureSpec = example.spec
     recipe = _recipe_of(spec) if None in (example.config, example.sample, example.latent) else None
     values = example.config if example.config is not None else recipe.config if recipe is not None else {}
@@ -127,7 +127,8 @@ def nets(example: Example) -> list[Nets]:
         "classes": replace(bare.sample, classes=given.classes or CLASSES),
         "text": replace(bare.sample, text=given.text or TEXT),
     }
-    return [bare, *(replace(bare, sample=conditioned[name]) for name in spec.conditions)]
+    with_condition = [replace(bare, sample=conditioned[name]) for name in spec.conditions]
+    return [bare, *with_condition] if spec.unconditional else with_condition
 
 
 def _first_that_works(spec: ArchitectureSpec, config: Any, latent: LatentSpec, samples: list[SampleSpec]) -> SampleSpec:

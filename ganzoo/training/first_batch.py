@@ -126,6 +126,8 @@ def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
                 discriminator=discriminator,
                 real=real_samples,
                 fake=fake.detach(),
+                real_labels=real_labels,
+                fake_labels=labels,
                 epsilon=epsilon,
                 state=memory,
             )
@@ -134,6 +136,9 @@ def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
             given = GeneratorRegularizerInputs(
                 generate=lambda latents: generate(generator, latents, labels, noise),
                 latents=latents,
+                fake=fake,
+                labels=labels,
+                discriminator=discriminator,
                 directions=part(made.directions),
                 state=memory,
             )

@@ -120,6 +120,8 @@ def discriminator_loss(
             discriminator=discriminator,
             real=real,
             fake=fake,
+            real_labels=real_labels,
+            fake_labels=fake_labels,
             epsilon=inputs.epsilon,
             state=regularizer.state,
         )
@@ -162,6 +164,9 @@ def generator_loss(
         given = GeneratorRegularizerInputs(
             generate=lambda latents: generate(networks.generator, latents, inputs.labels, inputs.noise),
             latents=inputs.latents,
+            fake=fake.float(),
+            labels=fake_labels,
+            discriminator=networks.discriminator,
             directions=inputs.directions,
             state=regularizer.state,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ def generator_builder(config: ModelConfig, source: str) -> Callable[[], nn.Modul
     """Return a function that builds the generator. Raises SettingsError, UnknownNameError, PluginError."""
     spec = _architecture(config, source)
     values = architecture_config(spec, config.config, source)
-    _check_condition(config, spec.conditions, source)
+    _check_condition(config, spec, source)
     if config.latent.grid and not spec.latent_grid:
         raise SettingsError(
             f"{source}: the architecture {config.architecture!r} takes latents of one axis, not "
@@ -59,7 +59,7 @@ def discriminator_builder(config: ModelConfig, source: str) -> Callable[[], nn.M
             hint="Import weights for it with `ganzoo import`, or train another architecture.",
         )
     values = architecture_config(spec, config.config, source)
-    _check_condition(config, spec.conditions, source)
+    _check_condition(config, spec, source)
     return _guarded(config, "build_discriminator", lambda: build_discriminator(values, config.sample))
 
 
@@ -131,13 +131,21 @@ def sampling_options(config: ModelConfig, values: Mapping[str, Any] | None) -> d
     return {name: getattr(options, name) for name in names}
 
 
-def _check_condition(config: ModelConfig, conditions: Collection[str], source: str) -> None:
-    for name, what in (("classes", "labels"), ("text", "texts")):
-        if getattr(config.sample, name) is not None and name not in conditions:
+def _check_condition(config: ModelConfig, spec: ArchitectureSpec, source: str) -> None:
+    conditions = {"classes": "labels", "text": "texts"}
+    given = [name for name in conditions if getattr(config.sample, name) is not None]
+    for name in given:
+        if name not in spec.conditions:
             raise SettingsError(
-                f"{source}: the architecture {config.architecture!r} does not take {what}.",
-                hint=f"Train with conditional=false, or with an architecture that takes {what}.",
+                f"{source}: the architecture {config.architecture!r} does not take {conditions[name]}.",
+                hint=f"Train with conditional=false, or with an architecture that takes {conditions[name]}.",
             )
+    if not given and not spec.unconditional:
+        needed = " or ".join(conditions[name] for name in spec.conditions)
+        raise SettingsError(
+            f"{source}: the architecture {config.architecture!r} needs {needed}.",
+            hint=f"Train with conditional=true on a dataset with {needed}, or with another architecture.",
+        )
 
 
 def build(builder: Callable[[], nn.Module], seed: int) -> nn.Module:

@@ -10,10 +10,11 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv_transpose2d, glu, leaky_relu, normalize, pad, silu
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv_transpose2d, glu, leaky_relu, pad, silu
 
 from ganzoo.errors import SettingsError
 from ganzoo.specs import LatentSpec, SampleSpec
+from ganzoo.spectral import SpectralConv2d
 from ganzoo_fastgan import FastGANConfig
 
 CLASS_WIDTH = 64
@@ -202,30 +203,6 @@ class DoublingConv2d(nn.Conv2d):
         kernel = pad(kernel, (0, 0, 0, 1)) + pad(kernel, (0, 0, 1, 0))
         kernel = pad(kernel, (0, 1)) + pad(kernel, (1, 0))
         return conv_transpose2d(features, kernel.transpose(0, 1), stride=2, padding=1)
-
-
-class SpectralConv2d(nn.Conv2d):
-    """A convolution whose kernel is divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
-
-    The official code has it in all layers. Where batch normalisation follows, it would change nothing, because the
-    normalisation undoes any factor.
-    """
-
-    def __init__(self, before: int, after: int, *, kernel_size: int, padding: int = 0) -> None:
-        super().__init__(before, after, kernel_size=kernel_size, padding=padding)
-        self.u: Tensor = nn.Buffer(normalize(torch.randn(after), dim=0))
-
-    def forward(self, images: Tensor) -> Tensor:
-        # Products and sums instead of matrix products, which autocast would compute in bfloat16.
-        matrix = self.weight.flatten(1)
-        with torch.no_grad():
-            # One step of power iteration.
-            v = normalize((matrix * self.u[:, None]).sum(0), dim=0)
-            u = normalize((matrix * v).sum(1), dim=0)
-            if self.training:
-                self.u.copy_(u)
-        sigma = ((matrix * v).sum(1) * u).sum()
-        return self._conv_forward(images, self.weight / sigma, self.bias)
 
 
 def quarter(images: Tensor, numbers: Tensor) -> Tensor:

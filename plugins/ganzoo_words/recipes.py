@@ -1,8 +1,8 @@
-"""The recipe on words."""
+"""The recipes on words."""
 
 from __future__ import annotations
 
-from ganzoo.specs import Adam, LatentSpec, Optimizers, Recipe
+from ganzoo.specs import Adam, LatentSpec, Optimizers, Recipe, Schedule
 
 _ADAM = Adam(learning_rate=2e-4, betas=(0.5, 0.999))
 
@@ -23,5 +23,32 @@ WORDS_DCGAN = Recipe(
         "The nets, loss and optimizers of cifar10-dcgan; only the coarsest feature map differs, 4 × 16 for images of "
         "32 × 128. Every batch is freshly drawn, so no word image is seen twice. The EMA of the generator is ours; it "
         "changes only what is saved, not the training (--set ema_decay=null)."
+    ),
+)
+
+_SCRABBLE_ADAM = Adam(learning_rate=Schedule(kind="linear", start=4e-4, end=0.0), betas=(0.0, 0.99))
+
+WORDS_SCRABBLEGAN = Recipe(
+    name="words-scrabblegan",
+    summary="the word that you ask for, in one of many styles",
+    architecture="scrabblegan",
+    config={},
+    dataset="words",
+    conditional=True,
+    condition="text",
+    latent=LatentSpec(dim=64),
+    loss="hinge",
+    regularizers={"read_real": 1.0, "read_fake": Schedule(kind="linear", start=1.0, end=0.1)},
+    optimizers=Optimizers(generator=_SCRABBLE_ADAM, discriminator=_SCRABBLE_ADAM),
+    batch_size=32,
+    steps=12_000,
+    ema_decay=0.999,
+    source="Fogel et al. 2020 (ScrabbleGAN), arXiv:2003.10557, with smaller nets and learned widths of letters",
+    notes=(
+        "As in the paper, letters are set side by side, a critic of patches judges how they look, and a recogniser, "
+        "trained on real words only, whether they can be read. Letters have learned widths where the paper gives each "
+        "the same; nets, optimizers, batches and the number of steps are ours, small enough for a CPU. The paper "
+        "balances the two gradients that the generator gets by their standard deviations; here legibility weighs as "
+        "much as looks in the beginning, and a tenth in the end."
     ),
 )

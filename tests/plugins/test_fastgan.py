@@ -14,10 +14,11 @@ from ganzoo.config import Layer
 from ganzoo.errors import SettingsError
 from ganzoo.registry import regularizers
 from ganzoo.specs import Discriminators, LatentSpec, RegularizerInputs, SampleSpec
+from ganzoo.spectral import SpectralConv2d
 from ganzoo.training import Training
 from ganzoo.weights.tensors import deserialize
 from ganzoo_fastgan import FASTGAN, FastGANConfig
-from ganzoo_fastgan.networks import Discriminator, DoublingConv2d, Excitation, Generator, SpectralConv2d, quarter
+from ganzoo_fastgan.networks import Discriminator, DoublingConv2d, Excitation, Generator, quarter
 from ganzoo_fastgan.reconstruction import laplacian_distance
 
 LATENT = LatentSpec(dim=8)

@@ -103,7 +103,12 @@ def test_the_path_length_of_a_linear_generator_is_that_of_its_rows() -> None:
     weight, state = torch.randn(3, 4), {"mean": torch.tensor(2.0)}
     latents, directions = torch.randn(5, 3), torch.randn(5, 4)
     given = GeneratorRegularizerInputs(
-        generate=lambda latents: latents @ weight, latents=latents, directions=directions, state=state
+        generate=lambda latents: latents @ weight,
+        latents=latents,
+        fake=latents @ weight,
+        discriminator=nn.Identity(),
+        directions=directions,
+        state=state,
     )
     # J^T y for each y; curves of 4 points, so y is divided by 2.
     lengths = (directions / 2 @ weight.T).norm(dim=1)

@@ -123,10 +123,29 @@ def resolve_again(settings: TrainingSettings, layers: Iterable[Layer]) -> Traini
 
 def settings_from_json(document: Mapping[str, Any], source: str) -> TrainingSettings:
     """Read what `to_json` wrote. Raises SettingsError."""
-    if type(document.get("tensorboard")) is bool:  # weights and runs of before 2026-11-21, which had no other logger
-        document = dict(document)
-        document["loggers"] = ["tensorboard"] if document.pop("tensorboard") else []
-    return _checked(validated(TrainingSettings, document, source))
+    return _checked(validated(TrainingSettings, _renewed(document), source))
+
+
+def _renewed(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return recorded settings in today's form: those of weights and runs of before 2026-11-22 may have another."""
+    new = dict(document)
+    if type(new.get("tensorboard")) is bool:  # there was no other logger
+        new["loggers"] = ["tensorboard"] if new.pop("tensorboard") else []
+    recipe = new.get("recipe")
+    if isinstance(recipe, Mapping) and isinstance(recipe.get("optimizers"), Mapping):
+        optimizers = {net: _renewed_optimizer(optimizer) for net, optimizer in recipe["optimizers"].items()}
+        new["recipe"] = {**recipe, "optimizers": optimizers}
+    return new
+
+
+def _renewed_optimizer(optimizer: Any) -> Any:
+    # `decay` was the only schedule: of the learning rate, to zero.
+    if not isinstance(optimizer, Mapping) or optimizer.get("decay") not in ("linear", None):
+        return optimizer
+    new = dict(optimizer)
+    if new.pop("decay", None) == "linear":
+        new["learning_rate"] = {"kind": "linear", "start": new.get("learning_rate"), "end": 0.0}
+    return new
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
@@ -171,7 +190,7 @@ def file_layer(path: Path) -> Layer:
 
 def record_layer(document: Mapping[str, Any], source: str) -> Layer:
     """Return the settings in the contents of a run.json or training.json, as `parse_record` returns them."""
-    settings = document["settings"]
+    settings = _renewed(document["settings"])
     recipe = {key: value for key, value in settings["recipe"].items() if key not in FIXED_FIELDS}
     # Whole tables, so that nothing of the recipe as it is now remains in them.
     return Layer(source, {**recipe, **{key: value for key, value in settings.items() if key != "recipe"}})

@@ -41,6 +41,14 @@ TINY: dict[str, dict[str, Any]] = {
         "config.discriminator_widths": [4, 4, 8, 8],
         "config.decoder_width": 4,
     },
+    "scrabblegan": {
+        "config.character_width": 4,
+        "config.style_width": 4,
+        "config.generator_widths": [4, 4],
+        "config.discriminator_widths": [2, 4],
+        "config.recogniser_widths": [2, 2, 4],
+        "config.reading_width": 4,
+    },
 }
 """By architecture. Others are trained as large as they are."""
 
@@ -68,7 +76,15 @@ def assert_the_baseline_is_ours(recipe: str, **values: Any) -> None:
 
     def batches() -> Batches:
         recipe = settings.recipe
-        return open_batches(dataset, recipe.batch_size, settings.seed, CPU, drop_last=recipe.drop_last)
+        return open_batches(
+            dataset,
+            recipe.batch_size,
+            settings.seed,
+            CPU,
+            drop_last=recipe.drop_last,
+            conditional=recipe.conditional,
+            text=described.sample.text,
+        )
 
     state = TrainingState(settings, described, batches(), CPU)
     state.networks.concat_real_fake = False  # so that dropout falls on the same units
@@ -130,8 +146,9 @@ def test_the_baseline_computes_the_same_step_for_every_setting(values: dict[str,
 @pytest.mark.parametrize("recipe", OURS)
 def test_the_baseline_trains_every_recipe_on_its_own_batches(recipe: str) -> None:
     settings, dataset = open_tiny(recipe)
-    batches = load_batches(dataset, settings.recipe.batch_size)
-    loop = Baseline(settings, model_config(settings.recipe, dataset.spec.sample), batches, CPU)
+    described = model_config(settings.recipe, dataset.spec.sample)
+    batches = load_batches(dataset, settings.recipe.batch_size, text=described.sample.text)
+    loop = Baseline(settings, described, batches, CPU)
     for _ in range(2):
         loop.step()
 

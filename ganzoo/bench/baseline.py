@@ -6,10 +6,10 @@ fake samples, `.item()` on each loss. A baseline that shared our step would beco
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,8 +29,10 @@ from ganzoo.specs import (
     AdamW,
     ArrayData,
     Discriminators,
+    GeneratorRegularizerInputs,
     Recipe,
     RegularizerInputs,
+    RegularizerSpec,
     RMSprop,
     SyntheticData,
     TextSpec,
@@ -43,6 +45,15 @@ from ganzoo.weights.model_config import ModelConfig
 
 Samples = tuple[Tensor, tuple[Tensor, ...]]
 """Samples [batch, *shape] and, for a conditional model, their labels int64 [batch]: nets are called with `*labels`."""
+
+
+class Fakes(NamedTuple):
+    """What the generator made, and of what."""
+
+    samples: Tensor
+    labels: tuple[Tensor, ...]
+    latents: Tensor
+    noise: dict[str, Tensor]
 
 
 class Baseline:
@@ -112,17 +123,17 @@ class Baseline:
         return loss_d, loss_g
 
     def _update_discriminator(
-        self, batch: Samples, shared_fakes: Samples | None, drawn: tuple[Tensor | None, Tensor | None] | None
+        self, batch: Samples, shared_fakes: Fakes | None, drawn: tuple[Tensor | None, Tensor | None] | None
     ) -> float:
         """Real up, fake down, on shared fakes or fresh ones with the labels of the real samples."""
         recipe, net = self.recipe, self.discriminator
         real, real_labels = batch
         if shared_fakes is None:
             with torch.no_grad():
-                fake, fake_labels = self._generate(len(real), real_labels)
+                fake, fake_labels, *_ = self._generate(len(real), real_labels)
         else:
             # Detached: the generator's update still needs their graph, which a backward pass through it would free.
-            fake, fake_labels = shared_fakes[0].detach(), shared_fakes[1]
+            fake, fake_labels = shared_fakes.samples.detach(), shared_fakes.labels
         epsilon, numbers = drawn or self._discriminator_numbers(len(real))
         real, fake = self._augmented(real, numbers, 0), self._augmented(fake, numbers, 1)
         assert isinstance(recipe.label_smoothing, float)
@@ -130,11 +141,8 @@ class Baseline:
         if recipe.discriminator_loss == "mean":
             loss = loss / 2
         discriminators = Discriminators(real=lambda x: net(x, *real_labels), fake=lambda x: net(x, *fake_labels))
-        for (spec, regularization), state in zip(self.regularizers, self.states, strict=True):
-            if self.num_steps % regularization.every:
-                continue
+        for spec, factor, state in self._due("discriminator"):
             assert epsilon is not None
-            assert isinstance(regularization.weight, float)
             given = RegularizerInputs(
                 discriminators=discriminators,
                 discriminator=net,
@@ -145,7 +153,7 @@ class Baseline:
                 epsilon=epsilon,
                 state=state,
             )
-            loss = loss + regularization.weight * regularization.every * spec.compute(given)
+            loss = loss + factor * spec.compute(given)
         # Also throws away what the generator's backward pass has left in the discriminator's gradients.
         # To zeros, as our step has it: decoders get no gradient in steps without their regularizer, and torch's
         # optimizers would skip parameters without one.
@@ -159,16 +167,32 @@ class Baseline:
         return loss.item()
 
     def _update_generator(
-        self, size: int, paired: Samples | None, labels: tuple[Tensor, ...] | None, shared_fakes: Samples | None
+        self, size: int, paired: Samples | None, labels: tuple[Tensor, ...] | None, shared_fakes: Fakes | None
     ) -> float:
         """Make the discriminator mistake fakes for real."""
-        fake, labels = shared_fakes or self._generate(size, labels)
+        fake, labels, latents, noise = shared_fakes or self._generate(size, labels)
         numbers = self._augmentation_numbers(size)
-        fake_logits, real_logits = self.discriminator(self._augmented(fake, numbers, 1), *labels), None
+        due = list(self._due("generator"))
+        directions = torch.randn(fake.shape, **self._random) if due else None
+        fake = self._augmented(fake, numbers, 1)
+        fake_logits, real_logits = self.discriminator(fake, *labels), None
         if paired is not None:
             with torch.no_grad():
                 real_logits = self.discriminator(self._augmented(paired[0], numbers, 0), *labels)
         loss = self.loss.generator(fake_logits, real_logits)
+        label = next(iter(labels), None)
+        for spec, factor, state in due:
+            assert directions is not None
+            given = GeneratorRegularizerInputs(
+                generate=lambda latents: generate(self.generator, latents, label, noise),
+                latents=latents,
+                fake=fake,
+                labels=label,
+                discriminator=self.discriminator,
+                directions=directions,
+                state=state,
+            )
+            loss = loss + factor * spec.compute(given)
         # `backward` below computes gradients for both nets, though only the generator is updated: the usual loop's
         # extra work, which our step avoids with `autograd.grad`.
         self.optimizer_g.zero_grad()
@@ -177,13 +201,21 @@ class Baseline:
         self.optimizer_g.step()
         return loss.item()
 
-    def _generate(self, size: int, labels: tuple[Tensor, ...] | None) -> Samples:
+    def _due(self, net: str) -> Iterator[tuple[RegularizerSpec, float, Mapping[str, Tensor]]]:
+        """Yield the regularizers of a net that this step has, their factors and states."""
+        for (spec, regularization), state in zip(self.regularizers, self.states, strict=True):
+            if spec.of == net and self.num_steps % regularization.every == 0:
+                weight = value_at(regularization.weight, self.num_steps, self.recipe.steps)
+                yield spec, weight * regularization.every, state
+
+    def _generate(self, size: int, labels: tuple[Tensor, ...] | None) -> Fakes:
         """Return fakes with these labels, random ones for None, or none at all for an unconditional model."""
         latents = randomness.draw_latents(self.recipe.latent, size, self.source)
         noise = {name: torch.randn(size, *shape, **self._random) for name, shape in self.noise_shapes.items()}
         if labels is None:
             labels = (torch.randint(self.num_classes, (size,), **self._random),) if self.num_classes else ()
-        return generate(self.generator, latents, labels[0] if labels else None, noise), labels
+        samples = generate(self.generator, latents, labels[0] if labels else None, noise)
+        return Fakes(samples, labels, latents, noise)
 
     def _next_batch(self) -> Samples:
         """Return real samples and, for a conditional model, their labels."""
@@ -194,7 +226,7 @@ class Baseline:
 
     def _discriminator_numbers(self, size: int) -> tuple[Tensor | None, Tensor | None]:
         """Draw what regularizers, where one is due, and augmentations take in an update of the discriminator."""
-        due = any(self.num_steps % regularization.every == 0 for _, regularization in self.regularizers)
+        due = any(self._due("discriminator"))
         return self._uniform(size) if due else None, self._augmentation_numbers(size)
 
     def _uniform(self, *shape: int) -> Tensor:
@@ -215,13 +247,11 @@ class Baseline:
 def _check_usual(recipe: Recipe) -> None:
     """Refuse what the loop of a tutorial does not have. Raises SettingsError."""
     kinds = (recipe.optimizers.generator.kind, recipe.optimizers.discriminator.kind)
-    specs = [registry.regularizers.get(name) for name in recipe.regularizers]
     unusual = {
         "optimizers of plugins": not {*kinds} <= OPTIMIZER_KINDS.keys(),
-        "schedules of anything but learning rates": not all(
-            key.endswith("learning_rate") for key, _ in schedules(recipe)
+        "schedules of anything but learning rates and regularizers": not all(
+            key.endswith("learning_rate") or key.startswith("regularizers.") for key, _ in schedules(recipe)
         ),
-        "regularizers of the generator": any(spec.of != "discriminator" for spec in specs),
         "a probability of augmentation": bool(recipe.augment) and recipe.augment_probability != 1,
     }
     for what, has in unusual.items():

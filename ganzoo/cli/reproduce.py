@@ -41,8 +41,8 @@ def reproduce(
 ) -> None:
     """Train weights of the zoo again, measure them, and compare with the published numbers; exit 1 if one differs.
 
-    The settings are those of the published training. On the same kind of processor the weights have the same bytes; on
-    others rounding differs, and --seeds shows how much trainings vary. With --out, the same command continues.
+    The settings are those of the published training. On the same kind of processor the weights are the same, bit for
+    bit; on others rounding differs, and --seeds shows how much trainings vary. With --out, the same command continues.
     """
     entry = published_entry(reference)
     layer = _recorded(entry, device)
@@ -51,10 +51,11 @@ def reproduce(
 
     folder = out_dir or new_folder(f"{entry.name}-again")
     first = layer.values["seed"]
-    same, trainings = False, {}
+    same, trainings = None, {}
     for seed in range(first, first + seeds):
         run = _trained(entry, layer, seed, folder / f"seed-{seed}", data_dir, live)
-        same = same or (seed == first and _has_same_bytes(run, entry))
+        if seed == first:
+            same = _same_tensors(run, entry)
         if run.dataset_digest != entry.training.get("dataset_digest"):
             out.talk(f"These data are not those of the published training: their digest is {run.dataset_digest}")
         trainings[seed] = _measured(run, entry, device or "cpu", data_dir)
@@ -107,11 +108,16 @@ def _trained(entry: WeightsEntry, layer: Layer, seed: int, path: Path, data_dir:
     return training.run
 
 
-def _has_same_bytes(run: Run, entry: WeightsEntry) -> bool:
+def _same_tensors(run: Run, entry: WeightsEntry) -> bool:
+    """Whether the generator of a run is the published one, bit for bit, whatever the header says."""
     from ganzoo.sources import resolve
+    from ganzoo.weights.tensors import DATA_DIGEST_KEY, read_metadata
 
-    digests = {file.role: file.sha256 for file in entry.files}
-    return any(file.sha256 == digests["generator"] for file in resolve(str(run.path.resolve())).files)
+    sources = (resolve(str(run.path.resolve())), resolve(entry))
+    trained, published = (
+        read_metadata(source.read("generator"), source.reference).get(DATA_DIGEST_KEY) for source in sources
+    )
+    return trained is not None and trained == published
 
 
 def _measured(run: Run, entry: WeightsEntry, device: str, data_dir: Path | None) -> Sequence[Comparison]:
@@ -130,10 +136,10 @@ def _measured(run: Run, entry: WeightsEntry, device: str, data_dir: Path | None)
     return compared
 
 
-def _show(entry: WeightsEntry, results: Sequence[Reproduction], same: bool, folder: Path, json: bool) -> None:
+def _show(entry: WeightsEntry, results: Sequence[Reproduction], same: bool | None, folder: Path, json: bool) -> None:
     if json:
         metrics = [{**asdict(one), "mean": one.mean, "std": one.std, "holds": one.holds} for one in results]
-        out.json({"reference": str(entry.reference), "path": str(folder), "same_bytes": same, "metrics": metrics})
+        out.json({"reference": str(entry.reference), "path": str(folder), "same_tensors": same, "metrics": metrics})
         return
     for protocol, group in groupby(results, key=lambda one: one.protocol):
         found = list(group)
@@ -144,7 +150,7 @@ def _show(entry: WeightsEntry, results: Sequence[Reproduction], same: bool, fold
             columns.append("mean ± deviation")
         out.table(f"{entry.reference} under {protocol}, trained again", [*columns, "reproduced"], rows)
     if same:
-        out.line("The weights are the published ones, byte for byte.")
+        out.line("The weights are the published ones, bit for bit.")
 
 
 def _row(one: Reproduction, seeds: Sequence[int]) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ WORDS_DCGAN = Recipe(
     ),
 )
 
-_SCRABBLE_ADAM = Adam(learning_rate=Schedule(kind="linear", start=4e-4, end=0.0), betas=(0.0, 0.99))
+_SCRABBLE_GENERATOR = Adam(learning_rate=Schedule(kind="linear", start=4e-4, end=0.0), betas=(0.0, 0.99))
+_SCRABBLE_DISCRIMINATOR = Adam(learning_rate=Schedule(kind="linear", start=1e-3, end=0.0), betas=(0.5, 0.99))
 
 WORDS_SCRABBLEGAN = Recipe(
     name="words-scrabblegan",
@@ -39,9 +40,9 @@ WORDS_SCRABBLEGAN = Recipe(
     latent=LatentSpec(dim=64),
     loss="hinge",
     regularizers={"read_real": 1.0, "read_fake": Schedule(kind="linear", start=1.0, end=0.1)},
-    optimizers=Optimizers(generator=_SCRABBLE_ADAM, discriminator=_SCRABBLE_ADAM),
+    optimizers=Optimizers(generator=_SCRABBLE_GENERATOR, discriminator=_SCRABBLE_DISCRIMINATOR),
     batch_size=32,
-    steps=12_000,
+    steps=8_000,
     ema_decay=0.999,
     source="Fogel et al. 2020 (ScrabbleGAN), arXiv:2003.10557, with smaller nets and learned widths of letters",
     notes=(

@@ -25,7 +25,17 @@ NETS = {
     "resnet": {"generator_widths": (8, 8, 8), "discriminator_widths": (8, 8)},
     "r3gan": {"widths": (8, 8, 8), "cardinalities": (2, 2, 2), "blocks_per_stage": 1},
     "fastgan": {"generator_widths": (8, 8, 8), "discriminator_widths": (4, 4, 8), "decoder_width": 4},
+    "scrabblegan": {
+        "character_width": 4,
+        "style_width": 4,
+        "generator_widths": (4, 4),
+        "discriminator_widths": (2, 4),
+        "recogniser_widths": (2, 2, 4),
+        "reading_width": 4,
+    },
 }
+OWN_REGULARIZERS = {"reconstruction": "fastgan", "read_real": "scrabblegan", "read_fake": "scrabblegan"}
+"""Those of one architecture."""
 METRICS = [
     name for name in registry.metrics if name.startswith(("curve", "point", "lenet", "fd-lenet", "class", "label"))
 ]
@@ -46,8 +56,11 @@ CONVOLUTIONAL: dict[str, dict[str, Any]] = {
         *(Example(registry.recipes.get(name), settings=settings, data_dir=DATA) for name, settings in RECIPES.items()),
         *(Example(entry) for entry in Zoo().entries if entry.name in ("quadratic-mlp", "mnist-cgan")),
         *map(registry.losses.get, registry.losses),
-        *map(registry.regularizers.get, sorted(set(registry.regularizers) - {"reconstruction"})),
-        Example(registry.regularizers.get("reconstruction"), config=NETS["fastgan"], sample=IMAGE),
+        *map(registry.regularizers.get, sorted(set(registry.regularizers) - set(OWN_REGULARIZERS))),
+        *(
+            Example(registry.regularizers.get(name), config=NETS[architecture], sample=IMAGE)
+            for name, architecture in OWN_REGULARIZERS.items()
+        ),
         *map(registry.augmentations.get, registry.augmentations),
         *map(registry.optimizers.get, registry.optimizers),
         *map(registry.loggers.get, registry.loggers),

@@ -69,6 +69,18 @@ OTHERS = {
     "optimizers.discriminator.clip_norm": 0.1,
 }
 
+SCRABBLEGAN = {
+    "batch_size": 4,
+    "config": {
+        "character_width": 4,
+        "style_width": 4,
+        "generator_widths": [4, 4],
+        "discriminator_widths": [2, 4],
+        "recogniser_widths": [2, 2, 4],
+        "reading_width": 4,
+    },
+}
+
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "shared fakes, batch norm, average": ("mnist-mlp", MLP),
     "drawn data": ("quadratic-mlp", {"config.generator_hidden": [8]}),
@@ -85,6 +97,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "conditional norm, projection": ("cifar10-sngan", {**SNGAN, "conditional": True}),
     "penalties of grouped convolutions": ("cifar10-r3gan", R3GAN),
     "decoders of the discriminator, spectral norm": ("cifar10-dcgan", FASTGAN),
+    "terms of both nets that see texts": ("words-scrabblegan", SCRABBLEGAN),
     "augmentations": ("cifar10-wgan-gp", {**DCGAN, "augment": ["mirror", "color", "translation", "cutout"]}),
     "linear decay": ("quadratic-mlp", {**LINEAR, "steps": 8}),
     "everything scheduled": ("mnist-cgan", {**MLP, **SCHEDULED}),
@@ -98,8 +111,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def make_state(samples: dict[str, Path], recipe: str, device: str = "cpu", **values: Any) -> TrainingState:
     settings = config.resolve(recipes.get(recipe), [Layer("test", values)], seed=5)
     spec, place = datasets.get(settings.recipe.dataset), torch.device(device)
-    batches = open_batches(open_dataset(spec, "train", samples.get(spec.name)), settings.recipe.batch_size, 5, place)
-    return TrainingState(settings, model_config(settings.recipe, spec.sample), batches, place)
+    recipe, described = settings.recipe, model_config(settings.recipe, spec.sample)
+    dataset = open_dataset(spec, "train", samples.get(spec.name))
+    wanted = {"conditional": recipe.conditional, "text": described.sample.text}
+    batches = open_batches(dataset, recipe.batch_size, 5, place, **wanted)
+    return TrainingState(settings, described, batches, place)
 
 
 def take(state: TrainingState, steps: int) -> Engine:

@@ -361,15 +361,20 @@ def _unknown_key(key: str, source: str, document: Mapping[str, Any]) -> Settings
     known = _known_keys(document)
     path, _, last = key.removeprefix("recipe.").rpartition(".")
     meant = SYNONYMS.get(last, last)
-    close = [name for name in known if name.startswith(path) and name.rpartition(".")[2] == meant]
+    close = sorted((name for name in known if name.startswith(path) and name.rpartition(".")[2] == meant), key=len)
     close = close or difflib.get_close_matches(key, known, n=1)
     guess = f" Did you mean {close[0]!r}?" if close else ""
     return SettingsError(f"{source}: there is no setting {key!r}.{guess}", hint=SETTINGS_HINT)
 
 
 def _known_keys(document: Mapping[str, Any]) -> list[str]:
-    known = [name for name in _flattened(document["recipe"]) if name not in FIXED_FIELDS]
-    return known + [name for name in document if name != "recipe"]
+    values = _flattened(document["recipe"])
+    known = [name for name in values if name not in FIXED_FIELDS]
+    # A schedule can be set as a whole, or field by field.
+    scheduled = [
+        name.removesuffix(".kind") for name, value in values.items() if value in ("linear", "cosine", "points")
+    ]
+    return [*(name for name in document if name != "recipe"), *scheduled, *known]
 
 
 def _resembles_setting(key: str, document: Mapping[str, Any]) -> bool:

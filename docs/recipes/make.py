@@ -139,7 +139,8 @@ def nets(recipe: Recipe, dataset: ConfiguredDataset, architecture: ArchitectureS
     latents = torch.empty(2, *recipe.latent.shape, device="meta")
     samples = torch.empty(2, *dataset.sample.shape, device="meta")
     latent = "standard normal" if recipe.latent.distribution == "normal" else "uniform on [-1, 1]"
-    labels = " Both networks take the label." if recipe.conditional else ""
+    condition = "text" if recipe.condition == "text" else "label"
+    labels = f" Both networks take the {condition}." if recipe.conditional else ""
     return paragraphs(
         f"Architecture `{architecture.name}`: {architecture.summary}. From {linked(architecture.paper)}.{labels}",
         f"**Generator**, {num_parameters(generator):,} parameters, from {recipe.latent.dim} {latent} numbers:",
@@ -168,8 +169,10 @@ def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
     for module in net.modules():
         if not list(module.children()):
             module.register_forward_hook(record)
-    labels = [] if config.sample.classes is None else [torch.zeros(2, dtype=torch.int64, device="meta")]
-    net(inputs, *labels)
+    classes, text = config.sample.classes, config.sample.text
+    shape = None if classes is None and text is None else (2,) if text is None else (2, text.max_length)
+    conditions = [] if shape is None else [torch.zeros(shape, dtype=torch.int64, device="meta")]
+    net(inputs, *conditions)
     cells = [(", ".join(names), " × ".join(map(str, output.shape[1:])), f"{count:,}") for names, output, count in rows]
     rest = num_parameters(net) - sum(count for _, _, count in rows)
     if rest:
@@ -182,10 +185,10 @@ def described(layer: nn.Module) -> str:
     name = type(layer).__name__
     if isinstance(layer, nn.Linear):
         return f"{name} {layer.in_features} → {layer.out_features}"
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-        kernel = "×".join(map(str, dict.fromkeys(layer.kernel_size)))
+    if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d):
+        kernel, stride = ("×".join(map(str, _once(sizes))) for sizes in (layer.kernel_size, layer.stride))
         groups = f" in {layer.groups} groups" if layer.groups > 1 else ""
-        return f"{name} {layer.in_channels} → {layer.out_channels}{groups}, kernel {kernel}, stride {layer.stride[0]}"
+        return f"{name} {layer.in_channels} → {layer.out_channels}{groups}, kernel {kernel}, stride {stride}"
     if isinstance(layer, nn.Embedding):
         return f"{name} {layer.num_embeddings} → {layer.embedding_dim}"
     if isinstance(layer, nn.LeakyReLU):
@@ -193,6 +196,11 @@ def described(layer: nn.Module) -> str:
     if isinstance(layer, nn.Dropout):
         return f"{name} {layer.p:g}"
     return f"{name} (eps {layer.eps:g})" if getattr(layer, "eps", 1e-5) != 1e-5 else name
+
+
+def _once(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the sizes of all axes, or the only one where they are equal."""
+    return sizes[:1] if len(set(sizes)) == 1 else sizes
 
 
 def updates(recipe: Recipe, dataset: ConfiguredDataset) -> str:

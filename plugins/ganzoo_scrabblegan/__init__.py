@@ -36,7 +36,7 @@ SCRABBLEGAN = ArchitectureSpec(
     name="scrabblegan",
     summary="word images from texts: letters side by side, a patch critic, and a recogniser that reads them",
     paper=(
-        "after Fogel et al. 2020 (ScrabbleGAN), arXiv:2003.10557, with smaller nets, and letters whose widths are "
+        "Fogel et al. 2020 (ScrabbleGAN), arXiv:2003.10557, with smaller nets, and letters whose widths are "
         "learned instead of equal; styles as in Chen et al. 2019, arXiv:1810.01365"
     ),
     license="MIT",

@@ -34,6 +34,7 @@ ROOMS = [
     "targets",
     # arithmetic on tensors
     "losses",
+    "spectral",
     "optimizers",
     "distances",
     "metrics",
@@ -67,7 +68,7 @@ ROOMS = [
 ]
 """Modules and folders of the core in order: each imports only those before it."""
 
-FOR_PLUGINS = {"specs", "deferred", "errors", "losses", "optimizers", "distances", "metrics"}
+FOR_PLUGINS = {"specs", "deferred", "errors", "losses", "spectral", "optimizers", "distances", "metrics"}
 
 
 def imported_modules(path: Path) -> set[str]:

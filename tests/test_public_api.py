@@ -53,7 +53,7 @@ def public_names(module: ModuleType) -> set[str]:
     return set(getattr(module, "__all__", own))
 
 
-@pytest.mark.parametrize("name", ["deferred", "distances", "losses", "metrics", "optimizers", "testing"])
+@pytest.mark.parametrize("name", ["deferred", "distances", "losses", "metrics", "optimizers", "spectral", "testing"])
 def test_every_helper_for_plugins_is_listed(name: str) -> None:
     module = importlib.import_module(f"ganzoo.{name}")
     assert public_names(module) <= listed()[f"ganzoo.{name}"] <= set(vars(module))

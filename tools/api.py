@@ -16,7 +16,7 @@ from pathlib import Path
 import griffe
 
 ROOT = Path(__file__).parent.parent
-PUBLIC_MODULES = ("deferred", "distances", "errors", "losses", "metrics", "optimizers", "specs", "testing")
+PUBLIC_MODULES = ("deferred", "distances", "errors", "losses", "metrics", "optimizers", "specs", "spectral", "testing")
 """Modules of ganzoo that plugins may import, beside what `ganzoo` itself exports."""
 
 

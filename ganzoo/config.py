@@ -189,8 +189,11 @@ def file_layer(path: Path) -> Layer:
 
 
 def record_layer(document: Mapping[str, Any], source: str) -> Layer:
-    """Return the settings in the contents of a run.json or training.json, as `parse_record` returns them."""
-    settings = _renewed(document["settings"])
+    """Return the settings in the contents of a run.json or training.json, as `parse_record` returns them.
+
+    What an older record lacks has its default, whatever the recipe sets today. Raises SettingsError.
+    """
+    settings = settings_from_json(document["settings"], source).to_json()
     recipe = {key: value for key, value in settings["recipe"].items() if key not in FIXED_FIELDS}
     # Whole tables, so that nothing of the recipe as it is now remains in them.
     return Layer(source, {**recipe, **{key: value for key, value in settings.items() if key != "recipe"}})

@@ -105,14 +105,19 @@ def project(
         progress: called with the number of steps done, and of all.
 
     Raises:
-        UsageError: a model of other samples or of categorical latents, a picture that cannot be read, an extractor that
-            is not differentiable, or numbers out of range.
+        UsageError: a model of other samples, of texts or of categorical latents, a picture that cannot be read, an
+            extractor that is not differentiable, or numbers out of range.
         EvaluationError: the extractor's weights cannot be found.
     """
     spec, latent = gan.config.sample, gan.config.latent
     if spec.kind != "image" or latent.distribution == "categorical":
         what = "images" if spec.kind != "image" else "latents that are not categorical"
         raise UsageError("this model cannot be projected onto.", hint=f"Choose a model of {what}.")
+    if spec.text is not None:
+        raise UsageError(
+            "a model of texts cannot be projected onto: it would have to know what a picture says.",
+            hint="Choose an unconditional or class-conditional model.",
+        )
     if not (1 <= starts <= POOL and steps >= 1):
         raise UsageError(f"cannot take {steps} steps from {starts} starts.", hint=f"Ask for 1 to {POOL} starts.")
     targets = _targets(pictures, spec.shape).to(gan.device)

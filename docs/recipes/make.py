@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ganzoo.data.settings import ConfiguredDataset, dataset_of
 from ganzoo.errors import GanzooError, MissingDatasetError
 from ganzoo.registry import FIRST_PARTY, architectures, losses, metrics, recipes, regularizers
+from ganzoo.sampling import example_condition
 from ganzoo.specs import Adam, AdamW, ArchitectureSpec, EvaluationProtocol, Number, Points, Recipe, Schedule
 from ganzoo.specs.optimizers import Optimizer
 from ganzoo.training.schedules import as_regularization
@@ -169,10 +170,8 @@ def layers(net: nn.Module, inputs: Tensor, config: ModelConfig) -> str:
     for module in net.modules():
         if not list(module.children()):
             module.register_forward_hook(record)
-    classes, text = config.sample.classes, config.sample.text
-    shape = None if classes is None and text is None else (2,) if text is None else (2, text.max_length)
-    conditions = [] if shape is None else [torch.zeros(shape, dtype=torch.int64, device="meta")]
-    net(inputs, *conditions)
+    condition = example_condition(config.sample, len(inputs))
+    net(inputs, *([] if condition is None else [condition.to("meta")]))
     cells = [(", ".join(names), " × ".join(map(str, output.shape[1:])), f"{count:,}") for names, output, count in rows]
     rest = num_parameters(net) - sum(count for _, _, count in rows)
     if rest:
@@ -186,7 +185,7 @@ def described(layer: nn.Module) -> str:
     if isinstance(layer, nn.Linear):
         return f"{name} {layer.in_features} → {layer.out_features}"
     if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d):
-        kernel, stride = ("×".join(map(str, _once(sizes))) for sizes in (layer.kernel_size, layer.stride))
+        kernel, stride = ("×".join(map(str, _sizes(sizes))) for sizes in (layer.kernel_size, layer.stride))
         groups = f" in {layer.groups} groups" if layer.groups > 1 else ""
         return f"{name} {layer.in_channels} → {layer.out_channels}{groups}, kernel {kernel}, stride {stride}"
     if isinstance(layer, nn.Embedding):
@@ -198,7 +197,7 @@ def described(layer: nn.Module) -> str:
     return f"{name} (eps {layer.eps:g})" if getattr(layer, "eps", 1e-5) != 1e-5 else name
 
 
-def _once(sizes: tuple[int, ...]) -> tuple[int, ...]:
+def _sizes(sizes: tuple[int, ...]) -> tuple[int, ...]:
     """Return the sizes of all axes, or the only one where they are equal."""
     return sizes[:1] if len(set(sizes)) == 1 else sizes
 

@@ -44,16 +44,20 @@ from ganzoo.weights.building import build, discriminator_builder, generator_buil
 from ganzoo.weights.model_config import ModelConfig
 
 Samples = tuple[Tensor, tuple[Tensor, ...]]
-"""Samples [batch, *shape] and, for a conditional model, their labels int64 [batch]: nets are called with `*labels`."""
+"""Samples [batch, *shape] and, for a conditional model, their labels or texts: nets are called with `*labels`."""
 
 
 class Fakes(NamedTuple):
     """What the generator made, and of what."""
 
     samples: Tensor
+    """[batch, *shape]"""
     labels: tuple[Tensor, ...]
+    """As in `Samples`."""
     latents: Tensor
+    """[batch, dim]"""
     noise: dict[str, Tensor]
+    """Name -> [batch, *shape]."""
 
 
 class Baseline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,10 +14,11 @@ import typer
 from ganzoo.cli.evaluate import published_entry
 from ganzoo.cli.options import DataDir, Json, LiveView
 from ganzoo.cli.output import out
-from ganzoo.errors import EvaluationError, TrainingError
+from ganzoo.errors import EvaluationError, TrainingError, UsageError
+from ganzoo.system.shell import quoted
 
 if TYPE_CHECKING:
-    from ganzoo.config import Layer
+    from ganzoo.config import TrainingSettings
     from ganzoo.evaluation.checking import Comparison
     from ganzoo.evaluation.reproduction import Reproduction
     from ganzoo.training.run import Run
@@ -45,19 +46,23 @@ def reproduce(
     bit; on others rounding differs, and --seeds shows how much trainings vary. With --out, the same command continues.
     """
     entry = published_entry(reference)
-    layer = _recorded(entry, device)
+    if not entry.metrics:
+        raise UsageError(f"{entry.reference} has no published numbers.", hint="Name other weights of the zoo.")
+    settings = _recorded(entry, device)
+    from ganzoo.distributed.torchrun import init_processes
+    from ganzoo.evaluation.checking import check_data
     from ganzoo.evaluation.reproduction import reproductions
     from ganzoo.training.run import new_folder
 
+    target = init_processes().device(device or "cpu")
+    check_data([(entry, name) for name in entry.protocols], target, data_dir)  # before hours of training
     folder = out_dir or new_folder(f"{entry.name}-again")
-    first = layer.values["seed"]
+    out.talk(f"The same command with --out {quoted(str(folder))} continues what was interrupted.")
     same, trainings = None, {}
-    for seed in range(first, first + seeds):
-        run = _trained(entry, layer, seed, folder / f"seed-{seed}", data_dir, live)
-        if seed == first:
+    for seed in range(settings.seed, settings.seed + seeds):
+        run = _trained(entry, settings, seed, folder / f"seed-{seed}", data_dir, live)
+        if seed == settings.seed:
             same = _same_tensors(run, entry)
-        if run.dataset_digest != entry.training.get("dataset_digest"):
-            out.talk(f"These data are not those of the published training: their digest is {run.dataset_digest}")
         trainings[seed] = _measured(run, entry, device or "cpu", data_dir)
     results = list(reproductions(trainings))
     _show(entry, results, same, folder, json)
@@ -65,45 +70,60 @@ def reproduce(
     if missed:
         raise EvaluationError(
             f"{len(missed)} of {len(results)} published numbers were not reproduced.",
-            hint=missed[0].deviation
-            or "Another processor or version of PyTorch rounds differently; see how much trainings vary: --seeds 3",
+            hint="Another processor or version of PyTorch rounds differently; see how much trainings vary: --seeds 3",
         )
     out.talk(f"All {len(results)} published numbers were reproduced.")
 
 
-def _recorded(entry: WeightsEntry, device: str | None) -> Layer:
-    """Return all settings of the published training. Raises SettingsError."""
-    from ganzoo.config import Layer, parse_record, record_layer
+def _recorded(entry: WeightsEntry, device: str | None) -> TrainingSettings:
+    """Return the settings of the published training. Raises UsageError where they were not recorded, SettingsError."""
+    from ganzoo.config import settings_from_json
+    from ganzoo.errors import WeightsFormatError
     from ganzoo.sources import resolve
+    from ganzoo.weights.model_config import parse_training_record
 
     source = f"training.json of {entry.reference}"
-    record = parse_record(resolve(entry).read("training"), source)
-    # What was chosen when the training began, in place of `auto`.
-    chosen: dict[str, Any] = {name: record[name] for name in ("seed", "precision") if name in record}
-    threads = re.fullmatch(r"cpu \((\d+) threads?\)", record.get("device", ""))
-    if threads is not None:
-        chosen["threads"] = int(threads[1])
-    if device is not None:
-        chosen["device"] = device
-    return Layer(source, {**record_layer(record, source).values, **chosen})
+    if not any(file.role == "training" for file in entry.files):
+        raise UsageError(f"{entry.reference} does not record how it was trained.", hint="Name other weights.")
+    try:
+        record = parse_training_record(resolve(entry).read("training"), source)
+    except WeightsFormatError as error:
+        raise UsageError(
+            f"{entry.reference} does not record how it was trained: {error}", hint="Name other weights."
+        ) from error
+    settings = settings_from_json(record["settings"], source)
+    # What was chosen when the training began, in place of `auto`; and nothing that only watches.
+    threads = re.fullmatch(r"cpu \((\d+) threads?\)", record["device"])
+    return replace(
+        settings,
+        device=device or ("cpu" if threads is not None else settings.device),
+        threads=int(threads[1]) if threads is not None else settings.threads,
+        eval_every=None,
+        loggers=(),
+    )
 
 
-def _trained(entry: WeightsEntry, layer: Layer, seed: int, path: Path, data_dir: Path | None, live: bool) -> Run:
+def _trained(
+    entry: WeightsEntry, settings: TrainingSettings, seed: int, path: Path, data_dir: Path | None, live: bool
+) -> Run:
     """Train with one seed, or continue the training in a folder. Raises Exit with 130 after an interruption."""
     from ganzoo.cli.opening import open_dataset
     from ganzoo.cli.watch import watch
-    from ganzoo.config import Layer, resolve
-    from ganzoo.registry import recipes
+    from ganzoo.config import FIXED_FIELDS, Layer, differences, record_layer
     from ganzoo.training import Training
     from ganzoo.training.run import Run, is_run
 
-    layers = [layer, Layer("the seed", {"seed": seed})]
+    layers = [record_layer({"settings": replace(settings, seed=seed).to_json()}, "the published training")]
     if is_run(path):
-        if Run.open(path).settings.recipe != resolve(recipes.get(entry.recipe), layers, seed=seed).recipe:
+        told = differences(Run.open(path).settings.to_json(), settings.to_json())
+        other = [key for key in told if key.startswith("recipe.") and key.removeprefix("recipe.") not in FIXED_FIELDS]
+        if other:
             raise TrainingError(f"{path} holds another training.", hint="Choose another --out.")
-        training = Training.resume(path, (), data_dir, open_dataset)
+        training = Training.resume(path, [Layer("--device", {"device": settings.device})], data_dir, open_dataset)
     else:
         training = Training.start(entry.recipe, path, layers, data_dir, open_dataset)
+    if training.run.dataset_digest != entry.training.get("dataset_digest"):
+        out.talk(f"These data are not those of the published training; their digest is {training.run.dataset_digest}")
     watch(training, json=False, live=live, data=False)
     return training.run
 
@@ -138,24 +158,30 @@ def _measured(run: Run, entry: WeightsEntry, device: str, data_dir: Path | None)
 
 def _show(entry: WeightsEntry, results: Sequence[Reproduction], same: bool | None, folder: Path, json: bool) -> None:
     if json:
-        metrics = [{**asdict(one), "mean": one.mean, "std": one.std, "holds": one.holds} for one in results]
+        metrics = [_document(one) for one in results]
         out.json({"reference": str(entry.reference), "path": str(folder), "same_tensors": same, "metrics": metrics})
         return
     for protocol, group in groupby(results, key=lambda one: one.protocol):
         found = list(group)
         seeds = list(dict.fromkeys(seed for one in found for seed in one.values))
-        columns = ["metric", "published ± tolerance", *(f"seed {seed}" for seed in seeds)]
-        rows = [_row(one, seeds) for one in found]
-        if len(seeds) > 1:
-            columns.append("mean ± deviation")
-        out.table(f"{entry.reference} under {protocol}, trained again", [*columns, "reproduced"], rows)
+        spread = ["mean ± deviation"] if len(seeds) > 1 else []
+        columns = ["metric", "published ± tolerance", *(f"seed {seed}" for seed in seeds), *spread, "reproduced"]
+        out.table(f"{entry.reference} under {protocol}, trained again", columns, [_row(one, seeds) for one in found])
     if same:
         out.line("The weights are the published ones, bit for bit.")
+    for deviation in dict.fromkeys(one.deviation for one in results if one.deviation is not None):
+        out.line(f"Not comparable with the published numbers: {deviation}.")
+
+
+def _document(one: Reproduction) -> dict[str, Any]:
+    fields = asdict(one)
+    return {"name": fields.pop("metric"), **fields, "mean": one.mean, "std": one.std, "holds": one.holds}
 
 
 def _row(one: Reproduction, seeds: Sequence[int]) -> tuple[str, ...]:
     from ganzoo.weights.manifest import measured
 
     values = [f"{one.values[seed]:.5g}" if seed in one.values else "not measured" for seed in seeds]
-    mean = [measured(one.mean, one.std)] if len(seeds) > 1 and one.mean is not None else []
-    return (one.metric, f"{one.published:.5g} ± {one.tolerance:.2g}", *values, *mean, "yes" if one.holds else "no")
+    mean = "not measured" if one.mean is None else measured(one.mean, one.std)
+    spread = [mean] if len(seeds) > 1 else []
+    return (one.metric, f"{one.published:.5g} ± {one.tolerance:.2g}", *values, *spread, "yes" if one.holds else "no")

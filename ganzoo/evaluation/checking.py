@@ -64,16 +64,10 @@ def evaluate_entries(
     All real samples are opened first, so that files that are missing are reported before the first measurement.
     Raises as `evaluate` does.
     """
-    processes = init_processes()
-    target = processes.device(device)
+    target = init_processes().device(device)
     # The entry's own protocols, not the dataset's default: a default may change, a published number may not.
     tasks = [(entry, name) for entry in entries for name in (entry.protocols if protocol is None else [protocol])]
-    opened = {}
-    for entry, name in tasks:
-        dataset = _dataset_of(entry)
-        opened[dataset.name, settings_key(dataset.settings), name] = dataset
-    for (_, _, name), dataset in opened.items():
-        Evaluator(dataset, find_protocol(dataset, name), target, data_dir, processes).check_data()
+    check_data(tasks, target, data_dir)
     for index, (entry, name) in enumerate(tasks, 1):
         what = f"{index} of {len(tasks)}: {entry.reference} under {name}"
         report(f"Evaluating {what}")
@@ -81,6 +75,16 @@ def evaluate_entries(
         evaluation = evaluate_gan(load(str(entry.reference), device=target), str(entry.reference), name, data_dir)
         report(f"Evaluated {what} in {_duration(time.perf_counter() - started)}")
         yield entry, evaluation
+
+
+def check_data(tasks: Sequence[tuple[WeightsEntry, str]], device: torch.device, data_dir: Path | None) -> None:
+    """Open the real samples that entries are compared with under protocols; raises as `evaluate` does."""
+    opened = {}
+    for entry, name in tasks:
+        dataset = _dataset_of(entry)
+        opened[dataset.name, settings_key(dataset.settings), name] = dataset
+    for (_, _, name), dataset in opened.items():
+        Evaluator(dataset, find_protocol(dataset, name), device, data_dir, init_processes()).check_data()
 
 
 def _dataset_of(entry: WeightsEntry) -> ConfiguredDataset:

@@ -11,6 +11,9 @@ from ganzoo.evaluation.checking import Comparison
 MAX_DEVIATIONS = 2
 """A published number may lie so many standard deviations of the new trainings from their mean."""
 
+MIN_TRAININGS = 3
+"""Of fewer, the standard deviation says too little."""
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -41,7 +44,8 @@ class Reproduction:
         """Whether the published number is within the tolerance of the mean, or within the spread of the trainings."""
         if self.deviation is not None or self.mean is None:
             return False
-        return abs(self.mean - self.published) <= max(self.tolerance, MAX_DEVIATIONS * (self.std or 0.0))
+        spread = MAX_DEVIATIONS * self.std if self.std is not None and len(self.values) >= MIN_TRAININGS else 0.0
+        return abs(self.mean - self.published) <= max(self.tolerance, spread)
 
 
 def reproductions(trainings: Mapping[int, Sequence[Comparison]]) -> Iterator[Reproduction]:

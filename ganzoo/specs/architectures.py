@@ -41,7 +41,7 @@ class ArchitectureSpec:
     """What the networks can be conditioned on: which of `sample.classes` and `sample.text` the builders understand. A
     model has one condition, or none; builders see only that one. Others may be added."""
     unconditional: bool = True
-    """Whether the networks can be built without a condition."""
+    """Whether the networks can be built without a condition; if not, recipes with `conditional=false` are refused."""
     latent_grid: bool = False
     """Whether the generator takes latents with a grid, [batch, dim, *grid]."""
     noise: Callable[[Any, SampleSpec], Mapping[str, tuple[int, ...]]] | None = None

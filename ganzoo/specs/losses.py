@@ -82,11 +82,12 @@ class GeneratorRegularizerInputs:
     latents: Tensor
     """[batch, dim], those of this update."""
     fake: Tensor
-    """[batch, *shape], what it generates from them, as the discriminator sees it; gradients pass through to it."""
+    """[batch, *shape], what it generates from them, augmented where the recipe augments; gradients reach it."""
     labels: Tensor | None = None
     """Labels int64 [batch], or texts int64 [batch, max_length], that it generates for; None without a condition."""
     discriminator: nn.Module
-    """The discriminator's module, for regularizers that use more of it than its logits, as for its own regularizers."""
+    """The discriminator's module. A regularizer that calls its methods names its architecture in the spec; the term
+    changes the generator only."""
     directions: Tensor
     """[batch, *shape], standard normal: random directions in the space of samples."""
     state: Mapping[str, Tensor]

@@ -191,8 +191,8 @@ class _Term:
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Return the inputs by name."""
-        names = ("latents", "real", "fake", "epsilon", "directions")
-        return {name: getattr(self, name) for name in names}
+        names = ("latents", "real", "fake", "epsilon", "directions", "labels")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 def it_is_a_finite_scalar_of_at_least_zero(example: Example) -> None:

@@ -119,16 +119,20 @@ def nets(example: Example) -> list[Nets]:
     config = architecture_config(spec, values, "example")
     latent = example.latent or (recipe.latent if recipe is not None else LatentSpec(dim=8))
     candidates = [example.sample] if example.sample is not None else [dataset_of(recipe).sample] if recipe else SAMPLES
-    # Builders see only the condition of the model.
-    plain_ones = [replace(sample, classes=None, text=None) for sample in candidates if sample is not None]
-    bare = Nets(spec, config, latent, _first_that_works(spec, config, latent, plain_ones))
-    given = next((one for one in candidates if one is not None and one.shape == bare.sample.shape), bare.sample)
-    conditioned = {
-        "classes": replace(bare.sample, classes=given.classes or CLASSES),
-        "text": replace(bare.sample, text=given.text or TEXT),
-    }
-    with_condition = [replace(bare, sample=conditioned[name]) for name in spec.conditions]
-    return [bare, *with_condition] if spec.unconditional else with_condition
+    kinds = (*([None] if spec.unconditional else []), *spec.conditions)
+    tried = [_with_condition(sample, kinds[0]) for sample in candidates if sample is not None]
+    shape = _first_that_works(spec, config, latent, tried).shape
+    given = next(sample for sample in candidates if sample is not None and sample.shape == shape)
+    return [Nets(spec, config, latent, _with_condition(given, kind)) for kind in kinds]
+
+
+def _with_condition(sample: SampleSpec, kind: str | None) -> SampleSpec:
+    """Return samples with one condition or none: builders see only that of the model."""
+    return replace(
+        sample,
+        classes=(sample.classes or CLASSES) if kind == "classes" else None,
+        text=(sample.text or TEXT) if kind == "text" else None,
+    )
 
 
 def _first_that_works(spec: ArchitectureSpec, config: Any, latent: LatentSpec, samples: list[SampleSpec]) -> SampleSpec:

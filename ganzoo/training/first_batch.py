@@ -146,7 +146,8 @@ def _check_nets(state: TrainingState, inputs: StepInputs) -> None:
             term = spec.compute(given)
         _check_scalar(regularizers, name, "compute", term)
         # Such as decoders, which only the reconstruction of their input trains.
-        for parameters in filter(None, missed.values()):
+        parameters = missed[spec.of]
+        if parameters:
             gradients = torch.autograd.grad(term, list(parameters.values()), allow_unused=True, retain_graph=True)
             for parameter, gradient in zip(list(parameters), gradients, strict=True):
                 if gradient is not None:

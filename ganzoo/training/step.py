@@ -26,7 +26,7 @@ from ganzoo.training.optimizers import trainable
 from ganzoo.training.schedules import Scheduled
 
 Fakes = tuple[Tensor, Tensor | None]
-"""G(z), samples [batch, *shape], and the labels int64 [batch] that they were generated for."""
+"""G(z), samples [batch, *shape], and the labels [batch] or texts [batch, max_length] that they were generated for."""
 
 
 def train_step(networks: Networks, inputs: StepInputs) -> None:

@@ -106,6 +106,8 @@ class Discriminator(nn.Module):
             )
         # Shapes for folder-fastgan: [batch, 3, 64, 64] -> [batch, 16, 64, 64] -> 32 × 32 -> 16 × 16 -> [batch, 128, 8,
         # 8] -> logits [batch, 1, 5, 5], one for each window of 4 × 4 features.
+        # The official code has spectral normalisation in all layers. Where batch normalisation follows, it would change
+        # nothing, because that undoes any factor.
         self.input = SpectralConv2d(sample.shape[0], widths[0], kernel_size=3, padding=1)
         self.blocks = nn.ModuleList(HalvingBlock(before, after) for before, after in pairwise(widths))
         self.excitations = _excitations(widths, DISCRIMINATOR_SKIP)

@@ -48,7 +48,7 @@ SCRABBLEGAN = ArchitectureSpec(
     batch_independent=True,
 )
 
-_CTC = "Graves et al. 2006, equation 14, as in Fogel et al. 2020, arXiv:2003.10557, section 3"
+_CTC = "Graves et al. 2006, section 4, as in Fogel et al. 2020, arXiv:2003.10557, section 3"
 
 READ_REAL = RegularizerSpec(
     name="read_real",

@@ -13,8 +13,8 @@ from ganzoo.specs import LatentSpec, SampleSpec, TextSpec
 from ganzoo.spectral import SpectralConv2d
 from ganzoo_scrabblegan import ScrabbleGANConfig
 
-NARROWING = 4
-"""Pixels per column: letters are placed in columns, and read in columns."""
+PIXELS_PER_COLUMN = 4
+"""Letters are placed in columns, and read in columns."""
 
 
 class Generator(nn.Module):
@@ -31,26 +31,26 @@ class Generator(nn.Module):
         self.style = nn.Sequential(
             nn.Linear(latent.dim, style), nn.LeakyReLU(0.2), nn.Linear(style, style), nn.LeakyReLU(0.2)
         )
-        self.letters = Letters(text, config, width // NARROWING)
-        self.unfold = nn.Conv1d(self.letters.channels, widths[0] * self.rows, kernel_size=3, padding=1, bias=False)
+        self.letters = Letters(text, config, width // PIXELS_PER_COLUMN)
+        self.to_features = nn.Conv1d(self.letters.channels, widths[0] * self.rows, kernel_size=3, padding=1, bias=False)
         norms, doublings = [StyledNorm(widths[0], style)], []
         for index, (before, after) in enumerate(pairwise(widths)):
-            both = index == len(widths) - 2  # the others double the height only
-            kernel, stride = (4, 4 if both else 3), (2, 2 if both else 1)
+            doubles_width = index == len(widths) - 2  # the others double the height only
+            kernel, stride = (4, 4 if doubles_width else 3), (2, 2 if doubles_width else 1)
             doublings.append(nn.ConvTranspose2d(before, after, kernel, stride, padding=1, bias=False))
             norms.append(StyledNorm(after, style))
         self.norms, self.doublings = nn.ModuleList(norms), nn.ModuleList(doublings)
         # The image has few channels: four pixels from each place are much cheaper than one more layer at full size.
-        self.paint = nn.Conv2d(widths[-1], 4 * channels, kernel_size=3, padding=1)
+        self.to_image = nn.Conv2d(widths[-1], 4 * channels, kernel_size=3, padding=1)
 
     def forward(self, latents: Tensor, texts: Tensor) -> Tensor:
         style = self.style(latents)
-        row = self.unfold(self.letters(texts, style))  # [batch, widths[0] * rows, columns]
+        row = self.to_features(self.letters(texts, style))  # [batch, widths[0] * rows, columns]
         features = row.unflatten(1, (-1, self.rows)).contiguous(memory_format=torch.channels_last)
         features = self.norms[0](features, style)
         for doubling, norm in zip(self.doublings, self.norms[1:], strict=True):
             features = norm(doubling(features), style)
-        return pixel_shuffle(self.paint(features), 2).tanh()
+        return pixel_shuffle(self.to_image(features), 2).tanh()
 
 
 class Letters(nn.Module):
@@ -75,10 +75,10 @@ class Letters(nn.Module):
         self.channels, self.columns = 2 * config.character_width + 2, columns
 
     def forward(self, texts: Tensor, style: Tensor) -> Tensor:
-        embedded, there = self.characters(texts), (texts > 0).to(style.dtype)
+        embedded, is_character = self.characters(texts), (texts > 0).to(style.dtype)
         size, margin = self.size_and_margin(style).float().split(1, dim=1)  # [batch, 1] each
         margin = softplus(margin)  # columns to the left of the word
-        widths = self.typical * (self.widths(texts).squeeze(2) + size / 2).exp() * there
+        widths = self.typical * (self.widths(texts).squeeze(2) + size / 2).exp() * is_character
         room = (self.columns - 1 - margin).clamp_min(1)
         widths = widths * (room / widths.sum(1, keepdim=True).clamp_min(1e-3)).clamp_max(1)
         centres = margin + widths.cumsum(1) - widths / 2
@@ -86,7 +86,7 @@ class Letters(nn.Module):
         # Distances from the middle of each letter in its widths, [batch, max_length, columns].
         places = (middles - centres[:, :, None]) / (widths[:, :, None] + 1e-3)
         # About 1 within a letter and 0 beyond, with soft edges through which gradients reach the widths.
-        inside = torch.sigmoid(8 * (0.5 - places.abs())) * there[:, :, None]
+        inside = torch.sigmoid(8 * (0.5 - places.abs())) * is_character[:, :, None]
         placed = inside * places
         letters = [embedded.transpose(1, 2) @ weights for weights in (inside, placed)]
         return torch.cat([*letters, inside.sum(1, keepdim=True), placed.sum(1, keepdim=True)], dim=1)
@@ -150,7 +150,7 @@ class Recogniser(nn.Module):
             layers += [nn.Conv2d(before, after, kernel, stride, padding=1, bias=False), nn.BatchNorm2d(after)]
             layers.append(nn.LeakyReLU(0.1))
         self.features = nn.Sequential(*layers)
-        self.rows = nn.Conv1d(
+        self.to_sequence = nn.Conv1d(
             widths[-1] * (height // 2 ** len(widths)), config.reading_width, kernel_size=5, padding=2, bias=False
         )
         self.norm = nn.BatchNorm1d(config.reading_width)
@@ -158,7 +158,7 @@ class Recogniser(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.features(images).flatten(1, 2)  # [batch, widths[-1] * rows, columns]
-        characters: Tensor = self.characters(leaky_relu(self.norm(self.rows(features)), 0.1))
+        characters: Tensor = self.characters(leaky_relu(self.norm(self.to_sequence(features)), 0.1))
         return characters.permute(2, 0, 1)
 
 
@@ -183,10 +183,10 @@ def _checked_shape(config: ScrabbleGANConfig, sample: SampleSpec) -> tuple[int, 
         )
     channels, height, width = sample.shape
     assert sample.text is not None
-    if width // NARROWING < sample.text.max_length:
+    if width // PIXELS_PER_COLUMN < sample.text.max_length:
         raise SettingsError(
             f"texts of {sample.text.max_length} characters do not fit into images {width} pixels wide: a character "
-            f"takes at least {NARROWING}.",
+            f"takes at least {PIXELS_PER_COLUMN}.",
             hint="Choose wider images.",
         )
     return channels, height, width

@@ -43,7 +43,7 @@ def ctc_loss(log_probs: Tensor, texts: Tensor) -> Tensor:
         [batch]; 0 for a text that does not fit into the columns.
 
     Not `torch.nn.functional.ctc_loss`: on a GPU it reads the lengths on the host, so a step with it could not be
-    recorded, and its gradient is added up in no fixed order.
+    recorded.
     """
     # Blanks before, between and after the characters: [batch, states], states = 2 max_length + 1.
     states = torch.nn.functional.pad(texts[:, :, None], (1, 0)).flatten(1)
@@ -52,13 +52,14 @@ def ctc_loss(log_probs: Tensor, texts: Tensor) -> Tensor:
     # A blank between two different characters may be left out.
     before = torch.nn.functional.pad(states, (2, 0))[:, :-2]
     may_skip = (states > 0) & (states != before)
-    barred = torch.zeros_like(emitted[0]).masked_fill(~may_skip, IMPOSSIBLE)
+    # 0 where a skip is allowed.
+    skip_penalty = torch.zeros_like(emitted[0]).masked_fill(~may_skip, IMPOSSIBLE)
     # alpha[s]: log-probability of all ways to have come to state s in the columns so far; a way begins in the first
     # blank or in the first character.
     first = torch.arange(states.shape[1], device=states.device) < 2
     alpha = emitted[0].masked_fill(~first, IMPOSSIBLE)
     for column in emitted[1:]:
-        stay, step, skip = alpha, _shifted(alpha, 1), _shifted(alpha, 2) + barred
+        stay, step, skip = alpha, _shifted(alpha, 1), _shifted(alpha, 2) + skip_penalty
         alpha = torch.logsumexp(torch.stack([stay, step, skip]), dim=0) + column
     # A way ends in the last character or in the blank after it.
     last = 2 * (texts > 0).sum(1, keepdim=True)

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ganzoo.cli.reproduce import _recorded
-from ganzoo.config import Layer, resolve, settings_from_json
+from ganzoo.config import settings_from_json
 from ganzoo.evaluation.checking import Comparison
 from ganzoo.evaluation.reproduction import reproductions
 from ganzoo.registry import recipes
+from ganzoo.sources.kinds import Source, StoredSource
 from ganzoo.weights.manifest import Zoo
 from tests.conftest import Ganzoo, assert_two_lines
 
@@ -25,7 +27,8 @@ def compared(measured: float | None, deviation: str | None = None) -> list[Compa
     [
         ((5.05,), True),
         ((5.5,), False),
-        ((5.5, 4.4), True),  # mean 4.95
+        ((5.5, 4.4), True),  # mean 4.95, within the tolerance
+        ((5.5, 4.9), False),  # mean 5.2: of two trainings, the spread says too little
         ((5.5, 5.1, 5.6), True),  # mean 5.4, deviation 0.26
         ((5.5, 5.6), False),  # mean 5.55, deviation 0.07
         ((None,), False),
@@ -47,7 +50,8 @@ def test_a_measurement_that_deviates_reproduces_nothing() -> None:
 @pytest.mark.parametrize("name", ENTRIES)
 def test_the_record_of_every_training_is_still_understood(name: str) -> None:
     entry = ENTRIES[name]
-    settings = resolve(recipes.get(entry.recipe), [_recorded(entry, None)], seed=99)
+    settings = _recorded(entry, None)
+    assert settings.device == "cpu"
     assert settings.seed == entry.training["seed"]
     assert settings.recipe.steps == entry.training["steps"]
     assert settings.precision == entry.training["precision"]
@@ -56,7 +60,7 @@ def test_the_record_of_every_training_is_still_understood(name: str) -> None:
 
 def test_the_learning_rate_of_older_records_falls_as_it_did() -> None:
     entry = ENTRIES["quadratic-relativistic@v1"]  # recorded as `decay: linear`
-    settings = resolve(recipes.get(entry.recipe), [_recorded(entry, None)], seed=0)
+    settings = _recorded(entry, None)
     assert settings.recipe.optimizers == recipes.get("quadratic-relativistic").optimizers
     document = {**settings.to_json(), "tensorboard": True}
     document.pop("loggers")
@@ -64,8 +68,7 @@ def test_the_learning_rate_of_older_records_falls_as_it_did() -> None:
 
 
 def test_a_device_of_ones_own_takes_the_place_of_the_recorded_one() -> None:
-    layer = _recorded(ENTRIES["quadratic-mlp@v1"], "cuda:1")
-    assert layer.values["device"] == "cuda:1"
+    assert _recorded(ENTRIES["quadratic-mlp@v1"], "cuda:1").device == "cuda:1"
 
 
 @pytest.mark.slow
@@ -74,7 +77,7 @@ def test_weights_are_trained_again_and_compared(ganzoo: Ganzoo, cwd: Path) -> No
     document = json.loads(first.stdout)
     assert document["path"] == "again"
     assert {metric["protocol"] for metric in document["metrics"]} == {"quadratic-exact-v2"}
-    (width,) = (metric for metric in document["metrics"] if metric["metric"] == "curve-w1")
+    (width,) = (metric for metric in document["metrics"] if metric["name"] == "curve-w1")
     # The same seed on another processor is another training; two seeds were 0.048 and 0.045.
     assert width["values"]["0"] == pytest.approx(width["published"], abs=0.02)
     assert first.returncode == (0 if all(metric["holds"] for metric in document["metrics"]) else 1)
@@ -96,8 +99,33 @@ def test_only_published_weights_can_be_reproduced(ganzoo: Ganzoo, cwd: Path) -> 
     assert_two_lines(ganzoo("reproduce", "./folder"), 2, "./folder has no published numbers", "mnist-mlp")
 
 
-def test_layers_of_records_replace_whole_tables() -> None:
-    entry = ENTRIES["mnist-dcgan@v1"]
-    layer = _recorded(entry, None)
-    assert isinstance(layer, Layer)
-    assert dict(layer.values["regularizers"]) == {"r1": 1.0}
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": None},
+        {"settings": None},
+        {"settings": {"recipe": {}}},
+    ],
+)
+def test_weights_without_a_record_of_their_training_are_refused_before_any(
+    change: dict[str, Any], ganzoo: Ganzoo, cwd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(source: Source, role: str, read: Any = StoredSource.read) -> bytes:
+        content: bytes = read(source, role)
+        return json.dumps({**json.loads(content), **change}).encode() if role == "training" else content
+
+    monkeypatch.setattr(StoredSource, "read", read)
+    result = ganzoo("reproduce", "quadratic-mlp", "--out", "again")
+    assert_two_lines(result, 2, "quadratic-mlp@v1 does not record how it was trained")
+    assert not (cwd / "again").exists()
+
+
+def test_what_a_record_lacks_has_its_default_whatever_the_recipe_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(source: Source, role: str, read: Any = StoredSource.read) -> bytes:
+        document = json.loads(read(source, role))
+        del document["settings"]["recipe"]["regularizers"]
+        return json.dumps(document).encode()
+
+    assert _recorded(ENTRIES["mnist-mlp@v1"], None).recipe.regularizers == {"r1": 0.2}
+    monkeypatch.setattr(StoredSource, "read", read)
+    assert _recorded(ENTRIES["mnist-mlp@v1"], None).recipe.regularizers == {}

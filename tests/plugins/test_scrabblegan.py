@@ -9,7 +9,8 @@ from torch import Tensor
 
 import ganzoo
 from ganzoo.config import Layer
-from ganzoo.errors import SettingsError
+from ganzoo.errors import SettingsError, UsageError
+from ganzoo.projection import project
 from ganzoo.registry import regularizers
 from ganzoo.specs import GeneratorRegularizerInputs, LatentSpec, SampleSpec, TextSpec
 from ganzoo.training import Training
@@ -207,6 +208,19 @@ def test_a_trained_model_writes_texts(tmp_path: Path) -> None:
     one = gan.sample(2, seed=0, texts=["hello", "world"])
     assert one.shape == (2, 1, 32, 128)
     assert not torch.equal(one, gan.sample(2, seed=0, texts=["hello", "WORLD"]))
+
+
+def test_a_recogniser_that_nothing_trains_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # read_fake alone would make the generator please a recogniser of random weights.
+    settings = {**SCRABBLEGAN_TINY, "steps": 1, "regularizers": {"read_fake": 1.0}}
+    ganzoo.train("words-scrabblegan", out=tmp_path / "run", settings=settings)
+    assert "no gradient reaches 'recogniser." in caplog.text
+
+
+def test_a_model_of_texts_is_not_projected_onto(tmp_path: Path) -> None:
+    run = ganzoo.train("words-scrabblegan", out=tmp_path / "run", settings={**SCRABBLEGAN_TINY, "steps": 1})
+    with pytest.raises(UsageError, match="a model of texts cannot be projected onto"):
+        project(ganzoo.load(run.path), torch.zeros(1, 1, 32, 128))
 
 
 def test_what_the_nets_cannot_do_is_refused(tmp_path: Path) -> None:

@@ -278,6 +278,16 @@ broken(
     "the generator is the same for every condition with classes",
 )
 broken(
+    of_nets.conditions_change_the_output,
+    net(
+        conditions=("text",),
+        unconditional=False,
+        build_generator=generator_with(lambda net, z, texts: net.layers(z)),
+        build_discriminator=discriminator_with(lambda net, samples, texts: net.layers(samples).squeeze(1)),
+    ),
+    "the generator is the same for every condition with texts",
+)
+broken(
     of_nets.noise_changes_the_samples,
     net(
         noise=lambda config, sample: {"grain": (6,)},

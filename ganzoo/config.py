@@ -11,6 +11,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Interval
 
 from ganzoo.errors import SettingsError
-from ganzoo.specs import Recipe, RegisteredOptimizer
+from ganzoo.specs import Recipe, RegisteredOptimizer, Schedule
 from ganzoo.specs.optimizers import OPTIMIZER_KINDS
 from ganzoo.validation import SETTINGS_HINT, plain, validated
 
@@ -131,20 +132,25 @@ def _renewed(document: Mapping[str, Any]) -> Mapping[str, Any]:
     new = dict(document)
     if type(new.get("tensorboard")) is bool:  # there was no other logger
         new["loggers"] = ["tensorboard"] if new.pop("tensorboard") else []
-    recipe = new.get("recipe")
-    if isinstance(recipe, Mapping) and isinstance(recipe.get("optimizers"), Mapping):
-        optimizers = {net: _renewed_optimizer(optimizer) for net, optimizer in recipe["optimizers"].items()}
-        new["recipe"] = {**recipe, "optimizers": optimizers}
+    if isinstance(new.get("recipe"), Mapping):
+        new["recipe"] = renewed_recipe(new["recipe"])
     return new
 
 
-def _renewed_optimizer(optimizer: Any) -> Any:
-    # `decay` was the only schedule: of the learning rate, to zero.
-    if not isinstance(optimizer, Mapping) or optimizer.get("decay") not in ("linear", None):
-        return optimizer
-    new = dict(optimizer)
-    if new.pop("decay", None) == "linear":
-        new["learning_rate"] = {"kind": "linear", "start": new.get("learning_rate"), "end": 0.0}
+def renewed_recipe(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a recipe as it is written today: the oldest weights come from an Adam with a `decay` of its own."""
+    optimizers = recipe.get("optimizers")
+    if not isinstance(optimizers, Mapping):
+        return recipe
+    return {**recipe, "optimizers": {net: _renewed_optimizer(settings) for net, settings in optimizers.items()}}
+
+
+def _renewed_optimizer(settings: Any) -> Any:
+    if not isinstance(settings, Mapping) or "kind" in settings:
+        return settings
+    new = {"kind": "adam", "clip_norm": None, **settings}
+    if new.pop("decay", None) == "linear":  # the only schedule there was: of the learning rate, to zero
+        new["learning_rate"] = plain(Schedule(kind="linear", start=new.get("learning_rate"), end=0.0))
     return new
 
 
@@ -314,7 +320,7 @@ def _assign(document: dict[str, Any], key: str, value: Any, source: str) -> None
         raise SettingsError(f"{source}: {key!r} is a table, not a value.", hint=f"Set one of its keys: {key}.…")
     if isinstance(value, Mapping) and isinstance(before, dict) and top == "optimizers" and "kind" in before:
         value = {"kind": before["kind"], **value}
-    table[last] = value
+    table[last] = deepcopy(value)  # later layers change tables in place, and this one is its layer's
 
 
 def _stands_for_number(table: Mapping[str, Any]) -> bool:

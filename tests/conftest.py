@@ -32,6 +32,9 @@ TINY_MLP = {
 }
 """An architecture config that trains in milliseconds."""
 
+CONSTANT_RATES = {f"optimizers.{net}.learning_rate": 2e-4 for net in ("generator", "discriminator")}
+"""Settings with which a run can become longer: it has no schedule that ends with it."""
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Run tests that are named one by one in this process: a worker takes seconds to start."""

@@ -160,3 +160,9 @@ def test_an_assignment_needs_a_key_and_a_value(text: str) -> None:
 def test_differences_name_the_dotted_keys() -> None:
     before, after = {"a": {"b": [1, 2], "c": 3}}, {"a": {"b": [1, 2], "c": 4}, "d": 5}
     assert differences(before, after) == {"a.c": (3, 4), "d": (None, 5)}
+
+
+def test_layers_keep_their_tables() -> None:
+    first = Layer("first", {"regularizers": {}})
+    assert resolved(first, Layer("second", {"regularizers.r1": 1.0})).recipe.regularizers == {"r1": 1.0}
+    assert first.values == {"regularizers": {}}

@@ -62,8 +62,8 @@ def import_(
     dataset = dataset_of(settings.recipe)
 
     # Only now, because they import torch, which takes seconds: wrong names are reported before.
-    from ganzoo.cli.watch import as_reference
     from ganzoo.model import GAN
+    from ganzoo.system.shell import as_reference
     from ganzoo.weights.importing import import_weights
     from ganzoo.weights.model_config import model_config
 

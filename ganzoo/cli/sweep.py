@@ -10,6 +10,7 @@ from ganzoo.cli.output import out
 from ganzoo.cli.progress import loss
 from ganzoo.config import Layer
 from ganzoo.errors import DivergedError, UsageError
+from ganzoo.system.shell import as_reference
 
 
 def run_sweep(
@@ -28,7 +29,7 @@ def run_sweep(
     was interrupted. A run that diverges is noted, and the next one begins. Raises Exit with 130 after an interruption.
     """
     from ganzoo.cli.opening import open_dataset
-    from ganzoo.cli.watch import as_reference, watch
+    from ganzoo.cli.watch import watch
     from ganzoo.config import resolve
     from ganzoo.distributed.torchrun import init_processes
     from ganzoo.randomness import random_seed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,9 +12,10 @@ import typer
 from ganzoo.cli.live import LiveView, large_enough
 from ganzoo.cli.output import out
 from ganzoo.cli.progress import TrainingBar, loss, speed
-from ganzoo.system.shell import quoted
+from ganzoo.system.shell import as_reference, quoted
 from ganzoo.training.initial import described
 from ganzoo.training.interruption import Interruption
+from ganzoo.training.resumption import has_fixed_length
 
 if TYPE_CHECKING:
     from ganzoo.training import Record, Training
@@ -79,7 +79,10 @@ def watch(training: Training, *, json: bool, live: bool = True, data: bool = Tru
         out.talk(f"Stopped after step {training.state.step}; the run is saved. Continue: ganzoo resume {word}")
         raise typer.Exit(130)
     if was_finished:
-        done = f"The run was already finished. Train further: ganzoo resume {word} --steps {2 * training.state.step}"
+        further = f"resume {word} --steps {2 * training.state.step}"
+        if has_fixed_length(settings.recipe):
+            further = f"train {settings.recipe.name} --from {word}"
+        done = f"The run was already finished. Train further: ganzoo {further}"
     else:
         done = f"Done in {training.state.seconds:.1f} s"
     file = "samples.npy" if training.state.config.sample.kind == "tensor" else "samples.png"
@@ -98,11 +101,6 @@ def _follow(training: Training) -> None:
 
 def _interruption(training: Training) -> Interruption:
     return Interruption(patient=training.state.processes.world_size > 1)
-
-
-def as_reference(path: Path) -> str:
-    """Write a folder so that commands take it as one: a name without a slash would be that of weights."""
-    return f"./{path}" if len(path.parts) == 1 and not path.is_absolute() else str(path)
 
 
 @contextlib.contextmanager

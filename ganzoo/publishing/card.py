@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganzoo.config import renewed_recipe
 from ganzoo.errors import GanzooError
 from ganzoo.registry import recipes
-from ganzoo.specs import SampleSpec, Schedule
+from ganzoo.specs import SampleSpec
 from ganzoo.validation import plain
 from ganzoo.version import __version__
 from ganzoo.weights.manifest import measured
@@ -157,7 +158,7 @@ def _training(facts: CardFacts) -> list[str]:
 
 def retraining_command(settings: Mapping[str, Any]) -> str:
     """Return the command that trains the same model again: the recipe, the seed, and the settings that differ."""
-    trained = _with_schedules(settings["recipe"])
+    trained = renewed_recipe(settings["recipe"])
     parts = ["ganzoo train", shlex.quote(trained["name"]), f"--seed {settings['seed']}"]
     try:
         recipe = plain(recipes.get(trained["name"]))
@@ -170,19 +171,6 @@ def retraining_command(settings: Mapping[str, Any]) -> str:
         changed["threads"] = settings["threads"]
     parts += [f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in changed.items()]
     return " ".join(parts)
-
-
-def _with_schedules(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a recipe as it is written today: the oldest weights come from an Adam with a `decay` of its own."""
-    optimizers = {}
-    for net, settings in recipe.get("optimizers", {}).items():
-        if "kind" not in settings:
-            fields, rate = {key: value for key, value in settings.items() if key != "decay"}, settings["learning_rate"]
-            if settings.get("decay") == "linear":
-                rate = plain(Schedule(kind="linear", start=rate, end=0.0))
-            settings = {"kind": "adam", "clip_norm": None, **fields, "learning_rate": rate}
-        optimizers[net] = settings
-    return {**recipe, "optimizers": optimizers} if optimizers else recipe
 
 
 RECIPE_TEXTS = frozenset({"summary", "source", "notes"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from pathlib import Path
 
 
 def quoted(text: str | os.PathLike[str]) -> str:
@@ -17,3 +18,8 @@ def quoted(text: str | os.PathLike[str]) -> str:
         return shlex.quote(text)
     signs = (chr(byte) if 32 < byte < 127 and byte not in b"'\\" else f"\\{byte:03o}" for byte in os.fsencode(text))
     return f"$'{''.join(signs)}'"
+
+
+def as_reference(path: Path) -> str:
+    """Write a folder so that commands take it as one: a name without a slash would be that of weights."""
+    return f"./{path}" if len(path.parts) == 1 and not path.is_absolute() else str(path)

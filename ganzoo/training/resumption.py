@@ -10,6 +10,8 @@ import torch
 from ganzoo import config
 from ganzoo.config import TrainingSettings
 from ganzoo.errors import ResumeError
+from ganzoo.specs import Recipe
+from ganzoo.system.shell import as_reference, quoted
 from ganzoo.training.initial import copy_initial, read_initial, refuse_other_weights
 from ganzoo.training.run import Run
 from ganzoo.training.schedules import depends_on_length, recipe_schedules
@@ -55,6 +57,12 @@ def refuse_changes(path: Path, before: TrainingSettings, after: TrainingSettings
     """Refuse settings with which the steps would not be those of the run. Raises ResumeError."""
     found = config.differences(before.to_json(), after.to_json())
     refused = {key: values for key, values in found.items() if not _may_change(key, values, before)}
+    if list(refused) == ["recipe.steps"]:
+        steps, name = before.recipe.steps, before.recipe.name
+        raise ResumeError(
+            f"{path} cannot be trained to another step than {steps:,}, where its schedules end.",
+            hint=f"Begin a new run with its weights: ganzoo train {name} --from {quoted(as_reference(path))}",
+        )
     if refused:
         listed = "; ".join(f"{key.removeprefix('recipe.')}: {old} -> {new}" for key, (old, new) in refused.items())
         raise ResumeError(
@@ -63,9 +71,14 @@ def refuse_changes(path: Path, before: TrainingSettings, after: TrainingSettings
         )
 
 
+def has_fixed_length(recipe: Recipe) -> bool:
+    """Whether a run cannot become longer: a schedule over the whole run has other values in a longer one."""
+    return any(depends_on_length(schedule) for schedule in recipe_schedules(recipe))
+
+
 def _may_change(key: str, values: tuple[Any, Any], settings: TrainingSettings) -> bool:
-    if key == "recipe.steps":  # a schedule over the whole run has other values in a longer one
-        return not any(depends_on_length(schedule) for schedule in recipe_schedules(settings.recipe))
+    if key == "recipe.steps":
+        return not has_fixed_length(settings.recipe)
     if key == "threads":  # only when asked for: it changes the last bits of every step, and nothing else
         return True
     if key == "engine":  # eager and graph compute the same numbers

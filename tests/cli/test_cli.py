@@ -138,7 +138,7 @@ def test_without_out_and_terminal_sample_says_so(ganzoo: Ganzoo) -> None:
 
 
 def test_train_sample_and_resume(ganzoo: Ganzoo, digits: Path, tmp_path: Path) -> None:
-    options = ["--data-dir", digits, *set_options(TINY)]
+    options = ["--data-dir", digits, *set_options(TINY), "--lr", "1e-4"]  # constant, so that the run may become longer
     trained = ganzoo("train", "mnist-mlp", "--out", "run", *options)
     assert (trained.returncode, trained.stdout) == (0, "./run\n")
     assert "seed 0" in trained.stderr

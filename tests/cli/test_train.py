@@ -128,3 +128,15 @@ def test_weights_to_begin_with_are_named_on_the_command_line(ganzoo: Ganzoo, cwd
     settings = json.loads(result.stdout)["settings"]
     assert settings["freeze"] == ["generator.layers.0.*"]
     assert settings["initial_weights"] == str((cwd / "first").resolve())
+
+
+def test_a_run_with_schedules_over_its_length_is_not_made_longer(ganzoo: Ganzoo, cwd: Path) -> None:
+    tiny = ["--steps", "2", "--batch-size", "8", "--seed", "0", "--device", "cpu", "--out", "run"]
+    assert ganzoo("train", "quadratic-relativistic", *tiny).returncode == 0
+    again = ganzoo("resume", "run")
+    assert "Train further: ganzoo train quadratic-relativistic --from ./run" in again.stderr
+    longer = ganzoo("resume", "run", "--steps", "4")
+    assert_two_lines(
+        longer, 1, "cannot be trained to another step than 2", "ganzoo train quadratic-relativistic --from ./run"
+    )
+    assert ganzoo("train", "quadratic-relativistic", "--from", "./run", *tiny[:-1], "further").returncode == 0

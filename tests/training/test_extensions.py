@@ -114,7 +114,7 @@ def test_a_clipped_net_moves_by_no_more_than_the_norm(digits: Path, net: str) ->
 
 @pytest.mark.parametrize(("name", "entry"), [("r1", 0), ("path_length", 1)])
 def test_a_lazy_regularizer_counts_for_the_steps_between(digits: Path, name: str, entry: int) -> None:
-    own = {"share_fakes": False, "update_order": "discriminator_first"}
+    own = {"share_fakes": False, "update_order": "discriminator_first", "regularizers": {}}
     lazy = make_state(digits, **own, **{f"regularizers.{name}": {"weight": 0.5, "every": 4}})
     often = make_state(digits, **own, **{f"regularizers.{name}": 2.0})
     never = make_state(digits, **own)

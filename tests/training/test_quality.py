@@ -10,8 +10,10 @@ from ganzoo.config import Layer
 from ganzoo.errors import EvaluationError, SettingsError, UnknownNameError
 from ganzoo.registry import datasets
 from ganzoo.training import Training
+from tests.conftest import CONSTANT_RATES
 
 TINY = {
+    **CONSTANT_RATES,
     "seed": 3,
     "steps": 60,
     "log_every": 25,

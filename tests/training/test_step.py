@@ -20,13 +20,19 @@ from ganzoo.training.state import TrainingState
 from ganzoo.training.step import train_step as take_step
 from ganzoo.training.step import update_ema, update_generator
 from ganzoo.weights.model_config import model_config
+from tests.conftest import CONSTANT_RATES
 
 CPU = torch.device("cpu")
 TINY = {"config.generator_hidden": [8, 8], "config.discriminator_hidden": [8], "batch_size": 16}
 
 
+UNREGULARIZED = {"regularizers": {}, **CONSTANT_RATES}
+"""mnist-mlp without R1 and schedules, so that a step fits into the lines of a test."""
+
+
 def make_state(digits: Path, recipe: str = "mnist-mlp", **values: Any) -> TrainingState:
-    settings = config.resolve(recipes.get(recipe), [Layer("test", {**TINY, **values})], seed=5)
+    plain = UNREGULARIZED if recipe == "mnist-mlp" else {}
+    settings = config.resolve(recipes.get(recipe), [Layer("test", {**TINY, **plain, **values})], seed=5)
     spec = datasets.get(settings.recipe.dataset)
     dataset = open_dataset(spec, "train", digits if spec.name == "mnist" else None)
     size, drop_last = settings.recipe.batch_size, settings.recipe.drop_last

@@ -32,9 +32,10 @@ from ganzoo.errors import (
 )
 from ganzoo.training import Run, Training
 from ganzoo.training.run import new_folder
-from tests.conftest import DIGITS, InstallPlugin, set_options
+from tests.conftest import CONSTANT_RATES, DIGITS, InstallPlugin, set_options
 
 TINY: dict[str, Any] = {
+    **CONSTANT_RATES,
     "seed": 3,
     "steps": 60,
     "batch_size": 16,

@@ -195,7 +195,7 @@ def listen_to_ctrl_c() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process")
 @pytest.mark.parametrize("options", [["--out", "x/"], ["--out", "x/", "--shard-size", "1000"], ["--out", "x.npy"]])
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, options: list[str]) -> None:
-    arguments = ["sample", "mnist-mlp-small", "-n", "10000000", "--seed", "0", *options]
+    arguments = ["sample", "mnist-mlp-small", "-n", "2000000", "--seed", "0", *options]
     command = [sys.executable, "-c", ON_MANY_CORES, *arguments]
     begun = set(tmp_path.iterdir())
     process = subprocess.Popen(

@@ -45,6 +45,21 @@ SUGGESTIONS = {
 }
 """Words that are tried as commands -> what to type instead."""
 
+OPTIONS = {
+    "--count": "--num",
+    "--cpu": "--device cpu",
+    "--cuda": "--device cuda",
+    "--gpu": "--device cuda",
+    "--learning-rate": "--lr",
+    "--n": "--num",
+    "--num-samples": "--num",
+    "--output": "--out",
+    "--output-dir": "--out",
+    "--run-dir": "--out",
+    "--save-dir": "--out",
+}
+"""What other programs call an option -> what to type instead, where the command has that option."""
+
 FIRST_STEPS = (
     ("ganzoo sample mnist-mlp", "handwritten digits, drawn in this terminal"),
     ("ganzoo train photos/", "your own pictures; for a first try: quadratic-mlp"),
@@ -74,6 +89,18 @@ class MainGroup(TyperGroup):
             guess = f" Did you mean 'ganzoo {known[close[0]]}'?" if close else ""
             ctx.fail(f"No such command {args[0]!r}.{guess}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; the error for an unknown option names the one that was probably meant."""
+        try:
+            return super().invoke(ctx)
+        except Exception as caught:
+            error: Any = caught
+            if hasattr(error, "possibilities"):  # NoSuchOption, which typer does not export
+                instead = OPTIONS.get(error.option_name, "")
+                if any(instead.split(" ")[0] in param.opts for param in error.ctx.command.params):
+                    error.possibilities = [instead]
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the first screen: the main commands with a line each, the names of the others, first steps."""

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from ganzoo.cli import app, doctor, listing
 from ganzoo.cli.examples import EXAMPLES
-from ganzoo.cli.group import ALIASES, SUGGESTIONS
+from ganzoo.cli.group import ALIASES, OPTIONS, SUGGESTIONS
 from ganzoo.cli.output import out
 from ganzoo.weights.layout import PREVIEW_NAME
 from ganzoo.weights.manifest import Zoo
@@ -87,6 +87,28 @@ def test_other_names_of_commands_work(ganzoo: Ganzoo) -> None:
     assert {line.split()[0] for line in SUGGESTIONS.values()} <= {*PROGRAM.commands}
     unknown = ganzoo("recipes")
     assert (unknown.returncode, "Did you mean 'ganzoo list recipes'?" in unknown.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "guess"),
+    [
+        (("train", "quadratic-mlp", "--output-dir", "x"), "--out"),
+        (("train", "quadratic-mlp", "--learning-rate=1"), "--lr"),
+        (("sample", "quadratic-mlp", "--num-samples", "3"), "--num"),
+    ],
+)
+def test_for_options_of_other_programs_the_right_one_is_named(
+    arguments: tuple[str, ...], guess: str, ganzoo: Ganzoo
+) -> None:
+    result = ganzoo(*arguments)
+    assert result.returncode == 2
+    assert f"(Possible options: {guess})" in result.stderr
+
+
+def test_no_option_is_named_that_a_command_does_not_have(ganzoo: Ganzoo) -> None:
+    assert "--device" not in ganzoo("data", "prepare", "mnist", "--gpu").stderr
+    known = {name for command in PROGRAM.commands.values() for option in command.params for name in option.opts}
+    assert {line.split()[0] for line in OPTIONS.values()} <= known
 
 
 @pytest.mark.parametrize(

@@ -378,7 +378,7 @@ def test_a_licence_is_an_identifier(folder: Path, license: str) -> None:
         prepare(folder, NAME, license=license)
 
 
-@pytest.mark.parametrize("name", ["quadratic-relativistic", "mnist-mlp-small"])
+@pytest.mark.parametrize("name", ["quadratic-relativistic", "mnist-cgan"])
 def test_the_oldest_weights_are_trained_again_with_the_schedules_of_today(name: str) -> None:
     (folder,) = Path(__file__).parents[2].glob(f"plugins/*/weights/{name}-v1")
     settings = json.loads((folder / "training.json").read_text())["settings"]

@@ -94,12 +94,9 @@ class MainGroup(TyperGroup):
         """Run the command; the error for an unknown option names the one that was probably meant."""
         try:
             return super().invoke(ctx)
-        except Exception as caught:
-            error: Any = caught
+        except Exception as error:
             if hasattr(error, "possibilities"):  # NoSuchOption, which typer does not export
-                instead = OPTIONS.get(error.option_name, "")
-                if any(instead.split(" ")[0] in param.opts for param in error.ctx.command.params):
-                    error.possibilities = [instead]
+                _suggest_option(error)
             raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -126,6 +123,13 @@ class MainGroup(TyperGroup):
 
     def _hidden(self) -> set[str]:
         return {name for name, command in self.commands.items() if command.hidden}
+
+
+def _suggest_option(error: Any) -> None:
+    """Let the error for an unknown option name the one of OPTIONS, if the command has it."""
+    instead = OPTIONS.get(error.option_name, "")
+    if any(instead.split(" ")[0] in param.opts for param in error.ctx.command.params):
+        error.possibilities = [instead]
 
 
 def _strong(text: str) -> str:

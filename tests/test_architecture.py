@@ -22,6 +22,7 @@ ROOMS = [
     # what everything else speaks of
     "version",
     "errors",
+    "units",
     "system",
     "specs",
     "deferred",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganzoo.cli.options import Json, Yes
-from ganzoo.cli.output import confirm, human_size, out
+from ganzoo.cli.output import confirm, out
 from ganzoo.cli.rm import show_removed
+from ganzoo.units import human_size
 
 if TYPE_CHECKING:
     from ganzoo.cache.contents import Item

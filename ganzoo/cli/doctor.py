@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ganzoo.cli.options import Json
-from ganzoo.cli.output import human_size, out
+from ganzoo.cli.output import out
 from ganzoo.errors import GanzooError, first_sentence, hint_for, shortened
+from ganzoo.units import human_size
 from ganzoo.version import __version__
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.cli.output import flat, human_size, out
+from ganzoo.cli.output import flat, out
+from ganzoo.units import human_size, human_time
 
 if TYPE_CHECKING:
     from ganzoo.training import Training
@@ -57,16 +58,5 @@ def _rows(training: Training, found: Estimate) -> Mapping[str, Any]:
         "memory": "unknown" if found.memory is None else f"{human_size(found.memory)} (peak of the {on})",
         "disk": f"{human_size(found.disk)} of checkpoints ({human_size(found.checkpoint_size)} each)",
         "step": f"{1000 * found.seconds_per_step:.1f} ms",
-        "time": f"{duration(found.seconds)} for {recipe.steps:,} steps, without evaluations",
+        "time": f"{human_time(found.seconds)} for {recipe.steps:,} steps, without evaluations",
     }
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the two largest units, such as `2 h 5 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

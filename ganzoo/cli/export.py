@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ganzoo.cli.options import Json, Reference
-from ganzoo.cli.output import human_size, out
+from ganzoo.cli.output import out
 from ganzoo.cli.progress import download_bars
 from ganzoo.errors import UsageError
 from ganzoo.system.shell import quoted
+from ganzoo.units import human_size
 
 if TYPE_CHECKING:
     from ganzoo.exporting.folder import Format

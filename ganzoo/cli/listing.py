@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from ganzoo.cli.options import Json
-from ganzoo.cli.output import human_size, out
+from ganzoo.cli.output import out
 from ganzoo.errors import GanzooError, PluginError, UsageError
 from ganzoo.registry import REGISTRIES, Registry, datasets, metrics, recipes
 from ganzoo.sources import location
 from ganzoo.specs import EvaluationProtocol
+from ganzoo.units import human_size
 from ganzoo.weights.manifest import WeightsEntry, Zoo
 
 GROUPS: Mapping[str, Registry[Any]] = {registry.group.removeprefix("ganzoo."): registry for registry in REGISTRIES}

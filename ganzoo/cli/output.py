@@ -175,16 +175,6 @@ def as_setting(value: object) -> object:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def human_size(num_bytes: int) -> str:
-    """Format a number of bytes with a decimal unit."""
-    if num_bytes < 1000:
-        return f"{num_bytes} B"
-    size, units = num_bytes / 1000, ["kB", "MB", "GB", "TB"]
-    while size >= 1000 and len(units) > 1:
-        size, units = size / 1000, units[1:]
-    return f"{size:.1f} {units[0]}"
-
-
 out = Output()
 
 

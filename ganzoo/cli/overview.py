@@ -13,12 +13,13 @@ from typing import Any
 
 from ganzoo.cli import terminal
 from ganzoo.cli.listing import ARROWS, where
-from ganzoo.cli.output import human_size, out
+from ganzoo.cli.output import out
 from ganzoo.errors import GanzooError, PluginError, UnknownNameError
 from ganzoo.registry import datasets, metrics, recipes
 from ganzoo.specs import DatasetSpec, Recipe, SampleSpec
 from ganzoo.system.files import read_regular
 from ganzoo.system.shell import quoted
+from ganzoo.units import human_size, human_time
 from ganzoo.weights.layout import PREVIEW_NAME, SAMPLES_NAME
 from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
 from ganzoo.weights.references import FolderReference, ZooReference, parse_reference
@@ -107,7 +108,7 @@ def _of_weights(entry: WeightsEntry, name: str) -> _Overview:
     facts = [("makes", _makes(entry)), *_numbers(entry.metrics), ("size", sizes)]
     training = entry.training
     device = training["device"].replace("(1 threads)", "(1 thread)")  # as older records have it
-    trained = f"{training['steps']:,} steps in {_duration(training['seconds'])} on {device}"
+    trained = f"{training['steps']:,} steps in {human_time(training['seconds'])} on {device}"
     facts += [("trained", trained), ("license", entry.license)]
     classes = entry.sample.get("classes") or ()
     commands = [(f"ganzoo sample {name}", "here, or --out samples.png")]
@@ -265,9 +266,3 @@ def _of_weights_folder(folder: Path, documents: Mapping[str, dict[str, Any]]) ->
 def _folder_argument(folder: Path) -> str:
     text = str(folder)
     return quoted(text if "/" in text or os.sep in text else f"./{text}")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from ganzoo.cli.options import Json, References
-from ganzoo.cli.output import human_size, out
+from ganzoo.cli.output import out
 from ganzoo.cli.progress import download_bars
 from ganzoo.system.shell import quoted
+from ganzoo.units import human_size
 
 
 def pull(

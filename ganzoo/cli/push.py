@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganzoo.cli.options import Json, Yes
-from ganzoo.cli.output import confirm, human_size, out
+from ganzoo.cli.output import confirm, out
+from ganzoo.units import human_size
 
 if TYPE_CHECKING:
     from ganzoo.publishing.push import Package, Pushed

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ganzoo.cli.options import Json, References, Yes
-from ganzoo.cli.output import confirm, human_size, out
+from ganzoo.cli.output import confirm, out
+from ganzoo.units import human_size
 
 if TYPE_CHECKING:
     from ganzoo.sources import Removed

@@ -10,10 +10,11 @@ import typer
 
 from ganzoo.cli.evaluate import require_reproduced, show_comparisons
 from ganzoo.cli.options import DataDir, Device, Json, Yes
-from ganzoo.cli.output import human_size, out
+from ganzoo.cli.output import out
 from ganzoo.cli.push import approve, report
 from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import EvaluationError, UsageError
+from ganzoo.units import human_size
 
 app = typer.Typer(help="For maintainers: bundle, measure and publish the weights of a zoo.", no_args_is_help=True)
 

@@ -15,6 +15,7 @@ from ganzoo.evaluation.measurement import Evaluator, evaluate_gan, find_protocol
 from ganzoo.evaluation.report import Evaluation
 from ganzoo.registry import datasets
 from ganzoo.sources import load, resolve
+from ganzoo.units import human_time
 from ganzoo.weights.manifest import WeightsEntry
 from ganzoo.weights.model_config import parse_model_config
 
@@ -73,7 +74,7 @@ def evaluate_entries(
         report(f"Evaluating {what}")
         started = time.perf_counter()
         evaluation = evaluate_gan(load(str(entry.reference), device=target), str(entry.reference), name, data_dir)
-        report(f"Evaluated {what} in {_duration(time.perf_counter() - started)}")
+        report(f"Evaluated {what} in {human_time(time.perf_counter() - started)}")
         yield entry, evaluation
 
 
@@ -94,10 +95,6 @@ def _dataset_of(entry: WeightsEntry) -> ConfiguredDataset:
         return configured(spec)
     where = f"config.json of {entry.reference}"
     return configured(spec, parse_model_config(resolve(entry).read("config"), where).dataset_config, where)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
 def compare(entry: WeightsEntry, evaluation: Evaluation) -> list[Comparison]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 
 from ganzoo.evaluation.report import Evaluation
 from ganzoo.registry import metrics
+from ganzoo.units import human_time
 from ganzoo.weights.manifest import WeightsEntry, measured
 
 
@@ -99,7 +100,7 @@ def _protocol(name: str, table: Sequence[Row]) -> list[str]:
     for cells in ordered:
         row = next(iter(cells.values()))
         values = [measured(cells[metric].value, cells[metric].std) for metric, _ in columns]
-        training = f"{row.training_steps:,} steps, {row.training_seconds / 60:,.0f} min on {row.training_device}"
+        training = f"{row.training_steps:,} steps, {human_time(row.training_seconds)} on {row.training_device}"
         lines.append(
             f"| `{row.weights}` | {' | '.join(values)} | {row.generator_parameters:,} | {training} | "
             f"{row.samples_per_second:,.0f} ({row.device}) |"

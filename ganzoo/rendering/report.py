@@ -13,7 +13,6 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from ganzoo.rendering.picture import MAX_BYTES, read_picture
 from ganzoo.rendering.report_charts import escaped, report_charts
 from ganzoo.system.files import open_regular, read_json, read_regular, write_atomically
 from ganzoo.system.shell import quoted
+from ganzoo.units import human_time
 
 REPORT_NAME = "report.html"
 NEIGHBOURS_NAME = "neighbours.json"
@@ -139,16 +139,6 @@ def _rows(rows: Iterable[tuple[object, object]]) -> str:
     return "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in rows)
 
 
-def _duration(seconds: float) -> str:
-    if not 0 <= seconds < 1e9:
-        return "unknown"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.1f} min"
-    return str(timedelta(minutes=round(seconds / 60))).removesuffix(":00") + " h"
-
-
 def _header(document: Mapping[str, Any], records: Sequence[Mapping[str, Any]], last_step: int) -> str:
     settings, recipe = document["settings"], document["settings"]["recipe"]
     steps = recipe["steps"]
@@ -160,7 +150,7 @@ def _header(document: Mapping[str, Any], records: Sequence[Mapping[str, Any]], l
         speeds = sorted(_numbers(records, "steps_per_second"))
         facts += [
             ("real samples seen", last.get("images")),
-            ("time in steps", _duration(next(_numbers([last], "seconds"), math.nan))),
+            ("time in steps", human_time(next(_numbers([last], "seconds"), math.nan))),
             ("median speed", f"{speeds[len(speeds) // 2]:,.4g} steps/s" if speeds else None),
         ]
     facts += [

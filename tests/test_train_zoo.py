@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from ganzoo.registry import datasets, metrics, recipes
+from ganzoo.weights.manifest import Zoo
 
 TOOL = Path(__file__).parent.parent / "tools" / "train_zoo.py"
 
@@ -55,8 +56,54 @@ def test_a_run_that_falls_short_is_measured_and_not_bundled(
     monkeypatch.setattr(tool, "GOALS", (goal,))
     assert tool.main([*arguments, "--set", "steps=20"]) == 0
     assert "quadratic-mlp: falls short: curve-w1 " in capsys.readouterr().out
-    assert (tmp_path / "runs" / "quadratic-mlp-seed0" / "evaluations" / "quadratic-quick-v1.json").is_file()
+    trial = tmp_path / "runs" / "quadratic-mlp-seed0-steps=20"
+    assert (trial / "evaluations" / "quadratic-quick-v1.json").is_file()
     assert not (tmp_path / "manifest.json").exists()
+
+
+def test_a_trial_is_not_bundled_and_not_taken_for_another_one(
+    tool: ModuleType,
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tool, "GOALS", (tool.Goal("quadratic-mlp", "ganzoo_quadratic", {"quadratic-quick-v1": {}}),))
+    for steps in (20, 30):
+        assert tool.main([*arguments, "--set", f"steps={steps}"]) == 0
+        assert "quadratic-mlp: reaches its goal, with other settings than the recipe's" in capsys.readouterr().out
+        record = json.loads((tmp_path / "runs" / f"quadratic-mlp-seed0-steps={steps}" / "training.json").read_text())
+        assert record["steps"] == steps
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_every_published_name_is_a_goal(tool: ModuleType) -> None:
+    assert {entry.name for entry in Zoo().entries} <= {goal.name for goal in tool.GOALS}
+
+
+def test_a_name_without_a_recipe_is_refused(
+    tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        tool.main(["mnist-mlp", "mnist-mpl", "--data", str(tmp_path)])
+    assert error.value.code == 2
+    assert "no recipe matches 'mnist-mpl'; there are quadratic-mlp, " in capsys.readouterr().err
+
+
+def test_a_measurement_is_finished_at_the_deadline(tool: ModuleType, tmp_path: Path) -> None:
+    asked = iter([False])
+    trainer = tool.Trainer(
+        data=tmp_path,
+        device="cpu",
+        seed=0,
+        runs=tmp_path,
+        packages=tmp_path,
+        manifest=tmp_path / "manifest.json",
+        time_is_over=lambda: next(asked, True),
+    )
+    trainer.ganzoo("protocols")  # as for `eval`; only a training has something to save
+    with pytest.raises(tool.OutOfTimeError):
+        trainer.ganzoo("protocols")
 
 
 @pytest.mark.slow
@@ -81,7 +128,7 @@ def test_a_run_that_was_stopped_goes_on_and_is_bundled_when_it_reaches_its_goal(
         time_is_over=(run / "metrics.jsonl").is_file,  # after 100 steps
     )
     with pytest.raises(tool.OutOfTimeError):
-        trainer.bring_on(goal)
+        trainer.advance(goal)
     assert 100 <= json.loads((run / "training.json").read_text())["steps"] < 10_000
 
     assert tool.main([*arguments, "--seconds", "0"]) == 3

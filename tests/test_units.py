@@ -10,7 +10,8 @@ from ganzoo.units import human_size, human_time
 
 
 @pytest.mark.parametrize(
-    ("num_bytes", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_120_000, "1.1 MB"), (5 * 10**15, "5000.0 TB")]
+    ("num_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_120_000, "1.1 MB"), (5 * 10**15, "5000.0 TB")],
 )
 def test_sizes_have_the_unit_that_keeps_them_short(num_bytes: int, text: str) -> None:
     assert human_size(num_bytes) == text

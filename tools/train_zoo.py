@@ -2,7 +2,7 @@
 
 $ python tools/train_zoo.py [NAMES] --data DIR --device auto --seconds 540
 
-It stops in time and says what is left; the same command goes on from there. See docs/training-the-zoo.md.
+It stops in time and says what is left; the same command continues. See docs/training-the-zoo.md.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ class Goal:
     package: str
     """Under plugins/: the package that ships the weights, which is that of the dataset."""
     bounds: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Protocol -> metric -> the worst value that will do; a protocol without bounds is measured and stated only."""
+    """Protocol -> metric -> the worst value that will do; without any, the weights enter whatever they reach."""
 
 
 GOALS = (
@@ -46,6 +47,7 @@ GOALS = (
     Goal("mnist-mlp-dropout", "ganzoo_mnist", {"mnist-lenet-v1": {"fd-lenet": 12.0}}),
     Goal("mnist-mlp-small", "ganzoo_mnist", {"mnist-lenet-v1": {"fd-lenet": 20.0}}),
     Goal("mnist-dcgan", "ganzoo_mnist", {"mnist-lenet-v1": {"fd-lenet": 1.8}, "mnist-fid10k-v1": {"fid": 6.0}}),
+    Goal("mnist-cgan", "ganzoo_mnist", {"mnist-lenet-conditional-v1": {}}),
     Goal("mnist-cdcgan", "ganzoo_mnist", {"mnist-lenet-conditional-v1": {"label-accuracy": 0.98, "fd-lenet": 3.0}}),
     Goal("cifar10-dcgan", "ganzoo_cifar10", {"cifar10-fid50k-v1": {"fid": 28.9}}),
     Goal("cifar10-wgan", "ganzoo_cifar10", {"cifar10-fid50k-v1": {}}),
@@ -53,7 +55,6 @@ GOALS = (
     Goal("cifar10-sngan", "ganzoo_cifar10", {"cifar10-fid50k-v1": {"fid": 16.7}}),
     Goal("cifar10-r3gan", "ganzoo_cifar10", {"cifar10-fid50k-v1": {"fid": 10.0}}),
     Goal("words-scrabblegan", "ganzoo_words", {"words-ocr-text-v1": {"ocr-words": 0.2}}),
-    Goal("words-dcgan", "ganzoo_words", {"words-ocr-v1": {}}),
     Goal("mjsynth-dcgan", "ganzoo_mjsynth", {"mjsynth-ocr-v1": {}}),
 )
 
@@ -77,9 +78,11 @@ class Trainer:
     settings: Sequence[str] = ()
     """`key=value` over the recipe's own, for trials: such runs are measured and never bundled."""
 
-    def bring_on(self, goal: Goal) -> str:
-        """Do what is missing for one recipe, and say how it stands. Raises OutOfTimeError, CalledProcessError."""
-        run = self.runs / f"{goal.name}-seed{self.seed}"
+    def advance(self, goal: Goal) -> str:
+        """Do what is missing for one recipe, and return its state. Raises OutOfTimeError, CalledProcessError."""
+        # A trial has a folder of its own: its weights must not be taken for those of the recipe.
+        trial = [re.sub(r"[^\w.=-]+", "_", setting) for setting in sorted(self.settings)]
+        run = self.runs / "-".join([goal.name, f"seed{self.seed}", *trial])
         self.train(goal, run)
         misses = [miss for protocol in goal.bounds for miss in self.measure(goal, run, protocol)]
         if misses:
@@ -126,7 +129,7 @@ class Trainer:
                     return f"reaches its goal; {metric['name']} of {goal.name}@{entry['version']} is as good or better"
         version = f"v{len(entries) + 1}"
         protocols = [word for protocol in goal.bounds for word in ("--protocol", protocol)]
-        where = ["--manifest", self.manifest, "--data-dir", self.data]
+        where = ["--manifest", self.manifest, "--device", self.device, "--data-dir", self.data]
         self.ganzoo(
             *("zoo", "bundle", run.resolve(), self.packages / goal.package, "--version", version, "--license", "MIT"),
             *(*where, *protocols),
@@ -148,14 +151,17 @@ class Trainer:
         return metrics
 
     def ganzoo(self, *words: object) -> None:
-        """Run one command of the program; at the deadline ask it to stop, which makes a training save itself."""
+        """Run one command of the program, unless the time is over; at the deadline a training saves itself and stops.
+
+        A measurement is finished: stopped, it would have to begin again, and so would never end.
+        """
         if self.time_is_over():
             raise OutOfTimeError
         command = [sys.executable, "-m", "ganzoo", *map(str, words)]
         print(f"$ ganzoo {' '.join(command[3:])}", flush=True)
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             while (code := process.poll()) is None:
-                if self.time_is_over():
+                if words[0] in ("train", "resume") and self.time_is_over():
                     process.send_signal(signal.SIGINT)
                     try:
                         process.wait(SAVING_SECONDS)
@@ -171,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Return 0 when nothing is left to do, 1 when something failed, 3 when the time was over first."""
     options = parser().parse_args(arguments)
     deadline = time.monotonic() + options.seconds
-    goals = [goal for goal in GOALS if any(fnmatch.fnmatchcase(goal.name, name) for name in options.names or ["*"])]
+    goals = chosen(options.names or ["*"])
     trainer = Trainer(
         data=options.data,
         device=options.device,
@@ -186,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for goal in goals:
         print(f"{goal.name}:", flush=True)
         try:
-            report[goal.name] = trainer.bring_on(goal)
+            report[goal.name] = trainer.advance(goal)
         except OutOfTimeError:
             break
         except subprocess.CalledProcessError as error:
@@ -194,9 +200,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     left = [goal.name for goal in goals if goal.name not in report]
     print("\n".join(["", *(f"{name}: {state}" for name, state in report.items())]))
     if left:
-        print(f"Left: {', '.join(left)}. The same command goes on.")
+        print(f"Left: {', '.join(left)}. The same command continues.")
         return 3
     return 1 if any(state.startswith("failed") for state in report.values()) else 0
+
+
+def chosen(patterns: Sequence[str]) -> list[Goal]:
+    """Return the goals whose names match, in the order of GOALS; exit with 2 for a pattern that matches none."""
+    for pattern in patterns:
+        if not fnmatch.filter([goal.name for goal in GOALS], pattern):
+            parser().error(f"no recipe matches {pattern!r}; there are {', '.join(goal.name for goal in GOALS)}")
+    return [goal for goal in GOALS if any(fnmatch.fnmatchcase(goal.name, pattern) for pattern in patterns)]
 
 
 def parser() -> argparse.ArgumentParser:

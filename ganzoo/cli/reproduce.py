@@ -14,7 +14,7 @@ import typer
 from ganzoo.cli.evaluate import published_entry
 from ganzoo.cli.options import DataDir, Json, LiveView
 from ganzoo.cli.output import out
-from ganzoo.errors import EvaluationError, TrainingError, UsageError
+from ganzoo.errors import EvaluationError, ResumeError, TrainingError, UsageError
 from ganzoo.system.shell import quoted
 
 if TYPE_CHECKING:
@@ -54,16 +54,15 @@ def reproduce(
     from ganzoo.evaluation.reproduction import reproductions
     from ganzoo.training.run import new_folder
 
-    target = init_processes().device(device or "cpu")
+    target = init_processes().device(settings.device)
     check_data([(entry, name) for name in entry.protocols], target, data_dir)  # before hours of training
     folder = out_dir or new_folder(f"{entry.name}-again")
     out.talk(f"The same command with --out {quoted(str(folder))} continues what was interrupted.")
-    same, trainings = None, {}
+    same, trainings = False, {}
     for seed in range(settings.seed, settings.seed + seeds):
-        run = _trained(entry, settings, seed, folder / f"seed-{seed}", data_dir, live)
-        if seed == settings.seed:
-            same = _same_tensors(run, entry)
-        trainings[seed] = _measured(run, entry, device or "cpu", data_dir)
+        run = _trained(entry, replace(settings, seed=seed), folder / f"seed-{seed}", data_dir, live)
+        same = same or _same_tensors(run, entry)
+        trainings[seed] = _measured(run, entry, settings.device, data_dir)
     results = list(reproductions(trainings))
     _show(entry, results, same, folder, json)
     missed = [result for result in results if not result.holds]
@@ -92,38 +91,37 @@ def _recorded(entry: WeightsEntry, device: str | None) -> TrainingSettings:
             f"{entry.reference} does not record how it was trained: {error}", hint="Name other weights."
         ) from error
     settings = settings_from_json(record["settings"], source)
-    # What was chosen when the training began, in place of `auto`; and nothing that only watches.
+    # What was chosen when the training began, in place of `auto`; and nothing that only watches. GPUs are recorded
+    # by their product names.
     threads = re.fullmatch(r"cpu \((\d+) threads?\)", record["device"])
+    recorded = "cpu" if threads is not None else "mps" if record["device"] == "mps" else "cuda"
     return replace(
         settings,
-        device=device or ("cpu" if threads is not None else settings.device),
+        device=device or recorded,
         threads=int(threads[1]) if threads is not None else settings.threads,
         eval_every=None,
         loggers=(),
     )
 
 
-def _trained(
-    entry: WeightsEntry, settings: TrainingSettings, seed: int, path: Path, data_dir: Path | None, live: bool
-) -> Run:
-    """Train with one seed, or continue the training in a folder. Raises Exit with 130 after an interruption."""
+def _trained(entry: WeightsEntry, settings: TrainingSettings, path: Path, data_dir: Path | None, live: bool) -> Run:
+    """Train, or continue the training in a folder. Raises Exit with 130 after an interruption, TrainingError."""
     from ganzoo.cli.opening import open_dataset
     from ganzoo.cli.watch import watch
-    from ganzoo.config import FIXED_FIELDS, Layer, differences, record_layer
+    from ganzoo.config import record_layer
     from ganzoo.training import Training
-    from ganzoo.training.run import Run, is_run
+    from ganzoo.training.run import is_run
 
-    layers = [record_layer({"settings": replace(settings, seed=seed).to_json()}, "the published training")]
+    layers = [record_layer({"settings": settings.to_json()}, "the published training")]
     if is_run(path):
-        told = differences(Run.open(path).settings.to_json(), settings.to_json())
-        other = [key for key in told if key.startswith("recipe.") and key.removeprefix("recipe.") not in FIXED_FIELDS]
-        if other:
-            raise TrainingError(f"{path} holds another training.", hint="Choose another --out.")
-        training = Training.resume(path, [Layer("--device", {"device": settings.device})], data_dir, open_dataset)
+        try:
+            training = Training.resume(path, layers, data_dir, open_dataset)
+        except ResumeError as error:
+            raise TrainingError(f"{path} holds another training: {error}", hint="Choose another --out.") from error
     else:
         training = Training.start(entry.recipe, path, layers, data_dir, open_dataset)
     if training.run.dataset_digest != entry.training.get("dataset_digest"):
-        out.talk(f"These data are not those of the published training; their digest is {training.run.dataset_digest}")
+        out.talk(f"These data are not those of the published training; their digest is {training.run.dataset_digest}.")
     watch(training, json=False, live=live, data=False)
     return training.run
 
@@ -156,7 +154,7 @@ def _measured(run: Run, entry: WeightsEntry, device: str, data_dir: Path | None)
     return compared
 
 
-def _show(entry: WeightsEntry, results: Sequence[Reproduction], same: bool | None, folder: Path, json: bool) -> None:
+def _show(entry: WeightsEntry, results: Sequence[Reproduction], same: bool, folder: Path, json: bool) -> None:
     if json:
         metrics = [_document(one) for one in results]
         out.json({"reference": str(entry.reference), "path": str(folder), "same_tensors": same, "metrics": metrics})
@@ -167,8 +165,7 @@ def _show(entry: WeightsEntry, results: Sequence[Reproduction], same: bool | Non
         spread = ["mean ± deviation"] if len(seeds) > 1 else []
         columns = ["metric", "published ± tolerance", *(f"seed {seed}" for seed in seeds), *spread, "reproduced"]
         out.table(f"{entry.reference} under {protocol}, trained again", columns, [_row(one, seeds) for one in found])
-    if same:
-        out.line("The weights are the published ones, bit for bit.")
+    out.line(f"The weights are {'' if same else 'not '}the published ones, bit for bit.")
     for deviation in dict.fromkeys(one.deviation for one in results if one.deviation is not None):
         out.line(f"Not comparable with the published numbers: {deviation}.")
 

@@ -123,6 +123,7 @@ def bundle(
     with_discriminator: Annotated[
         bool, typer.Option("--with-discriminator", help="Include the discriminator, which sampling does not need.")
     ] = False,
+    device: Device = "cpu",
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -137,6 +138,7 @@ def bundle(
         license=license,
         manifest=manifest or package / MANIFEST_NAME,
         data_dir=data_dir,
+        device=device,
         protocols=protocols or (),
         with_discriminator=with_discriminator,
     )

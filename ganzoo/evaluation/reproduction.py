@@ -26,6 +26,8 @@ class Reproduction:
     """Largest difference that the entry allows, which covers rounding on other processors, not other trainings."""
     values: Mapping[int, float]
     """Seed of the training -> value; without those that the protocol does not measure any more."""
+    unmeasured: int
+    """How many trainings have no value."""
     deviation: str | None
     """How a measurement deviates from its protocol, if one does; then nothing is reproduced."""
 
@@ -42,7 +44,7 @@ class Reproduction:
     @property
     def holds(self) -> bool:
         """Whether the published number is within the tolerance of the mean, or within the spread of the trainings."""
-        if self.deviation is not None or self.mean is None:
+        if self.deviation is not None or self.mean is None or self.unmeasured:
             return False
         spread = MAX_DEVIATIONS * self.std if self.std is not None and len(self.values) >= MIN_TRAININGS else 0.0
         return abs(self.mean - self.published) <= max(self.tolerance, spread)
@@ -59,5 +61,6 @@ def reproductions(trainings: Mapping[int, Sequence[Comparison]]) -> Iterator[Rep
             published=first.published,
             tolerance=first.tolerance,
             values={seed: value for seed, value in values.items() if value is not None},
+            unmeasured=sum(value is None for value in values.values()),
             deviation=next((one.deviation for one in compared if one.deviation is not None), None),
         )

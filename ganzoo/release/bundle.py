@@ -39,13 +39,14 @@ def bundle(
     license: str,
     manifest: Path,
     data_dir: Path | None,
+    device: str = "cpu",
     protocols: Sequence[str] = (),
     with_discriminator: bool = False,
 ) -> WeightsEntry:
     """Copy a finished run into `<package>/weights/<recipe>-<version>/`, measure it, and add it to the manifest.
 
-    It is measured under the given protocols, or the dataset's first. The discriminator, which sampling does not need,
-    is left out by default. The new version becomes the default of its name.
+    It is measured on the given device, under the given protocols or the dataset's first. The discriminator, which
+    sampling does not need, is left out by default. The new version becomes the default of its name.
 
     Raises UsageError when the run is not finished or the version exists, and what loading and evaluating raise.
     """
@@ -60,7 +61,8 @@ def bundle(
     # Measured before anything is written: a run that cannot be measured changes nothing.
     gan = load(run)
     warn_if_unstable(gan)
-    evaluations = [evaluate_gan(gan, name, protocol, data_dir) for protocol in protocols or (None,)]
+    measured = load(run, device=device)
+    evaluations = [evaluate_gan(measured, name, protocol, data_dir) for protocol in protocols or (None,)]
     for evaluation in evaluations:
         if evaluation.deviation:
             raise UsageError(

@@ -32,6 +32,7 @@ def compared(measured: float | None, deviation: str | None = None) -> list[Compa
         ((5.5, 5.1, 5.6), True),  # mean 5.4, deviation 0.26
         ((5.5, 5.6), False),  # mean 5.55, deviation 0.07
         ((None,), False),
+        ((5.05, None, None), False),
     ],
 )
 def test_a_number_is_reproduced_within_its_tolerance_or_the_spread_of_trainings(
@@ -67,6 +68,16 @@ def test_the_learning_rate_of_older_records_falls_as_it_did() -> None:
     assert settings_from_json(document, "a run").loggers == ("tensorboard",)
 
 
+@pytest.mark.parametrize(("recorded", "device"), [("NVIDIA H100 80GB HBM3", "cuda"), ("mps", "mps")])
+def test_training_on_a_gpu_is_repeated_on_one(recorded: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(source: Source, role: str, read: Any = StoredSource.read) -> bytes:
+        document = json.loads(read(source, role))
+        return json.dumps({**document, "device": recorded}).encode()
+
+    monkeypatch.setattr(StoredSource, "read", read)
+    assert _recorded(ENTRIES["quadratic-mlp@v1"], None).device == device
+
+
 def test_a_device_of_ones_own_takes_the_place_of_the_recorded_one() -> None:
     assert _recorded(ENTRIES["quadratic-mlp@v1"], "cuda:1").device == "cuda:1"
 
@@ -77,20 +88,23 @@ def test_weights_are_trained_again_and_compared(ganzoo: Ganzoo, cwd: Path) -> No
     document = json.loads(first.stdout)
     assert document["path"] == "again"
     assert {metric["protocol"] for metric in document["metrics"]} == {"quadratic-exact-v2"}
-    (width,) = (metric for metric in document["metrics"] if metric["name"] == "curve-w1")
+    (curve_w1,) = (metric for metric in document["metrics"] if metric["name"] == "curve-w1")
     # The same seed on another processor is another training; two seeds were 0.048 and 0.045.
-    assert width["values"]["0"] == pytest.approx(width["published"], abs=0.02)
+    assert curve_w1["values"]["0"] == pytest.approx(curve_w1["published"], abs=0.02)
     assert first.returncode == (0 if all(metric["holds"] for metric in document["metrics"]) else 1)
     if document["same_tensors"]:
-        assert width["values"]["0"] == pytest.approx(width["published"], abs=1e-6)
+        assert curve_w1["values"]["0"] == pytest.approx(curve_w1["published"], abs=1e-6)
     assert (cwd / "again" / "seed-0" / "evaluations" / "quadratic-exact-v2.json").is_file()
 
     again = ganzoo("reproduce", "quadratic-mlp", "--out", "again", "--no-live")
     assert "already finished" in again.stderr
     assert "trained again" in again.stdout
-    assert ("bit for bit" in again.stdout) == document["same_tensors"]
+    assert ("weights are the published ones, bit for bit" in again.stdout) == document["same_tensors"]
     other = ganzoo("reproduce", "quadratic-relativistic", "--out", "again")
     assert_two_lines(other, 1, "again/seed-0 holds another training", "another --out")
+    record = cwd / "again" / "seed-0" / "run.json"
+    record.write_text(record.read_text().replace('"seed": 0', '"seed": 5'))
+    assert_two_lines(ganzoo("reproduce", "quadratic-mlp", "--out", "again"), 1, "another training", "seed: 5 -> 0")
 
 
 def test_only_published_weights_can_be_reproduced(ganzoo: Ganzoo, cwd: Path) -> None:

@@ -152,7 +152,7 @@ def project(
         errors = _pixels(samples, targets).sqrt()
     return Projection(
         latents=found[best].cpu(),
-        labels=None if chosen is None else chosen[best].cpu(),
+        labels=None if chosen is None else chosen[best.cpu()],  # class labels are kept on the CPU
         targets=targets.cpu(),
         samples=samples.cpu(),
         distances=tuple(errors.tolist()),

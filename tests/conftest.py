@@ -41,13 +41,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return 0 if all("::" in argument for argument in config.args) else None
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs unless the tests that need one are asked for: `auto` is the CPU, whose results the others know."""
+    if "gpu" not in config.option.markexpr.replace("not gpu", ""):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read when torch looks for devices
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests that need a CUDA device are skipped where there is none."""
     if item.get_closest_marker("gpu") is not None:
         import torch
 
         if not torch.cuda.is_available():
-            pytest.skip("no CUDA device")
+            pytest.skip("no CUDA device is visible; where there is one: pytest -m gpu")
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from huggingface_hub import constants
 
 from ganzoo.data import batches as batches_module
 from ganzoo.data import open_batches, open_dataset, pack, packed, packing, to_float
-from ganzoo.data.batches import Batches
+from ganzoo.data.batches import Batches, moved
 from ganzoo.errors import DatasetError, MissingDatasetError, StoreError, UnknownNameError, hint_for
 from ganzoo.registry import datasets
 from ganzoo.specs import ArrayData, DatasetSpec, SampleSpec, StreamedData, SyntheticData
@@ -643,19 +643,27 @@ def test_streamed_batches_are_the_resident_ones() -> None:
     from_disk.close()
 
 
-def test_only_pinned_memory_is_copied_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, from_disk = both(8, 4)
-    to, seen = torch.Tensor.to, []
+@pytest.mark.parametrize(
+    ("device", "calls"),
+    [("cpu", [("to", False)]), ("mps", [("to", False)]), ("cuda", [("pin_memory", None), ("to", True)])],
+)
+def test_only_pinned_memory_is_copied_without_waiting(
+    monkeypatch: pytest.MonkeyPatch, device: str, calls: list[tuple[str, bool | None]]
+) -> None:
+    seen: list[tuple[str, bool | None]] = []
 
-    def watched(tensor: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
-        if "non_blocking" in options:
-            seen.append(options["non_blocking"])
-        return to(tensor, *arguments, **options)
+    def to(tensor: torch.Tensor, device: torch.device, non_blocking: bool = False) -> torch.Tensor:
+        seen.append(("to", non_blocking))
+        return tensor
 
-    monkeypatch.setattr(torch.Tensor, "to", watched)
-    from_disk.next()
-    from_disk.close()
-    assert seen == [False]
+    def pin_memory(tensor: torch.Tensor) -> torch.Tensor:
+        seen.append(("pin_memory", None))
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    moved(torch.arange(3), torch.device(device))
+    assert seen == calls
 
 
 def test_the_reading_thread_ends_when_it_is_closed_or_forgotten() -> None:

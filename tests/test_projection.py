@@ -48,6 +48,14 @@ def test_the_class_that_fits_is_found_or_the_given_one_kept() -> None:
     assert project(gan, targets, starts=2, steps=2, labels="owl").labels.tolist() == [2, 2, 2]  # type: ignore[union-attr]
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_classes_are_found_too() -> None:
+    gan = make_gan(CLASSES).to("cuda")
+    found = project(gan, gan.sample(3, seed=7, labels=["owl", "cat", "dog"]), starts=8, steps=20)
+    assert found.labels is not None
+    assert {found.labels.device.type, found.latents.device.type, found.samples.device.type} == {"cpu"}
+
+
 def test_the_same_request_gives_the_same_latents_alone_or_with_others() -> None:
     gan = make_gan()
     targets = gan.sample(2, seed=7)

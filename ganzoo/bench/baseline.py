@@ -75,7 +75,9 @@ class Baseline:
         self.regularizers = [
             (registry.regularizers.get(name), as_regularization(value)) for name, value in recipe.regularizers.items()
         ]
-        self.states = [spec.state() for spec, _ in self.regularizers]
+        self.states = [
+            {name: tensor.to(device) for name, tensor in spec.state().items()} for spec, _ in self.regularizers
+        ]
         self.augmentations = [registry.augmentations.get(name) for name in recipe.augment]
         # The seeds of our nets, so that a test can compare losses and weights after whole steps.
         seeds = [randomness.derive_seed(settings.seed, net) for net in ("generator", "discriminator")]

@@ -244,10 +244,8 @@ class StreamedBatches(Batches):
             self.close()
             raise
         self._taken += 1
-        # Only from pinned memory may the copy run behind the host's back: the allocator keeps pinned memory until the
-        # copy is done. On MPS, an unpinned source could be freed and reused while it is still being read.
-        moved = samples.to(self._device, non_blocking=samples.is_pinned())
-        return (moved,) if self._labels is None else (moved, self._labels[index.to(self._device)].long())
+        stored = moved(samples, self._device)
+        return (stored,) if self._labels is None else (stored, self._labels[moved(index, self._device)].long())
 
     def materialize(self, prepared: PreparedBatch) -> Batch:
         """Scale the samples."""
@@ -268,6 +266,15 @@ class StreamedBatches(Batches):
         if self._prefetcher is not None:
             self._prefetcher.close()
             self._prefetcher = None
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the CPU on a device; on a GPU without waiting for the work that is queued there."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    # Only from pinned memory may the copy run behind the host's back: the allocator keeps pinned memory until the copy
+    # is done. On MPS, an unpinned source could be freed and reused while it is still being read.
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def draw_batch(
@@ -302,7 +309,11 @@ def draw_batch(
 
 
 class DrawnBatches(Batches):
-    """Samples of a synthetic dataset, drawn as they are needed. The position is the state of the random generator."""
+    """Samples of a synthetic dataset, drawn as they are needed. The position is the state of the random generator.
+
+    They are drawn on the CPU, from the same numbers for every device. Many datasets compute on it anyway, such as
+    pictures of words, and would wait in each step for numbers drawn on a GPU.
+    """
 
     place = "drawn"
 
@@ -319,12 +330,12 @@ class DrawnBatches(Batches):
     ) -> None:
         self._data, self._batch_size, self._processes = data, batch_size, processes
         self._conditional, self._text = conditional, text
-        self._source = randomness.generator(seed, "data", device=device)
+        self._device, self._source = device, randomness.generator(seed, "data")
 
     def prepare(self) -> PreparedBatch:
         """Draw the global batch on every rank and keep the own rows; here, because a draw may need the host."""
         drawn = draw_batch(self._data, self._batch_size, self._source, labels=self._conditional, text=self._text)
-        return tuple(self._processes.local_rows(part) for part in drawn if part is not None)
+        return tuple(moved(self._processes.local_rows(part), self._device) for part in drawn if part is not None)
 
     def materialize(self, prepared: PreparedBatch) -> Batch:
         """Return the samples, with labels or texts for a conditional model."""

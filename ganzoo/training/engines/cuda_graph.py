@@ -8,6 +8,8 @@ random numbers come from generators that are registered with the graph, which th
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
 from ganzoo.errors import first_sentence
@@ -50,12 +52,10 @@ class CapturedStep:
             self._graph.replay()
 
     def _capture(self) -> torch.cuda.CUDAGraph:
-        graph = torch.cuda.CUDAGraph()
-        # Only the default generator, which dropout reads, is registered without being asked for.
-        graph.register_generator_state(self._state.latent_source)
-        torch.cuda.empty_cache()  # the graph gets a memory pool of its own and cannot use what is cached
-        stream = torch.cuda.current_stream()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
+            _register(graph, self._state.latent_source)
+            torch.cuda.empty_cache()  # the graph gets a memory pool of its own and cannot use what is cached
             # Errors for this thread's forbidden calls only: the thread that reads batches ahead may allocate pinned
             # memory meanwhile.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
@@ -71,3 +71,13 @@ class CapturedStep:
         own = torch.cuda.default_generators[torch.cuda.current_device()]
         for generator in (self._state.latent_source, own):
             generator.graphsafe_set_state(generator.clone_state())
+
+
+def _register(graph: torch.cuda.CUDAGraph, generator: torch.Generator) -> None:
+    """Let replays advance a generator, as they advance the default one.
+
+    Newer versions of torch do so without being asked, and warn that the call is not needed any more.
+    """
+    if hasattr(graph, "register_generator_state"):
+        with warnings.catch_warnings(action="ignore"):
+            graph.register_generator_state(generator)

@@ -55,10 +55,12 @@ def compiled(networks: Networks, example: StepInputs) -> TrainStep:
     """
     graph = _trace(networks, example, decompose=True)
     tensors = _tensors(networks)
+    copies = [tensor.detach().clone() for tensor in (*tensors, *tensors_of(example))]
     # The compiler's own random numbers have a state that no checkpoint holds; with the fallback, dropout reads torch's
     # generators as it does in the other engines.
-    with torch.no_grad():
-        run = compile_graph(graph, [tensor.detach().clone() for tensor in (*tensors, *tensors_of(example))])
+    with torch.no_grad(), torch.random.fork_rng([tensors[0].device] if tensors[0].is_cuda else []):
+        run = compile_graph(graph, copies)
+        run(*copies)  # some faults of compiled code show only when it runs
 
     @torch.no_grad()
     def replay(inputs: StepInputs) -> None:

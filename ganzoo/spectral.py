@@ -10,8 +10,9 @@ from torch.nn.functional import normalize
 class SpectralConv2d(nn.Conv2d):
     """A convolution whose kernel is divided by its largest singular value (Miyato et al. 2018, arXiv:1802.05957).
 
-    The value is estimated by one step of power iteration in each forward pass in training, and gradients flow through
-    the division.
+    The kernel is a matrix, [after, before * height * width]. Its value is estimated by one step of power iteration in
+    each forward pass, from the left singular vector `u` [after], which is stored in training only; gradients flow
+    through the division. Unlike `torch.nn.utils.parametrizations.spectral_norm` it computes in float32 under autocast.
     """
 
     def __init__(

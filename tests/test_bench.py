@@ -42,8 +42,8 @@ TINY: dict[str, dict[str, Any]] = {
         "config.decoder_width": 4,
     },
     "scrabblegan": {
-        "config.character_width": 4,
-        "config.style_width": 4,
+        "config.character_dim": 4,
+        "config.style_dim": 4,
         "config.generator_widths": [4, 4],
         "config.discriminator_widths": [2, 4],
         "config.recogniser_widths": [2, 2, 4],

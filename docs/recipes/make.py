@@ -23,6 +23,7 @@ from ganzoo.sampling import example_condition
 from ganzoo.specs import Adam, AdamW, ArchitectureSpec, EvaluationProtocol, Number, Points, Recipe, Schedule
 from ganzoo.specs.optimizers import Optimizer
 from ganzoo.training.schedules import as_regularization
+from ganzoo.units import human_size, human_time
 from ganzoo.weights.building import build_on_meta, discriminator_builder, generator_builder, num_parameters
 from ganzoo.weights.manifest import WeightsEntry, Zoo, measured
 from ganzoo.weights.model_config import ModelConfig, model_config
@@ -298,7 +299,10 @@ def training(recipe: Recipe, dataset: ConfiguredDataset) -> str:
     if recipe.conditional and classes:
         commands.append((f"ganzoo sample {folder} --label {classes[-1]} --out samples.png", "one class"))
     if dataset.protocols:
-        commands.append((f"ganzoo eval {folder}", ""))
+        # That of the published numbers, where it is not the one that `eval` takes by itself.
+        protocol = next((entry.protocols[0] for entry in entries(recipe) if entry.protocols), dataset.protocols[0].name)
+        option = "" if protocol == dataset.protocols[0].name else f" --protocol {protocol}"
+        commands.append((f"ganzoo eval {folder}{option}", ""))
     width = max(len(command) for command, _ in commands)
     block = [f"$ {command:{width}}  # {remark}" if remark else f"$ {command}" for command, remark in commands]
     return paragraphs(
@@ -343,8 +347,8 @@ def cost(entry: WeightsEntry) -> str:
     """Say what the training took."""
     facts = entry.training
     return (
-        f"{facts['steps']:,} steps ({facts['images']:,} real samples) took {duration(facts['seconds'])} on "
-        f"{device(facts['device'])} with torch {facts['torch']}. The files are {size(entry.size)}, "
+        f"{facts['steps']:,} steps ({facts['images']:,} real samples) took {human_time(facts['seconds'])} on "
+        f"{device(facts['device'])} with torch {facts['torch']}. The files are {human_size(entry.size)}, "
         f"licence {entry.license}."
     )
 
@@ -352,19 +356,6 @@ def cost(entry: WeightsEntry) -> str:
 def device(name: str) -> str:
     """Turn `cpu (1 threads)` into words."""
     return name.replace("cpu", "a CPU").replace("(1 threads)", "(1 thread)")
-
-
-def size(num_bytes: int) -> str:
-    """Return a size with a fitting unit."""
-    return f"{num_bytes / 1e6:.3g} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.3g} kB"
-
-
-def duration(seconds: float) -> str:
-    """Return a time with a fitting unit."""
-    for unit, length_of_one in (("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length_of_one:
-            return f"{seconds / length_of_one:.3g} {unit}"
-    return f"{seconds:.3g} seconds"
 
 
 def metric_table(entry: WeightsEntry) -> str:

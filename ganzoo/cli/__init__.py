@@ -37,7 +37,7 @@ from ganzoo.cli import (
     verify,
     zoo,
 )
-from ganzoo.cli.group import DATA, SHARING, TRAINING, WEIGHTS, MainGroup
+from ganzoo.cli.group import MORE, SHARE, TRAIN, USE, MainGroup
 from ganzoo.cli.output import named_stdout, out
 from ganzoo.distributed.torchrun import is_main_process
 from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError, hint_for
@@ -54,32 +54,32 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help, as long as its text, which needs no import of rich
 )
 
-app.command("list", rich_help_panel=WEIGHTS)(listing.list_)
-app.command("show", rich_help_panel=WEIGHTS)(show.show)
-app.command("pull", rich_help_panel=SHARING)(pull.pull)
-app.command("sample", rich_help_panel=WEIGHTS)(sample.sample)
-app.command("project", rich_help_panel=WEIGHTS)(project.project)
-app.command("eval", rich_help_panel=WEIGHTS)(evaluate.eval_)
-app.command("neighbours", rich_help_panel=WEIGHTS)(neighbours.neighbours)
-app.command("demo", rich_help_panel=WEIGHTS)(demo.demo)
-app.command("export", rich_help_panel=SHARING)(export.export)
-app.command("verify", rich_help_panel=SHARING)(verify.verify)
-app.command("rm", rich_help_panel=SHARING)(rm.rm)
-app.command("push", rich_help_panel=SHARING)(push.push)
-app.command("import", rich_help_panel=SHARING)(importing.import_)
-app.command("train", rich_help_panel=TRAINING)(train.train)
-app.command("resume", rich_help_panel=TRAINING)(resume.resume)
-app.command("animate", rich_help_panel=TRAINING)(animate.animate)
-app.command("report", rich_help_panel=TRAINING)(report.report)
-app.command("reproduce", rich_help_panel=DATA)(reproduce.reproduce)
-app.command("bench", rich_help_panel=DATA)(bench.bench)
-app.add_typer(data.app, name="data", rich_help_panel=DATA)
-app.add_typer(cache.app, name="cache", rich_help_panel=DATA)
-app.command("protocols", rich_help_panel=DATA)(evaluate.protocols)
-app.add_typer(plugins.app, name="plugins", rich_help_panel=DATA)
-app.command("doctor", rich_help_panel=DATA)(doctor.doctor)
-app.command("env", rich_help_panel=DATA)(doctor.env)
-app.command("completion", rich_help_panel=DATA)(completion.completion)
+app.command("list", rich_help_panel=USE)(listing.list_)
+app.command("show", rich_help_panel=USE)(show.show)
+app.command("pull", rich_help_panel=SHARE)(pull.pull)
+app.command("sample", rich_help_panel=USE)(sample.sample)
+app.command("project", rich_help_panel=USE)(project.project)
+app.command("eval", rich_help_panel=USE)(evaluate.eval_)
+app.command("neighbours", rich_help_panel=USE)(neighbours.neighbours)
+app.command("demo", rich_help_panel=USE)(demo.demo)
+app.command("export", rich_help_panel=SHARE)(export.export)
+app.command("verify", rich_help_panel=SHARE)(verify.verify)
+app.command("rm", rich_help_panel=SHARE)(rm.rm)
+app.command("push", rich_help_panel=SHARE)(push.push)
+app.command("import", rich_help_panel=SHARE)(importing.import_)
+app.command("train", rich_help_panel=TRAIN)(train.train)
+app.command("resume", rich_help_panel=TRAIN)(resume.resume)
+app.command("animate", rich_help_panel=TRAIN)(animate.animate)
+app.command("report", rich_help_panel=TRAIN)(report.report)
+app.command("reproduce", rich_help_panel=MORE)(reproduce.reproduce)
+app.command("bench", rich_help_panel=MORE)(bench.bench)
+app.add_typer(data.app, name="data", rich_help_panel=MORE)
+app.add_typer(cache.app, name="cache", rich_help_panel=MORE)
+app.command("protocols", rich_help_panel=MORE)(evaluate.protocols)
+app.add_typer(plugins.app, name="plugins", rich_help_panel=MORE)
+app.command("doctor", rich_help_panel=MORE)(doctor.doctor)
+app.command("env", rich_help_panel=MORE)(doctor.env)
+app.command("completion", rich_help_panel=MORE)(completion.completion)
 app.add_typer(zoo.app, name="zoo", hidden=True)
 
 

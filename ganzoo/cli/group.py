@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 
 from ganzoo.cli.examples import examples
 
-WEIGHTS, TRAINING, SHARING, DATA = "Use", "Train", "Share", "More"
+USE, TRAIN, SHARE, MORE = "Use", "Train", "Share", "More"
 
-DESCRIBED = (WEIGHTS, TRAINING)
+DESCRIBED = (USE, TRAIN)
 """Groups of `ganzoo --help` that have a line for each command; of the others, only the names are shown."""
 
 ALIASES = {
@@ -102,11 +102,11 @@ class MainGroup(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the first screen: the main commands with a line each, the names of the others, first steps."""
         width = min(shutil.get_terminal_size().columns, 100)
-        panels: dict[str, list[str]] = {WEIGHTS: [], TRAINING: [], SHARING: [], DATA: []}
+        panels: dict[str, list[str]] = {USE: [], TRAIN: [], SHARE: [], MORE: []}
         for name, command in self.commands.items():
             if not command.hidden:
                 panel = getattr(command, "rich_help_panel", None)
-                panels[panel if panel in panels else DATA].append(name)
+                panels[panel if panel in panels else MORE].append(name)
         lines = [self.help or "", f"Usage: {_strong('ganzoo COMMAND [OPTIONS]')}", ""]
         for panel, names in panels.items():
             if panel in DESCRIBED:

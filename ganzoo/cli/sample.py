@@ -85,11 +85,11 @@ def sample(
     from ganzoo.sources import load
 
     # First, so that a wrong file name is reported before anything is downloaded.
-    shape, several = None if grid is None else parse_grid(grid), None if seeds is None else parse_seeds(seeds)
+    shape, parsed_seeds = None if grid is None else parse_grid(grid), None if seeds is None else parse_seeds(seeds)
     write = None
     if target is not None:
         write = sample_writer(
-            target, shard_size=shard_size, interpolate=interpolate, walk=walk, grid=shape, seeds=several
+            target, shard_size=shard_size, interpolate=interpolate, walk=walk, grid=shape, seeds=parsed_seeds
         )
     with download_bars() as access:
         gan = load(reference, device=device, access=access, step=step)
@@ -97,7 +97,7 @@ def sample(
         gan,
         num,
         seed=seed,
-        seeds=several,
+        seeds=parsed_seeds,
         grid=shape,
         label=label,
         texts=texts or None,
@@ -112,7 +112,7 @@ def sample(
         with cpu_threads(threads):
             show_samples(gan, requested)
         return
-    if seed is None and several is None and requested.given is None:
+    if seed is None and parsed_seeds is None and requested.given is None:
         out.talk(f"seed {requested.seed}")
     bar = counting_bar("sampling") if requested.count(NUM) > gan.batch_size else nullcontext()
     with cpu_threads(threads), bar as progress:

@@ -71,6 +71,7 @@ def bundle(
             )
     folder = Path("weights", f"{name}-{version}")
     contents = {name: (run / name).read_bytes() for name, kind in FILES.items() if kind.trained}
+    contents[TRAINING_NAME] = (json.dumps(training, indent=2) + "\n").encode()
     discriminator = discriminator_from_bytes(gan.config, contents[DISCRIMINATOR_NAME], DISCRIMINATOR_NAME)
     parameters = {"generator": num_parameters(gan.generator), "discriminator": num_parameters(discriminator)}
     if not with_discriminator:
@@ -92,7 +93,10 @@ def bundle(
 
 
 def _training_record(run: Path) -> dict[str, Any]:
-    """Return the record of a finished run, trained as its recipe says. Raises UsageError for any other run."""
+    """Return the record of a finished run, trained as its recipe says. Raises UsageError for any other run.
+
+    The recipe's summary, source and notes are those of today, for what they say of other weights may have changed.
+    """
     try:
         training: dict[str, Any] = read_json(run / TRAINING_NAME)
         # Read as settings: fields that recipes have got since then take their defaults, as they did in effect.
@@ -108,6 +112,7 @@ def _training_record(run: Path) -> dict[str, Any]:
             f"{run} was not trained as the recipe {trained['name']!r} says: {', '.join(changed)}.",
             hint="Train without those settings, or define a recipe that has them.",
         )
+    training["settings"]["recipe"] |= {key: recipe[key] for key in RECIPE_TEXTS}
     return training
 
 

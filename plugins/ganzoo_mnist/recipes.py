@@ -193,8 +193,8 @@ MNIST_DCGAN = Recipe(
     ),
     notes=(
         "A recipe of our own, small enough for a CPU. 28 pixels can be halved only twice, so each net has a fully "
-        "connected layer where larger images have further convolutions. Trials of 2,000 steps without the "
-        "discriminator's made the same image of every latent; with it, all classes but a few can be told after 3,000."
+        "connected layer where larger images have further convolutions. Trials of 2,000 steps without that layer in "
+        "the discriminator made the same image of every latent; with it, most classes are recognisable after 3,000."
     ),
 )
 

@@ -17,15 +17,15 @@ Width = Annotated[int, Interval(ge=1, le=4096)]
 class ScrabbleGANConfig:
     """The generator and the two halves of the discriminator, layer by layer."""
 
-    character_width: Width = 64
-    """Numbers that stand for a character."""
-    style_width: Width = 96
-    """Numbers that stand for the style of a word: letter size, place, typeface, shades."""
+    character_dim: Width = 64
+    """Dimension of a character's embedding."""
+    style_dim: Width = 96
+    """Dimension of a word's style: letter size, place, typeface, shades."""
     generator_widths: Annotated[tuple[Width, ...], Len(2, 8)] = (96, 48, 32)
     """Channels of the coarsest feature map, then after each doubling. The last doubling is to the image itself; the
     last two double height and width, those before only the height."""
     discriminator_widths: Annotated[tuple[Width, ...], Len(1, 8)] = (24, 48, 96)
-    """Channels of the critic after each halving of height and width."""
+    """Channels of the patch discriminator after each halving of height and width."""
     recogniser_widths: Annotated[tuple[Width, ...], Len(2, 8)] = (16, 32, 48, 64)
     """Channels of the recogniser after each halving of the height; the first two halve the width too."""
     reading_width: Width = 128
@@ -34,7 +34,7 @@ class ScrabbleGANConfig:
 
 SCRABBLEGAN = ArchitectureSpec(
     name="scrabblegan",
-    summary="word images from texts: letters side by side, a patch critic, and a recogniser that reads them",
+    summary="word images from texts: letters side by side, a patch discriminator, and a recogniser that reads them",
     paper=(
         "Fogel et al. 2020 (ScrabbleGAN), arXiv:2003.10557, with smaller nets, and letters whose widths are "
         "learned instead of equal; styles as in Chen et al. 2019, arXiv:1810.01365"

@@ -23,8 +23,8 @@ class Generator(nn.Module):
     def __init__(self, config: ScrabbleGANConfig, latent: LatentSpec, sample: SampleSpec) -> None:
         super().__init__()
         text = _text_of(sample)
-        channels, height, width = _checked_shape(config, sample)
-        widths, style = config.generator_widths, config.style_width
+        channels, height, width = _checked_shape(config, sample, text)
+        widths, style = config.generator_widths, config.style_dim
         # Shapes for words-scrabblegan: letters [batch, 130, 32] -> [batch, 96, 4, 32] -> [batch, 48, 8, 32] ->
         # [batch, 32, 16, 64] -> [batch, 1, 32, 128].
         self.rows = height // 2 ** len(widths)
@@ -46,6 +46,7 @@ class Generator(nn.Module):
     def forward(self, latents: Tensor, texts: Tensor) -> Tensor:
         style = self.style(latents)
         row = self.to_features(self.letters(texts, style))  # [batch, widths[0] * rows, columns]
+        # channels_last: convolutions of few channels are faster so.
         features = row.unflatten(1, (-1, self.rows)).contiguous(memory_format=torch.channels_last)
         features = self.norms[0](features, style)
         for doubling, norm in zip(self.doublings, self.norms[1:], strict=True):
@@ -54,7 +55,7 @@ class Generator(nn.Module):
 
 
 class Letters(nn.Module):
-    """texts [batch, max_length], style [batch, style_width] -> the letters in their places [batch, channels, columns].
+    """texts [batch, max_length], style [batch, style_dim] -> the letters in their places [batch, channels, columns].
 
     A letter takes as many columns as its own learned width times the style's size; a word that would not fit is
     squeezed. In the columns of a letter are its embedding, the same times the place within the letter from -1/2 to 1/2,
@@ -64,15 +65,15 @@ class Letters(nn.Module):
     def __init__(self, text: TextSpec, config: ScrabbleGANConfig, columns: int) -> None:
         super().__init__()
         characters = 1 + len(text.alphabet)
-        self.characters = nn.Embedding(characters, config.character_width, padding_idx=0)
+        self.characters = nn.Embedding(characters, config.character_dim, padding_idx=0)
         # At first, all letters are so wide that the longest text just fills the image.
         self.widths = nn.Embedding(characters, 1)
         nn.init.zeros_(self.widths.weight)
         self.typical = columns / text.max_length
-        self.size_and_margin = nn.Linear(config.style_width, 2)
+        self.size_and_margin = nn.Linear(config.style_dim, 2)
         nn.init.normal_(self.size_and_margin.weight, std=0.05)
         nn.init.zeros_(self.size_and_margin.bias)
-        self.channels, self.columns = 2 * config.character_width + 2, columns
+        self.channels, self.columns = 2 * config.character_dim + 2, columns
 
     def forward(self, texts: Tensor, style: Tensor) -> Tensor:
         embedded, is_character = self.characters(texts), (texts > 0).to(style.dtype)
@@ -116,7 +117,7 @@ class Discriminator(nn.Module):
     def __init__(self, config: ScrabbleGANConfig, sample: SampleSpec) -> None:
         super().__init__()
         text = _text_of(sample)
-        channels, height, _ = _checked_shape(config, sample)
+        channels, height, _ = _checked_shape(config, sample, text)
         widths = config.discriminator_widths
         layers: list[nn.Module] = []
         for before, after in pairwise((channels, *widths)):
@@ -125,11 +126,12 @@ class Discriminator(nn.Module):
         # A logit for each place along the word, over the full height.
         rows = height // 2 ** (len(widths) + 1)
         layers.append(SpectralConv2d(widths[-1], 1, kernel_size=(rows, 3), padding=(0, 1)))
-        self.critic = nn.Sequential(*layers)
+        self.patches = nn.Sequential(*layers)
         self.recogniser = Recogniser(config, text, channels, height)
 
     def forward(self, images: Tensor, texts: Tensor) -> Tensor:
-        logits: Tensor = self.critic(images)  # [batch, 1, 1, places]
+        # The mean comes before the loss, so that a word counts as one sample, whatever its number of places.
+        logits: Tensor = self.patches(images)  # [batch, 1, 1, places]
         return logits.mean((1, 2, 3))
 
     def read(self, images: Tensor) -> Tensor:
@@ -171,7 +173,7 @@ def _text_of(sample: SampleSpec) -> TextSpec:
     return sample.text
 
 
-def _checked_shape(config: ScrabbleGANConfig, sample: SampleSpec) -> tuple[int, int, int]:
+def _checked_shape(config: ScrabbleGANConfig, sample: SampleSpec, text: TextSpec) -> tuple[int, int, int]:
     """Return channels, height and width. Raises SettingsError for a shape that the nets cannot halve, or too narrow."""
     halvings = max(len(config.generator_widths), len(config.discriminator_widths) + 1, len(config.recogniser_widths))
     across = max(2, len(config.discriminator_widths))
@@ -182,10 +184,9 @@ def _checked_shape(config: ScrabbleGANConfig, sample: SampleSpec) -> tuple[int, 
             hint="Give its config shorter generator_widths, discriminator_widths and recogniser_widths.",
         )
     channels, height, width = sample.shape
-    assert sample.text is not None
-    if width // PIXELS_PER_COLUMN < sample.text.max_length:
+    if width // PIXELS_PER_COLUMN < text.max_length:
         raise SettingsError(
-            f"texts of {sample.text.max_length} characters do not fit into images {width} pixels wide: a character "
+            f"texts of {text.max_length} characters do not fit into images {width} pixels wide: a character "
             f"takes at least {PIXELS_PER_COLUMN}.",
             hint="Choose wider images.",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ganzoo.specs import GeneratorRegularizerInputs, RegularizerInputs
 
@@ -12,13 +13,19 @@ IMPOSSIBLE = -1e30
 
 
 def read_real(inputs: RegularizerInputs) -> Tensor:
-    """-log p(text | x) / length, mean over the real samples. Of real ones only, so fakes must look like them."""
+    """-log p(text | x) / length, mean over the real samples.
+
+    The recogniser is trained on real words only, so that it cannot adapt to unreadable fakes.
+    """
     assert inputs.real_labels is not None
     return loss_per_character(inputs.discriminator.read(inputs.real), inputs.real_labels)
 
 
 def read_fake(inputs: GeneratorRegularizerInputs) -> Tensor:
-    """-log p(text | G(z, text)) / length, mean over the fakes."""
+    """-log p(text | G(z, text)) / length, mean over the fakes.
+
+    The recogniser's batch normalisation takes the statistics of the fakes, as it takes those of real samples above.
+    """
     assert inputs.labels is not None
     return loss_per_character(inputs.discriminator.read(inputs.fake), inputs.labels)
 
@@ -46,11 +53,11 @@ def ctc_loss(log_probs: Tensor, texts: Tensor) -> Tensor:
     recorded.
     """
     # Blanks before, between and after the characters: [batch, states], states = 2 max_length + 1.
-    states = torch.nn.functional.pad(texts[:, :, None], (1, 0)).flatten(1)
-    states = torch.nn.functional.pad(states, (0, 1))
+    states = pad(texts[:, :, None], (1, 0)).flatten(1)
+    states = pad(states, (0, 1))
     emitted = log_probs.gather(2, states.expand(len(log_probs), -1, -1))  # [columns, batch, states]
     # A blank between two different characters may be left out.
-    before = torch.nn.functional.pad(states, (2, 0))[:, :-2]
+    before = pad(states, (2, 0))[:, :-2]
     may_skip = (states > 0) & (states != before)
     # 0 where a skip is allowed.
     skip_penalty = torch.zeros_like(emitted[0]).masked_fill(~may_skip, IMPOSSIBLE)
@@ -72,4 +79,4 @@ def ctc_loss(log_probs: Tensor, texts: Tensor) -> Tensor:
 
 def _shifted(alpha: Tensor, places: int) -> Tensor:
     """[batch, states] -> the same, moved to later states; what enters is impossible."""
-    return torch.nn.functional.pad(alpha, (places, 0), value=IMPOSSIBLE)[:, :-places]
+    return pad(alpha, (places, 0), value=IMPOSSIBLE)[:, :-places]

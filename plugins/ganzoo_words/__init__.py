@@ -1,4 +1,4 @@
-"""The dataset words: unlimited word images that imitate MJSynth. Its recipe is in `ganzoo_words.recipes`."""
+"""The dataset words: unlimited word images that imitate MJSynth. Its recipes are in `ganzoo_words.recipes`."""
 
 from __future__ import annotations
 

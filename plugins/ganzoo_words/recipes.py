@@ -46,10 +46,11 @@ WORDS_SCRABBLEGAN = Recipe(
     ema_decay=0.999,
     source="Fogel et al. 2020 (ScrabbleGAN), arXiv:2003.10557, with smaller nets and learned widths of letters",
     notes=(
-        "As in the paper, letters are set side by side, a critic of patches judges how they look, and a recogniser, "
-        "trained on real words only, whether they can be read. Letters have learned widths where the paper gives each "
-        "the same; nets, optimizers, batches and the number of steps are ours, small enough for a CPU. The paper "
-        "balances the two gradients that the generator gets by their standard deviations; here legibility weighs as "
-        "much as looks. With a weight that falls from 1 to 0.1 instead, 36 % are read as words in place of 50 %."
+        "As in the paper, letters are set side by side, a discriminator of patches judges how they look, and a "
+        "recogniser, trained on real words only, whether they can be read. Letters have learned widths where the "
+        "paper gives each the same; nets, optimizers, batches and the number of steps are ours, small enough for a "
+        "CPU. The paper balances the two gradients that the generator gets by their standard deviations; here "
+        "legibility weighs as much as looks. With a weight that falls from 1 to 0.1 instead, 36 % are read as words "
+        "in place of 50 %."
     ),
 )

@@ -319,7 +319,7 @@ def test_rm_asks_and_without_a_terminal_refuses(ganzoo: Ganzoo, home: Path) -> N
 
 
 @pytest.mark.slow
-def test_bundle_enters_a_run_that_then_loads_by_name(ganzoo: Ganzoo, install_plugin: InstallPlugin) -> None:
+def test_bundle_enters_a_run_that_then_loads_by_name(ganzoo: Ganzoo, cwd: Path, install_plugin: InstallPlugin) -> None:
     source = """
 import dataclasses
 from ganzoo_quadratic import QUADRATIC_MLP
@@ -337,8 +337,14 @@ MY_CURVES = dataclasses.replace(QUADRATIC_MLP, name="my-curves", steps=30)
     ganzoo("train", "my-curves", "--out", "run", "--seed", "0")
     assert_two_lines(bundle("run", "V!"), 2, "'V!' is not a version")
     assert [path.name for path in package.iterdir()] == ["__init__.py"]
+    record = cwd / "run" / "training.json"
+    document = json.loads(record.read_text())
+    notes, document["settings"]["recipe"]["notes"] = document["settings"]["recipe"]["notes"], "of an older recipe"
+    record.write_text(json.dumps(document))
     done = bundle("run", "v7")
     assert (done.returncode, done.stdout) == (0, "my-curves@v7\n")
+    bundled = json.loads((package / "weights" / "my-curves-v7" / "training.json").read_text())
+    assert bundled["settings"]["recipe"]["notes"] == notes
     assert_two_lines(bundle("run", "v7"), 2, "already has my-curves@v7")
     assert ganzoo("verify", "my-curves@v7").returncode == 0
     assert ganzoo("sample", "my-curves", "--out", "x.png").returncode == 0

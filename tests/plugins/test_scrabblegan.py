@@ -22,8 +22,8 @@ from ganzoo_scrabblegan.reading import ctc_loss, loss_per_character
 TEXT = TextSpec(alphabet="abcil", max_length=6, examples=("abc", "ill", "a"))
 SAMPLE = SampleSpec(kind="image", shape=(1, 32, 64), text=TEXT)
 SMALL = ScrabbleGANConfig(
-    character_width=4,
-    style_width=6,
+    character_dim=4,
+    style_dim=6,
     generator_widths=(8, 6, 4),
     discriminator_widths=(4, 6),
     recogniser_widths=(4, 4, 6),
@@ -62,7 +62,7 @@ def letters(size: float = 0.0, margin: float = -10.0) -> tuple[Letters, Tensor]:
     layout = Letters(TEXT, SMALL, columns=24)
     torch.nn.init.zeros_(layout.size_and_margin.weight)
     layout.size_and_margin.bias.data = torch.tensor([float(size), float(margin)])
-    return layout, torch.zeros(1, SMALL.style_width)
+    return layout, torch.zeros(1, SMALL.style_dim)
 
 
 def inside(layout: Letters, style: Tensor, text: str) -> Tensor:
@@ -159,8 +159,8 @@ def test_the_generator_is_moved_towards_what_is_asked() -> None:
 
 SCRABBLEGAN_TINY: dict[str, Any] = {
     "config": {
-        "character_width": 4,
-        "style_width": 4,
+        "character_dim": 4,
+        "style_dim": 4,
         "generator_widths": [4, 4],
         "discriminator_widths": [2, 4],
         "recogniser_widths": [2, 2, 4],

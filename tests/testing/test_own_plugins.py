@@ -26,8 +26,8 @@ NETS = {
     "r3gan": {"widths": (8, 8, 8), "cardinalities": (2, 2, 2), "blocks_per_stage": 1},
     "fastgan": {"generator_widths": (8, 8, 8), "discriminator_widths": (4, 4, 8), "decoder_width": 4},
     "scrabblegan": {
-        "character_width": 4,
-        "style_width": 4,
+        "character_dim": 4,
+        "style_dim": 4,
         "generator_widths": (4, 4),
         "discriminator_widths": (2, 4),
         "recogniser_widths": (2, 2, 4),

@@ -74,8 +74,8 @@ OTHERS = {
 SCRABBLEGAN = {
     "batch_size": 4,
     "config": {
-        "character_width": 4,
-        "style_width": 4,
+        "character_dim": 4,
+        "style_dim": 4,
         "generator_widths": [4, 4],
         "discriminator_widths": [2, 4],
         "recogniser_widths": [2, 2, 4],

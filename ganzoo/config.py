@@ -257,10 +257,18 @@ def assignments_layer(assignments: Iterable[str]) -> Layer:
 
 
 def parsed(text: str) -> Any:
-    """Return the value of a JSON text (numbers, lists, true, null); any other text is a string."""
+    """Return the value of a JSON text (numbers, lists, true, null) or of a TOML table; any other text is a string."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):  # GANZOO_ variables may be others', with any text
+        return _inline_table(text) if text.startswith("{") else text
+
+
+def _inline_table(text: str) -> Any:
+    """Return the table of `{kind = "linear", start = 2e-4, end = 0}`; the text itself if it is none."""
+    try:
+        return tomllib.loads(f"table = {text}")["table"] if "\n" not in text else text
+    except (ValueError, RecursionError):
         return text
 
 

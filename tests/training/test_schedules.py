@@ -100,6 +100,10 @@ def test_a_number_can_become_a_schedule_and_back() -> None:
     )
     points = resolved(f"{RATE}.kind=points", f"{RATE}.points=[[0, 1], [9, 2]]").optimizers.generator.learning_rate
     assert points == Points(points=((0, 1.0), (9, 2.0)))
+    for table in ('{"kind": "cosine", "start": 2e-3, "end": 0}', '{kind = "cosine", start = 2e-3, end = 0}'):
+        assert resolved(f"{RATE}={table}").optimizers.generator.learning_rate == Schedule(
+            kind="cosine", start=2e-3, end=0.0
+        )
     smoothed = resolved("ema_decay.kind=linear", "ema_decay.end=0.5")
     assert smoothed.ema_decay == Schedule(kind="linear", start=0.999, end=0.5)
     lazy = resolved("regularizers.r1.every=16").regularizers

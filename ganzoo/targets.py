@@ -28,13 +28,18 @@ class Target:
     layer: Layer = field(default_factory=lambda: Layer("the pictures", {}))
     """Settings over the recipe, and under all others."""
     data_dir: Path | None = None
-    """The folder or archive with the pictures."""
+    """The folder or archive with the pictures, or with the files of the recipe's dataset."""
     messages: tuple[str, ...] = ()
     """What was chosen, why, and what else the user should know."""
 
 
 def find_target(
-    name: str | os.PathLike[str], *, recipe: str | None = None, size: int | None = None, classes: bool = False
+    name: str | os.PathLike[str],
+    *,
+    recipe: str | None = None,
+    size: int | None = None,
+    classes: bool = False,
+    data_dir: Path | None = None,
 ) -> Target:
     """Return what a name or path means: the recipe of that name, else pictures, for which a recipe is chosen.
 
@@ -43,6 +48,7 @@ def find_target(
         recipe: for pictures, the recipe to train instead of the one that suits them.
         size: height and width of the samples, for pictures.
         classes: whether their sub-folders are classes, on which the model is conditioned.
+        data_dir: for a recipe, where the files of its dataset are.
 
     Raises UnknownNameError, UsageError, DatasetError.
     """
@@ -52,9 +58,11 @@ def find_target(
                 f"{name} is a recipe; --recipe, --size and --classes are for a folder of pictures.",
                 hint=f"Leave them out, or name the folder: ganzoo train ./pictures --recipe {name}",
             )
-        return Target(recipe=name)
+        return Target(recipe=name, data_dir=data_dir)
     path = expanded(name)
     if path.exists():
+        if data_dir is not None:
+            raise UsageError(f"{path} and --data-dir {data_dir} both name the pictures.", hint="Leave --data-dir out.")
         return _pictures(path, recipe, size, classes)
     if isinstance(name, str) and not _looks_like_path(name):
         error = UnknownNameError("recipe", name, recipes.names())

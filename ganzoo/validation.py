@@ -68,7 +68,7 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str, hint: 
         adapter = _adapter(cast(Any, kind))  # a class is hashable, which mypy does not see of dataclasses
         result: Data = adapter.validate_json(json.dumps(plain(document), allow_nan=False), strict=True)
     except ValidationError as error:
-        first = _relevant(error.errors(), document)
+        first = _relevant(kind, error.errors(), document)
         key = shortened(".".join(_key(first, document)).removeprefix("recipe."))
         if first["type"] == "value_error":  # of a dataclass whose fields contradict each other
             reason = ": ".join(part for part in (key, first["msg"].removeprefix("Value error, ")) if part)
@@ -83,22 +83,34 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str, hint: 
     stray = _stray_key(document, plain(result))
     if stray is not None:
         close = difflib.get_close_matches(stray, _dotted_keys(plain(result)), n=1)
-        guess = f" Did you mean {close[0]!r}?" if close else ""
-        raise SettingsError(f"{source}: there is no setting {shortened(stray)!r}.{guess}", hint=hint)
+        guess = f" Did you mean {close[0].removeprefix('recipe.')!r}?" if close else ""
+        name = shortened(stray.removeprefix("recipe."))
+        raise SettingsError(f"{source}: there is no setting {name!r}.{guess}", hint=hint)
     return result
 
 
-def _relevant(errors: list[ErrorDetails], document: Mapping[str, Any]) -> ErrorDetails:
+def _relevant(kind: type[Any], errors: list[ErrorDetails], document: Mapping[str, Any]) -> ErrorDetails:
     """Return the error to report: where a value may be of several types, each of them reports what it misses."""
     # What is of another kind usually misses other fields, too.
     others = [error["loc"][:-1] for error in errors if error["type"] == "literal_error" and error["loc"][-1] == "kind"]
 
     def relevance(error: ErrorDetails) -> tuple[bool, bool, int, bool]:
         table_for_number = error["type"] in ("float_type", "dataclass_type") and isinstance(error["input"], dict)
-        fits = not any(error["loc"][: len(other)] == other for other in others)
+        fits = not any(error["loc"][: len(other)] == other for other in others) and _knows(kind, error)
         return not table_for_number, fits, len(_key(error, document)), error["type"] != "missing"
 
     return max(errors, key=relevance)  # the first of equal ones
+
+
+def _knows(kind: type[Any], error: ErrorDetails) -> bool:
+    """Whether the type that misses a key has all the keys that were given."""
+    if error["type"] != "missing" or not isinstance(error["input"], dict):
+        return True
+    try:
+        found = _schema_at(TypeAdapter(kind).json_schema(), error["loc"][:-1])
+    except (LookupError, ValueError, PydanticInvalidForJsonSchema):  # as in _expected
+        return True
+    return error["input"].keys() <= found.get("properties", {}).keys()
 
 
 def _key(error: ErrorDetails, document: Any) -> list[str]:

@@ -145,6 +145,12 @@ def test_options_for_pictures_are_refused_for_a_recipe(options: dict[str, object
         find_target("mnist-mlp", **options)  # type: ignore[arg-type]
 
 
+def test_pictures_are_named_once(tmp_path: Path) -> None:
+    assert find_target("mnist-mlp", data_dir=tmp_path).data_dir == tmp_path
+    with pytest.raises(UsageError, match="both name the pictures"):
+        find_target(tmp_path, data_dir=tmp_path / "others")
+
+
 def test_an_archive_is_remembered_as_a_folder_is(tmp_path: Path) -> None:
     archive = tmp_path / "photos.zip"
     archive.touch()

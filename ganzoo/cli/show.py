@@ -38,7 +38,8 @@ def show(
     if layers:
         _show_layers(name, json=json)
         return
-    if name.lower().endswith(".png") and Path(name).is_file():
+    suffix = Path(name).suffix.lower()
+    if suffix in (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4") and Path(name).is_file():
         _show_picture(Path(name), json=json)
         return
     if not json and not everything and show_overview(name):
@@ -87,6 +88,8 @@ def _sections(name: str) -> list[_Section]:
     try:
         source = resolve(name)
     except UnknownNameError:
+        if Path(name).exists():
+            raise  # it says how to name a folder
         known = {entry.name for entry in zoo.entries}.union(*(registry.names() for registry in REGISTRIES))
         kinds = "weights, recipe, dataset, architecture or metric"
         raise zoo.with_problems(UnknownNameError(kinds, name, known)) from None

@@ -33,7 +33,7 @@ def run_sweep(
     from ganzoo.config import resolve
     from ganzoo.distributed.torchrun import init_processes
     from ganzoo.randomness import random_seed
-    from ganzoo.registry import recipes
+    from ganzoo.registry import architectures, losses, recipes, regularizers
     from ganzoo.training import Training
     from ganzoo.training.run import Run, check_free, is_run, new_folder
     from ganzoo.training.sweep import sweep_runs, write_table
@@ -47,7 +47,11 @@ def run_sweep(
     # One for all runs that are not given another, so that only the swept settings differ.
     seed = next((Run.open(run.path).settings.seed for run in runs if is_run(run.path)), random_seed())
     for run in runs:  # wrong values end the sweep before its first run
-        resolve(recipes.get(recipe), [*layers, Layer("--sweep", run.values)], seed=seed)
+        settings = resolve(recipes.get(recipe), [*layers, Layer("--sweep", run.values)], seed=seed)
+        architectures.get(settings.recipe.architecture)
+        losses.get(settings.recipe.loss)
+        for name in settings.recipe.regularizers:
+            regularizers.get(name)
     rows: list[dict[str, Any]] = [run.row() for run in runs]
     for index, run in enumerate(runs):
         if rows[index]["state"] == "finished":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,7 +113,7 @@ def train(
     Settings come from the recipe, the user's config file, GANZOO_ variables, --config, --set and flags; later ones win.
     On several GPUs: torchrun --nproc-per-node 2 -m ganzoo train RECIPE.
     """
-    found = _find(target, config, recipe, size, classes)  # reports a wrong name before torch is imported
+    found = _find(target, config, recipe, size, classes, data_dir)  # reports a wrong name before torch is imported
     if epochs is not None:
         raise UsageError("trainings are counted in steps, not in epochs.", hint=_steps_of(found.recipe, epochs))
     flags: dict[str, Any] = {
@@ -140,39 +141,43 @@ def train(
     from ganzoo.cli.watch import watch
     from ganzoo.training import Training
 
-    folder = data_dir or found.data_dir
     if sweep and dry_run:
         raise UsageError("--dry-run is for one run, not for a sweep.", hint="Leave one of them out.")
     if sweep:
         from ganzoo.cli.sweep import run_sweep
 
-        run_sweep(found.recipe, out_dir, layers, folder, sweep, json=json, live=live)
+        run_sweep(found.recipe, out_dir, layers, found.data_dir, sweep, json=json, live=live)
         return
     if dry_run:
         from ganzoo.cli.dry_run import show_estimate
 
-        show_estimate(Training.plan(found.recipe, out_dir, layers, folder, open_dataset), json=json)
+        show_estimate(Training.plan(found.recipe, out_dir, layers, found.data_dir, open_dataset), json=json)
         return
-    watch(Training.start_or_resume(found.recipe, out_dir, layers, folder, open_dataset), json=json, live=live)
+    watch(Training.start_or_resume(found.recipe, out_dir, layers, found.data_dir, open_dataset), json=json, live=live)
 
 
-def _find(target: str | None, config: Path | None, recipe: str | None, size: int | None, classes: bool) -> Target:
-    """Return what to train; without a name, what the run of --config was."""
+def _find(
+    target: str | None, config: Path | None, recipe: str | None, size: int | None, classes: bool, data_dir: Path | None
+) -> Target:
+    """Return what to train, and on which data; without a name, what the run of --config was."""
+    from ganzoo.config import file_layer
     from ganzoo.targets import find_target, run_target
 
     run = run_target(config) if config is not None and config.suffix == ".json" else None
     if run is not None and target in (None, run.recipe):
-        return run
+        return run if data_dir is None else replace(run, data_dir=data_dir)
     if run is not None:
         raise UsageError(
             f"{config} is of the recipe {run.recipe}, not {target}.",
             hint=f"Repeat that run: ganzoo train --config {quoted(str(config))}",
         )
     if target is None:
+        if config is not None:
+            file_layer(config)  # reports one that cannot be read
         raise UsageError(
             "nothing to train.", hint="Name a recipe (`ganzoo list`) or a folder of pictures: ganzoo train ./pictures"
         )
-    return find_target(target, recipe=recipe, size=size, classes=classes)
+    return find_target(target, recipe=recipe, size=size, classes=classes, data_dir=data_dir)
 
 
 def _layers(found: Target, config: Path | None, assignments: list[str] | None, flags: dict[str, Any]) -> list[Layer]:

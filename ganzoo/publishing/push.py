@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ganzoo.errors import DigestMismatchError, GanzooError, HubError, HubTimeoutError, UsageError
+from ganzoo.errors import (
+    BadReferenceError,
+    DigestMismatchError,
+    GanzooError,
+    HubError,
+    HubTimeoutError,
+    UsageError,
+    shortened,
+)
 from ganzoo.evaluation.report import saved_metrics
 from ganzoo.hub import client
 from ganzoo.hub.client import Access, Deadline, Result
@@ -136,7 +144,12 @@ def prepare(
     Asks nothing of the Hub, unless the weights of a manifest entry have to be downloaded. Raises UsageError without a
     licence, for a Hub reference or for a key that cannot sign, and what loading raises.
     """
-    parse_hub_reference(f"hf:{repo_id}")
+    try:
+        parse_hub_reference(f"hf:{repo_id}")
+    except BadReferenceError:
+        raise BadReferenceError(
+            f"{shortened(repo_id)!r} is not a repository.", hint="Write OWNER/NAME, such as you/mnist-mlp."
+        ) from None
     source = resolve(reference)
     if isinstance(source, HubSource):
         raise UsageError(f"{reference} is already on the Hub.", hint="Push a run, a folder or a name.")

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from ganzoo.errors import GanzooError, first_sentence
@@ -46,8 +46,10 @@ def read_facts(path: Path) -> dict[str, str]:
             # Not its `text`, which decodes the pixels to reach chunks behind them. Ours are in front.
             info = Image.open(content, formats=("PNG",)).info
     except Exception as error:  # damaged pictures make Pillow raise almost anything
+        unknown = isinstance(error, UnidentifiedImageError)  # its message is of the memory that was read
         raise GanzooError(
-            f"{path} is not a readable PNG: {first_sentence(error)}.", hint="Name a picture that ganzoo has written."
+            f"{path} is not a {'PNG' if unknown else f'readable PNG: {first_sentence(error)}'}.",
+            hint="Only the PNGs that ganzoo writes say where they are from.",
         ) from error
     texts = {key: value[:MAX_TEXT] for key, value in info.items() if isinstance(key, str) and isinstance(value, str)}
     facts = {key.removeprefix(_PREFIX): value for key, value in texts.items() if key.startswith(_PREFIX)}

@@ -90,6 +90,10 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
         raise UsageError(f"{path} is a file, but shards need a folder.", hint=f"End it with a slash: --out {folder}")
     if suffix in STILLS:
         return Target(path, "picture")
+    if suffix in (".gif", ".mp4"):
+        raise UsageError(
+            f"{path} is for an animation.", hint="Add --interpolate N or --walk WHAT (`ganzoo sample --help`)."
+        )
     if suffix not in _HEADERS:
         raise UsageError(
             f"unknown file type {path.suffix}.",

@@ -51,14 +51,15 @@ def _find_entry(reference: ZooReference) -> WeightsEntry:
         entry = Zoo().find(reference)
     except UsageError as error:
         name = reference.name
+        unknown = isinstance(error, UnknownNameError) and error.name == name  # not only the version
         if Path(name).is_dir():
             error.hint = f"For the folder of that name write ./{name}"
         elif Path(name).is_file():
             error.hint = "Weights are named by their folder: for this one write ./"
-        elif isinstance(error, UnknownNameError) and name in recipes.names():
+        elif unknown and name in recipes.names():
             error.args = (f"recipe {name!r} has no weights yet.",)
             error.hint = f"Train it (ganzoo train {name}) and name the folder of the run."
-        elif isinstance(error, UnknownNameError) and name in datasets.names():
+        elif unknown and name in datasets.names():
             trained = ", ".join(sorted({entry.name for entry in Zoo().entries if entry.dataset == name})) or "none yet"
             error.args = (f"{name!r} is a dataset, not weights.",)
             error.hint = f"Weights that were trained on it: {trained}."

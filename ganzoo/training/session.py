@@ -311,12 +311,13 @@ def train(
         MissingDatasetError, DatasetError: the data cannot be found or read.
         TrainingError: the folder is in use or cannot be written; DivergedError: a loss became NaN or infinite.
     """
-    found = find_target(target, recipe=recipe, size=size, classes=classes)
+    folder = None if data_dir is None else Path(data_dir)
+    found = find_target(target, recipe=recipe, size=size, classes=classes, data_dir=folder)
     for message in found.messages:
         _log.info(message)
     layers = [found.layer, _layer(settings)]
-    folder = found.data_dir if data_dir is None else Path(data_dir)
-    return _finish(Training.start(found.recipe, None if out is None else Path(out), layers, folder), on_record)
+    path = None if out is None else Path(out)
+    return _finish(Training.start(found.recipe, path, layers, found.data_dir), on_record)
 
 
 def resume(

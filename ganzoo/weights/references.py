@@ -90,7 +90,7 @@ def parse_reference(text: str | os.PathLike[str]) -> Reference:
     name, at, version = text.partition("@")
     if NAME.fullmatch(name) is None or (at and NAME.fullmatch(version) is None):
         hint = "Use a name (mnist-mlp, mnist-mlp@v1), a Hub repository (hf:owner/repo) or a folder (./my-run)."
-        if text != text.lower() and NAME.fullmatch(name.lower()):
+        if text != text.lower() and NAME.fullmatch(name.lower()) and not Path(text).suffix:
             hint = f"Names are lower case: {text.lower()}; for a folder write ./{text}"
         raise BadReferenceError(f"{shortened(text)!r} is not a reference to weights.", hint=hint)
     return ZooReference(name, version or None)

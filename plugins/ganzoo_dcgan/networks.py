@@ -173,7 +173,8 @@ def _coarsest(sample: SampleSpec, halvings: int) -> tuple[int, int]:
         raise SettingsError(
             f"a dcgan with {halvings} layers that halve the image needs [channels, height, width] with height and "
             f"width divisible by {2**halvings}, not {list(sample.shape)}.",
-            hint="Give its config other generator_widths and discriminator_widths, or choose another architecture.",
+            hint="Choose such a size (pictures: --size), or give its config other generator_widths and "
+            "discriminator_widths.",
         )
     _, height, width = sample.shape
     return height // 2**halvings, width // 2**halvings

@@ -219,7 +219,8 @@ def _coarsest(sample: SampleSpec, halvings: int) -> tuple[int, int]:
         raise SettingsError(
             f"a resnet with {halvings} blocks that change the resolution needs [channels, height, width] with height "
             f"and width divisible by {2**halvings}, not {list(sample.shape)}.",
-            hint="Give its config other generator_widths and discriminator_halvings, or choose another architecture.",
+            hint="Choose such a size (pictures: --size), or give its config other generator_widths and "
+            "discriminator_halvings.",
         )
     _, height, width = sample.shape
     return height // 2**halvings, width // 2**halvings

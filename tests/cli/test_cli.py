@@ -255,6 +255,11 @@ def test_show_refuses_a_folder_of_nonsense(ganzoo: Ganzoo, tmp_path: Path, conte
     assert "bug" not in result.stderr
 
 
+def test_show_of_a_folder_without_a_slash_says_how_to_name_it(ganzoo: Ganzoo, tmp_path: Path) -> None:
+    (tmp_path / "cwd" / "flowers").mkdir()
+    assert_two_lines(ganzoo("show", "flowers"), 2, "no weights named 'flowers'", "write ./flowers")
+
+
 def test_eval_reports_its_whole_protocol_beside_the_run(ganzoo: Ganzoo, tmp_path: Path) -> None:
     ganzoo("train", "quadratic-mlp", "--out", "run", "--steps", "3", "--eval-every", "2", "--seed", "0")
     report = json.loads(ganzoo("eval", "./run", "--protocol", "quadratic-quick-v1", "--json").stdout)
@@ -427,10 +432,16 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["train", "quadratic-mlp", "--device", "cuda:99"], 2, "this machine has no device cuda:99"),
         (["train", "quadratic-mlp", "--precision", "fp8"], 2, "precision"),
         (["train", "quadratic-mlp", "--config", "none.toml"], 2, "cannot read none.toml"),
+        (["train", "--config", "none.toml"], 2, "cannot read none.toml"),
+        (["train", "quadratic-mlp", "--set", "regularizers.r1.every=16"], 2, "regularizers.r1.weight is missing"),
+        (["train", "quadratic-mlp", "--sweep", "loss=bce,nope", "--out", "sweep"], 2, "no loss named 'nope'"),
+        (["train", "quadratic-mlp", "--sweep", "regularizers.nope=0,1"], 2, "no regularizer named 'nope'"),
         (["train", "mnist-mlp", "--data-dir", "."], 1, "no MNIST train files"),
         (["resume", "nothing"], 1, "is not a run"),
         (["sample", "nothing", "--out", "x.png"], 2, "no weights named 'nothing'"),
         (["sample", "mnist-mlp", "--out", "x.tiff"], 2, "unknown file type .tiff"),
+        (["sample", "mnist-mlp", "--out", "x.mp4"], 2, "x.mp4 is for an animation"),
+        (["sample", "mnist-mlp@v9", "--out", "x.png"], 2, "Did you mean 'mnist-mlp@v1'"),
         (["sample", "mnist-mlp", "--out", "x.png", "--device", "cuda:99"], 2, "this machine has no device cuda:99"),
         (["sample", "mnist-mlp", "--out", "x.png", "--label", "7"], 2, "not class-conditional"),
         (["sample", "./nothing", "--out", "x.png"], 1, "does not exist"),
@@ -438,6 +449,8 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["eval", "quadratic-mlp", "--protocol", "x"], 2, "no protocol of quadratic named 'x'"),
         (["pull", "hf:you"], 2, "is not a Hub repository"),
         (["pull", "./folder"], 2, "is a folder"),
+        (["push", "mnist-mlp", "mygan"], 2, "'mygan' is not a repository"),
+        (["show", "README.md"], 2, "'README.md' is not a reference"),
         (["show", "mlpp"], 2, "Did you mean 'mlp'"),
         (["data", "prepare", "cifar"], 2, "no dataset named 'cifar'"),
         (["zoo", "bundle", "nothing", ".", "--version", "v1", "--license", "MIT"], 2, "is not a run with weights"),

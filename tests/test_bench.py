@@ -71,7 +71,7 @@ def assert_close(net: nn.Module, other: nn.Module) -> None:
 
 
 def assert_the_baseline_is_ours(recipe: str, **values: Any) -> None:
-    settings, dataset = open_tiny(recipe, **ROUNDING, **values)
+    settings, dataset = open_tiny(recipe, **values)
     described = model_config(settings.recipe, dataset.spec.sample)
 
     def batches() -> Batches:
@@ -112,9 +112,14 @@ def assert_the_baseline_is_ours(recipe: str, **values: Any) -> None:
 
 @pytest.mark.parametrize("recipe", OURS)
 def test_the_baseline_computes_the_same_step_for_every_recipe(recipe: str) -> None:
-    # With its own learning rate and our eps, RMSprop hardly moves in three steps.
-    values = {"optimizers.generator.learning_rate": 1e-3} if recipe == "cifar10-wgan" else {}
-    assert_the_baseline_is_ours(recipe, **values)
+    values: dict[str, Any] = {}
+    if recipe == "cifar10-wgan":  # with its own learning rate and our eps, RMSprop hardly moves in three steps
+        values = {"optimizers.generator.learning_rate": 1e-3}
+    if recipe == "folder-fastgan":
+        # It compares images by absolute differences. Where both are flat, these are zero but for rounding, which
+        # chooses the sign of the gradient: in batches of 8, one thread and two differ by 1 %.
+        values = {f"optimizers.{net}.eps": 0.1 for net in ("generator", "discriminator")}
+    assert_the_baseline_is_ours(recipe, **{**ROUNDING, **values})
 
 
 @pytest.mark.parametrize(
@@ -140,7 +145,7 @@ def test_the_baseline_computes_the_same_step_for_every_recipe(recipe: str) -> No
     ids=lambda values: ",".join(values),
 )
 def test_the_baseline_computes_the_same_step_for_every_setting(values: dict[str, Any]) -> None:
-    assert_the_baseline_is_ours("mnist-cgan", **values)
+    assert_the_baseline_is_ours("mnist-cgan", **{**ROUNDING, **values})
 
 
 @pytest.mark.parametrize("recipe", OURS)

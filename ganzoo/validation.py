@@ -84,8 +84,8 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str, hint: 
     if stray is not None:
         close = difflib.get_close_matches(stray, _dotted_keys(plain(result)), n=1)
         guess = f" Did you mean {close[0].removeprefix('recipe.')!r}?" if close else ""
-        name = shortened(stray.removeprefix("recipe."))
-        raise SettingsError(f"{source}: there is no setting {name!r}.{guess}", hint=hint)
+        stray = shortened(stray.removeprefix("recipe."))
+        raise SettingsError(f"{source}: there is no setting {stray!r}.{guess}", hint=hint)
     return result
 
 

@@ -105,7 +105,7 @@ def test_pictures_of_others_say_nothing_or_are_refused(ganzoo: Ganzoo, cwd: Path
     (cwd / "text.png").write_text("hello")
     assert_two_lines(ganzoo("show", "text.png"), 1, "text.png is not a PNG.")
     (cwd / "cut.png").write_bytes((cwd / "plain.png").read_bytes()[:20])
-    assert_two_lines(ganzoo("show", "cut.png"), 1, "cut.png is not a")
+    assert_two_lines(ganzoo("show", "cut.png"), 1, "cut.png is not a readable PNG: ")
     Image.new("L", (4, 4)).save(cwd / "loop.gif")
     assert_two_lines(ganzoo("show", "loop.gif"), 1, "loop.gif is not a PNG.", "Only the PNGs")
 

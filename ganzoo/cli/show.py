@@ -38,8 +38,7 @@ def show(
     if layers:
         _show_layers(name, json=json)
         return
-    suffix = Path(name).suffix.lower()
-    if suffix in (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4") and Path(name).is_file():
+    if Path(name).is_file() and _is_picture(Path(name)):
         _show_picture(Path(name), json=json)
         return
     if not json and not everything and show_overview(name):
@@ -94,6 +93,12 @@ def _sections(name: str) -> list[_Section]:
         kinds = "weights, recipe, dataset, architecture or metric"
         raise zoo.with_problems(UnknownNameError(kinds, name, known)) from None
     return _repository(source) if source.folder is None else _folder(source.folder)
+
+
+def _is_picture(path: Path) -> bool:
+    from ganzoo.rendering.picture import ANIMATIONS, STILLS
+
+    return path.suffix.lower() in (*STILLS, *ANIMATIONS)
 
 
 def _show_picture(path: Path, *, json: bool) -> None:

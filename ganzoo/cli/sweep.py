@@ -31,12 +31,15 @@ def run_sweep(
     from ganzoo.cli.opening import open_dataset
     from ganzoo.cli.watch import watch
     from ganzoo.config import resolve
+    from ganzoo.data.settings import dataset_of
     from ganzoo.distributed.torchrun import init_processes
     from ganzoo.randomness import random_seed
-    from ganzoo.registry import architectures, losses, recipes, regularizers
+    from ganzoo.registry import recipes
     from ganzoo.training import Training
     from ganzoo.training.run import Run, check_free, is_run, new_folder
+    from ganzoo.training.state import check_trainable
     from ganzoo.training.sweep import sweep_runs, write_table
+    from ganzoo.weights.model_config import model_config
 
     if init_processes().world_size > 1:
         raise UsageError("a sweep is for one process, not several.", hint="Start each run of it with torchrun.")
@@ -48,10 +51,8 @@ def run_sweep(
     seed = next((Run.open(run.path).settings.seed for run in runs if is_run(run.path)), random_seed())
     for run in runs:  # wrong values end the sweep before its first run
         settings = resolve(recipes.get(recipe), [*layers, Layer("--sweep", run.values)], seed=seed)
-        architectures.get(settings.recipe.architecture)
-        losses.get(settings.recipe.loss)
-        for name in settings.recipe.regularizers:
-            regularizers.get(name)
+        chosen = dataset_of(settings.recipe)
+        check_trainable(settings, model_config(settings.recipe, chosen.sample, chosen.settings))
     rows: list[dict[str, Any]] = [run.row() for run in runs]
     for index, run in enumerate(runs):
         if rows[index]["state"] == "finished":

@@ -113,6 +113,9 @@ def train(
     Settings come from the recipe, the user's config file, GANZOO_ variables, --config, --set and flags; later ones win.
     On several GPUs: torchrun --nproc-per-node 2 -m ganzoo train RECIPE.
     """
+    from ganzoo.config import file_layer
+
+    given = None if config is None else file_layer(config)
     found = _find(target, config, recipe, size, classes, data_dir)  # reports a wrong name before torch is imported
     if epochs is not None:
         raise UsageError("trainings are counted in steps, not in epochs.", hint=_steps_of(found.recipe, epochs))
@@ -133,7 +136,7 @@ def train(
         "rollbacks": rollbacks,
         "loggers": loggers or None,
     }
-    layers = _layers(found, config, assignments, flags)
+    layers = _layers(found, given, assignments, flags)
     for message in found.messages:
         out.talk(message)
 
@@ -160,7 +163,6 @@ def _find(
     target: str | None, config: Path | None, recipe: str | None, size: int | None, classes: bool, data_dir: Path | None
 ) -> Target:
     """Return what to train, and on which data; without a name, what the run of --config was."""
-    from ganzoo.config import file_layer
     from ganzoo.targets import find_target, run_target
 
     run = run_target(config) if config is not None and config.suffix == ".json" else None
@@ -172,23 +174,21 @@ def _find(
             hint=f"Repeat that run: ganzoo train --config {quoted(str(config))}",
         )
     if target is None:
-        if config is not None:
-            file_layer(config)  # reports one that cannot be read
         raise UsageError(
             "nothing to train.", hint="Name a recipe (`ganzoo list`) or a folder of pictures: ganzoo train ./pictures"
         )
     return find_target(target, recipe=recipe, size=size, classes=classes, data_dir=data_dir)
 
 
-def _layers(found: Target, config: Path | None, assignments: list[str] | None, flags: dict[str, Any]) -> list[Layer]:
+def _layers(found: Target, given: Layer | None, assignments: list[str] | None, flags: dict[str, Any]) -> list[Layer]:
     """Return all settings beside the recipe's own; later ones win. Raises SettingsError."""
-    from ganzoo.config import Layer, assignments_layer, environment_layer, file_layer, user_layer
+    from ganzoo.config import Layer, assignments_layer, environment_layer, user_layer
 
     return [
         found.layer,
         user_layer(),
         environment_layer(),
-        *([] if config is None else [file_layer(config)]),
+        *([] if given is None else [given]),
         assignments_layer(assignments or ()),
         Layer("flags", {key: value for key, value in flags.items() if value is not None}),
     ]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganzoo.errors import GanzooError, UsageError, hint_for
 from ganzoo.rendering.canvas import Canvas
-from ganzoo.rendering.picture import read_picture
+from ganzoo.rendering.picture import ANIMATIONS, read_picture
 from ganzoo.system.extras import import_extra
 from ganzoo.system.files import write_atomically
 
@@ -87,12 +87,12 @@ def write_animation(frames: Sequence[Image.Image], target: Path, seconds: float,
 
 def animation_encoder(target: Path) -> Encoder:
     """Return what encodes the file type of a target's suffix. Raises UsageError, also without the extra of a type."""
-    encoders: dict[str, Encoder] = {".gif": _gif, ".webp": _webp, ".mp4": _mp4}
-    if target.suffix.lower() not in encoders:
+    if target.suffix.lower() not in ANIMATIONS:
         seen = f"unknown file type {target.suffix}" if target.suffix else f"{target} has no file type"
         raise UsageError(f"{seen}.", hint="Animations are .gif, .webp or .mp4: --out samples.gif")
     if target.suffix.lower() == ".mp4":
         import_extra("av", "video")
+    encoders: dict[str, Encoder] = {".gif": _gif, ".webp": _webp, ".mp4": _mp4}
     return encoders[target.suffix.lower()]
 
 

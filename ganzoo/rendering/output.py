@@ -23,6 +23,7 @@ import numpy as np
 
 from ganzoo.errors import GanzooError, UsageError, hint_for
 from ganzoo.rendering.picture import (
+    ANIMATIONS,
     STILLS,
     Items,
     check_drawable,
@@ -90,7 +91,7 @@ def parse_target(name: str, shard_size: int | None = None) -> Target:
         raise UsageError(f"{path} is a file, but shards need a folder.", hint=f"End it with a slash: --out {folder}")
     if suffix in STILLS:
         return Target(path, "picture")
-    if suffix in (".gif", ".mp4"):
+    if suffix in ANIMATIONS:
         raise UsageError(
             f"{path} is for an animation.", hint="Add --interpolate N or --walk WHAT (`ganzoo sample --help`)."
         )

@@ -33,6 +33,8 @@ MAX_BYTES = 1 << 27
 
 STILLS = (".png", ".jpg", ".jpeg", ".webp")
 """File types of one picture."""
+ANIMATIONS = (".gif", ".webp", ".mp4")
+"""File types of a sequence of pictures."""
 MAX_SIDES = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 """Most pixels of a side that the formats, and the libraries that write them, allow."""
 

@@ -179,7 +179,8 @@ def _check(config: R3GANConfig, sample: SampleSpec) -> None:
         raise SettingsError(
             f"an r3gan of {len(config.widths)} stages needs [channels, height, width] with height and width divisible "
             f"by {scale}, not {list(sample.shape)}.",
-            hint="Give its config another number of widths and cardinalities, or choose another architecture.",
+            hint="Choose such a size (pictures: --size), or give its config another number of widths and "
+            "cardinalities.",
         )
     if len(config.cardinalities) != len(config.widths):
         raise SettingsError(

@@ -260,6 +260,11 @@ def test_show_of_a_folder_without_a_slash_says_how_to_name_it(ganzoo: Ganzoo, tm
     assert_two_lines(ganzoo("show", "flowers"), 2, "no weights named 'flowers'", "write ./flowers")
 
 
+def test_a_file_that_is_not_there_is_no_name_in_capitals(ganzoo: Ganzoo) -> None:
+    assert_two_lines(ganzoo("show", "README.md"), 2, "'README.md' is not a reference", "Use a name")
+    assert_two_lines(ganzoo("show", "MNIST-MLP"), 2, "Names are lower case: mnist-mlp")
+
+
 def test_eval_reports_its_whole_protocol_beside_the_run(ganzoo: Ganzoo, tmp_path: Path) -> None:
     ganzoo("train", "quadratic-mlp", "--out", "run", "--steps", "3", "--eval-every", "2", "--seed", "0")
     report = json.loads(ganzoo("eval", "./run", "--protocol", "quadratic-quick-v1", "--json").stdout)
@@ -436,6 +441,16 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["train", "quadratic-mlp", "--set", "regularizers.r1.every=16"], 2, "regularizers.r1.weight is missing"),
         (["train", "quadratic-mlp", "--sweep", "loss=bce,nope", "--out", "sweep"], 2, "no loss named 'nope'"),
         (["train", "quadratic-mlp", "--sweep", "regularizers.nope=0,1"], 2, "no regularizer named 'nope'"),
+        (
+            ["train", "quadratic-mlp", "--sweep", "label_smoothing=0,0.1", "--set", "loss=hinge"],
+            2,
+            "no targets to smooth",
+        ),
+        (
+            ["train", "quadratic-mlp", "--set", 'regularizers.r1={"weight":1,"end":2}'],
+            2,
+            "setting 'regularizers.r1.end'",
+        ),
         (["train", "mnist-mlp", "--data-dir", "."], 1, "no MNIST train files"),
         (["resume", "nothing"], 1, "is not a run"),
         (["sample", "nothing", "--out", "x.png"], 2, "no weights named 'nothing'"),
@@ -450,7 +465,6 @@ def assert_nothing_written(tmp_path: Path) -> None:
         (["pull", "hf:you"], 2, "is not a Hub repository"),
         (["pull", "./folder"], 2, "is a folder"),
         (["push", "mnist-mlp", "mygan"], 2, "'mygan' is not a repository"),
-        (["show", "README.md"], 2, "'README.md' is not a reference"),
         (["show", "mlpp"], 2, "Did you mean 'mlp'"),
         (["data", "prepare", "cifar"], 2, "no dataset named 'cifar'"),
         (["zoo", "bundle", "nothing", ".", "--version", "v1", "--license", "MIT"], 2, "is not a run with weights"),

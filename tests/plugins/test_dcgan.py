@@ -183,7 +183,7 @@ def test_an_unfitting_dataset_is_two_lines_on_the_command_line_and_leaves_no_fol
 ) -> None:
     setting = ["--set", "architecture=dcgan", "--set", "config={}"]
     result = ganzoo("train", "mnist-mlp", "--data-dir", digits, "--out", tmp_path / "run", *setting)
-    assert_two_lines(result, 2, "divisible by 8, not [1, 28, 28]", "generator_widths")
+    assert_two_lines(result, 2, "divisible by 8, not [1, 28, 28]", "--size", "generator_widths")
     assert not (tmp_path / "run").exists()
 
 

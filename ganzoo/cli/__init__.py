@@ -40,7 +40,7 @@ from ganzoo.cli import (
 from ganzoo.cli.group import MORE, SHARE, TRAIN, USE, MainGroup
 from ganzoo.cli.output import named_stdout, out
 from ganzoo.distributed.torchrun import is_main_process
-from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError, hint_for
+from ganzoo.errors import GanzooError, HubTimeoutError, OtherProcessError, hint_for, shortened
 from ganzoo.guard import report_to, third_party_origin
 from ganzoo.version import __version__
 
@@ -169,7 +169,7 @@ def _report(error: Exception) -> int:
             out.error(error)
         return error.exit_code
     if isinstance(error, OSError) and error.strerror:
-        path = f"{error.filename}: " if error.filename else ""
+        path = f"{shortened(error.filename, 250)}: " if error.filename else ""
         out.problem(f"{path}{error.strerror}.", hint_for(error))
         return 1
     package = _broken_package(error)

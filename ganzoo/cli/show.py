@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_format
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -38,7 +39,7 @@ def show(
     if layers:
         _show_layers(name, json=json)
         return
-    if Path(name).is_file() and _is_picture(Path(name)):
+    if os.path.isfile(name) and _is_picture(Path(name)):  # noqa: PTH113 - False, not an error, for a long name
         _show_picture(Path(name), json=json)
         return
     if not json and not everything and show_overview(name):

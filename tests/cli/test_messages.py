@@ -120,6 +120,19 @@ def test_a_file_that_cannot_be_written_has_a_hint_for_its_cause(
     assert hint in caught.value.hint
 
 
+def test_a_name_longer_than_a_file_name_may_be_is_shortened(ganzoo: Ganzoo) -> None:
+    result = ganzoo("sample", "quadratic-mlp", "--out", "a" * 1000 + ".png", "--seed", "0")
+    assert_two_lines(result, 1, "aaa.png: File name too long", "Choose a shorter name.")
+    assert len(result.stderr) < 350
+
+
+@pytest.mark.parametrize("name", ["hf:" + "a" * 1000 + "/b", "a" * 1000])
+def test_show_of_a_name_longer_than_a_file_name_may_be_says_what_names_are(ganzoo: Ganzoo, name: str) -> None:
+    result = ganzoo("show", name)
+    assert_two_lines(result, 2, "is not a", "hf:owner/repo")
+    assert len(result.stderr) < 450
+
+
 def test_a_missing_folder_is_not_called_a_full_disk(ganzoo: Ganzoo) -> None:
     result = ganzoo("sample", "quadratic-mlp", "--out", "/proc/nothing/x.npy", "--seed", "0")
     assert result.returncode == 1

@@ -14,6 +14,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from ganzoo.errors import SettingsError, shortened
 from ganzoo.specs import ArchitectureSpec
+from ganzoo.specs.schedules import Schedule
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -69,13 +70,16 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str, hint: 
         result: Data = adapter.validate_json(json.dumps(plain(document), allow_nan=False), strict=True)
     except ValidationError as error:
         first = _relevant(kind, error.errors(), document)
-        key = shortened(".".join(_key(first, document)).removeprefix("recipe."))
+        path = _key(first, document)
+        others = [other for other in error.errors() if _key(other, document) == path]
+        key = shortened(".".join(path).removeprefix("recipe."))
         if first["type"] == "value_error":  # of a dataclass whose fields contradict each other
             reason = ": ".join(part for part in (key, first["msg"].removeprefix("Value error, ")) if part)
             raise SettingsError(f"{source}: {shortened(reason)}.", hint="Change the value that it names.") from error
         missing = first["type"] == "missing"
         fault = "is missing" if missing else f"= {shortened(json.dumps(first['input'], default=str))} is not valid"
-        raise SettingsError(f"{source}: {key} {fault}.", hint=f"{key} must be {_expected(kind, first)}.") from error
+        expected = _expected(kind, first, others)
+        raise SettingsError(f"{source}: {key} {fault}.", hint=f"{key} must be {expected}.") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise SettingsError(
             f"{source}: {shortened(error)}.", hint="Settings must be finite numbers, strings, lists or tables."
@@ -143,8 +147,20 @@ _BOUNDS = {
 }
 
 
-def _expected(kind: type[Any], error: ErrorDetails) -> str:
-    """Say what a setting must be: "a whole number, at least 1 and at most 1000"."""
+def _expected(kind: type[Any], error: ErrorDetails, others: list[ErrorDetails]) -> str:
+    """Say what a setting must be: "a whole number, at least 1 and at most 1000".
+
+    `others` are all errors of the same setting, one for each type that its value may have.
+    """
+    if error["type"] == "literal_error":
+        literals = [other["ctx"]["expected"] for other in others if other["type"] == "literal_error"]
+        return " or ".join(dict.fromkeys(literals)).replace("'", '"')
+    tables = [other["ctx"]["class_name"] for other in others if other["type"] == "dataclass_type"]
+    return _expected_value(kind, error) + (", or a schedule" if Schedule.__name__ in tables else "")
+
+
+def _expected_value(kind: type[Any], error: ErrorDetails) -> str:
+    """Say what one of its types wants."""
     try:
         schema = _schema_at(TypeAdapter(kind).json_schema(), error["loc"])
         if "enum" in schema:

@@ -10,6 +10,7 @@ import pytest
 from annotated_types import Ge, Gt, Interval, Len
 
 from ganzoo.errors import SettingsError
+from ganzoo.specs.schedules import LearningRate
 from ganzoo.validation import validated
 
 
@@ -28,6 +29,7 @@ class Outer:
     widths: Annotated[tuple[int, ...], Len(1)] = (1,)
     weights: Mapping[str, Annotated[float, Ge(0)]] | None = None
     either: int | str = 0
+    rate: LearningRate = 0.1
     inner: Inner = Inner()
 
 
@@ -48,6 +50,12 @@ class Outer:
             "inner.pair.1 must be a number, at least 0 and less than 1.",
         ),
         ({"either": None}, "either", "a valid integer"),
+        ({"rate": 0}, "rate = 0 is not valid", "rate must be a number, greater than 0, or a schedule."),
+        (
+            {"rate": {"kind": "lin"}},
+            r'rate\.kind = "lin" is not valid',
+            'rate.kind must be "linear" or "cosine" or "points".',
+        ),
     ],
     ids=str,
 )

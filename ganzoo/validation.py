@@ -69,16 +69,16 @@ def validated(kind: type[Data], document: Mapping[str, Any], source: str, hint: 
         adapter = _adapter(cast(Any, kind))  # a class is hashable, which mypy does not see of dataclasses
         result: Data = adapter.validate_json(json.dumps(plain(document), allow_nan=False), strict=True)
     except ValidationError as error:
-        first = _relevant(kind, error.errors(), document)
+        errors = error.errors()
+        first = _relevant(kind, errors, document)
         path = _key(first, document)
-        others = [other for other in error.errors() if _key(other, document) == path]
         key = shortened(".".join(path).removeprefix("recipe."))
         if first["type"] == "value_error":  # of a dataclass whose fields contradict each other
             reason = ": ".join(part for part in (key, first["msg"].removeprefix("Value error, ")) if part)
             raise SettingsError(f"{source}: {shortened(reason)}.", hint="Change the value that it names.") from error
         missing = first["type"] == "missing"
         fault = "is missing" if missing else f"= {shortened(json.dumps(first['input'], default=str))} is not valid"
-        expected = _expected(kind, first, others)
+        expected = _expected(kind, first, [other for other in errors if _key(other, document) == path])
         raise SettingsError(f"{source}: {key} {fault}.", hint=f"{key} must be {expected}.") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise SettingsError(
@@ -147,24 +147,24 @@ _BOUNDS = {
 }
 
 
-def _expected(kind: type[Any], error: ErrorDetails, others: list[ErrorDetails]) -> str:
+def _expected(kind: type[Any], first: ErrorDetails, errors: list[ErrorDetails]) -> str:
     """Say what a setting must be: "a whole number, at least 1 and at most 1000".
 
-    `others` are all errors of the same setting, one for each type that its value may have.
+    `errors` are all of the setting, one for each type that its value may have; those like the first are joined.
     """
-    if error["type"] == "literal_error":
-        literals = [other["ctx"]["expected"] for other in others if other["type"] == "literal_error"]
-        return " or ".join(dict.fromkeys(literals)).replace("'", '"')
-    tables = [other["ctx"]["class_name"] for other in others if other["type"] == "dataclass_type"]
-    return _expected_value(kind, error) + (", or a schedule" if Schedule.__name__ in tables else "")
+    expected = dict.fromkeys(_expected_type(kind, error) for error in errors if error["type"] == first["type"])
+    tables = [error["ctx"]["class_name"] for error in errors if error["type"] == "dataclass_type"]
+    return " or ".join(expected) + (", or a schedule" if Schedule.__name__ in tables else "")
 
 
-def _expected_value(kind: type[Any], error: ErrorDetails) -> str:
-    """Say what one of its types wants."""
+def _expected_type(kind: type[Any], error: ErrorDetails) -> str:
+    """Say what one of the types of a setting must be."""
     try:
         schema = _schema_at(TypeAdapter(kind).json_schema(), error["loc"])
         if "enum" in schema:
             return " or ".join(json.dumps(value) for value in schema["enum"])
+        if "const" in schema:
+            return json.dumps(schema["const"])
         if "minItems" in schema:
             fixed = schema["minItems"] == schema.get("maxItems")
             return f"a list of {'' if fixed else 'at least '}{schema['minItems']} values"

@@ -260,7 +260,7 @@ def test_show_of_a_folder_without_a_slash_says_how_to_name_it(ganzoo: Ganzoo, tm
     assert_two_lines(ganzoo("show", "flowers"), 2, "no weights named 'flowers'", "write ./flowers")
 
 
-def test_a_file_that_is_not_there_is_no_name_in_capitals(ganzoo: Ganzoo) -> None:
+def test_a_missing_file_is_not_taken_for_a_name_in_capitals(ganzoo: Ganzoo) -> None:
     assert_two_lines(ganzoo("show", "README.md"), 2, "'README.md' is not a reference", "Use a name")
     assert_two_lines(ganzoo("show", "MNIST-MLP"), 2, "Names are lower case: mnist-mlp")
 
